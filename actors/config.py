@@ -1,0 +1,62 @@
+"""Config of the models and of the actors that hold them; imports neither ray nor vllm."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from rl.config import key
+
+
+class Precision(Enum):
+    fp32 = "float32"
+    bf16 = "bfloat16"
+
+
+class ReferenceKind(Enum):
+    actor = "actor"
+    adapter_off = "adapter_off"
+
+
+@dataclass(kw_only=True)
+class LoraConfig:
+    rank: int = key(0, "LoRA rank; 0 trains the full weights.", ge=0)
+    alpha: int = key(16, "LoRA alpha: the adapter is scaled by alpha / rank.", ge=1)
+    dropout: float = key(0.0, "LoRA dropout.", ge=0, le=1)
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    path: str = key("", "Folder or hub id of a Qwen2.5-VL checkpoint with its processor.")
+    precision: Precision = key(Precision.bf16, "Number type of weights and activations.")
+    lora: LoraConfig = key(LoraConfig, "Low-rank adapters on the language model.")
+    freeze_vision: bool = key(True, "Keep the vision tower's blocks fixed.")
+    freeze_projector: bool = key(True, "Keep the vision-to-language merger fixed.")
+    gradient_checkpointing: bool = key(False, "Recompute activations in the backward pass to save memory.")
+
+
+@dataclass(kw_only=True)
+class ClusterConfig:
+    num_learners: int = key(1, "FSDP ranks of the learner group.", ge=1)
+    num_rollout_workers: int = key(1, "vLLM engines.", ge=1)
+    num_reward_workers: int = key(1, "CPU processes that score.", ge=1)
+    micro_batch_tokens: int = key(4096, "Most tokens of one forward pass of a learner.", ge=1)
+    reference: ReferenceKind = key(
+        ReferenceKind.actor, "Who computes reference log-probs: an actor, or the learners with LoRA off."
+    )
+    address: str = key("", "Ray address to join; empty starts Ray on this machine.")
+    gpus_per_actor: float = key(0.0, "GPUs of each rollout worker, learner and reference; 0 runs them on CPUs.", ge=0)
+    cpus_per_actor: float = key(1.0, "CPUs of each rollout worker, learner and reference.", gt=0)
+    cpus_per_reward_worker: float = key(1.0, "CPUs of each reward worker.", gt=0)
+    threads_per_actor: int = key(1, "Compute threads of each of these actors.", ge=1)
+    start_timeout_s: float = key(300.0, "Longest wait for an actor to start.", gt=0)
+    call_timeout_s: float = key(600.0, "Longest wait for any call on an actor.", gt=0)
+
+    def num_model_actors(self, *, with_reference: bool) -> int:
+        """Actors that hold a model: engines, learners and the reference if there is one."""
+        return self.num_learners + self.num_rollout_workers + (1 if with_reference else 0)
+
+    def cpus_needed(self, *, with_reference: bool) -> float:
+        models = self.cpus_per_actor * self.num_model_actors(with_reference=with_reference)
+        return models + self.cpus_per_reward_worker * self.num_reward_workers
+
+    def gpus_needed(self, *, with_reference: bool) -> float:
+        return self.gpus_per_actor * self.num_model_actors(with_reference=with_reference)

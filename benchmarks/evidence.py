@@ -1,0 +1,89 @@
+"""`make evidence TOPIC=…`: runs the command behind every claim, writes the figures into docs/evidence.md, fails when one does not hold."""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+
+PAGE = Path("docs/evidence.md")
+HEADER = "| claim | command | holds | figure | measured |\n|---|---|---|---|---|\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the check of a claim found."""
+
+    holds: bool
+    figure: str
+    """The measured numbers, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One row of docs/evidence.md."""
+
+    text: str
+    command: str
+    """What a user types to check it."""
+    check: Callable[[str], Outcome]
+    """Runs the command and judges what came out."""
+
+
+def run(command: str, timeout_s: float) -> tuple[int, str, float]:
+    """(exit code, output, seconds) of a shell command."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s, check=False
+    )
+    return done.returncode, done.stdout, time.perf_counter() - start
+
+
+def by_tests(command: str) -> Outcome:
+    """Holds when the tests pass; the figures are the lines that they print as `figure: …`."""
+    code, output, seconds = run(command, timeout_s=1800)
+    figures = re.findall(r"^figure: (.*)$", output, flags=re.MULTILINE)
+    passed = re.findall(r"\d+ (?:passed|failed|error)[^=\n]*", output)
+    return Outcome(holds=code == 0, figure="; ".join(figures or passed[-1:] or [f"exit {code}"]) + f" ({seconds:.0f} s)")
+
+
+def machine() -> str:
+    cores = len(os.sched_getaffinity(0))
+    return f"{date.today()}, {cores} {platform.machine()} cores, Python {platform.python_version()}"
+
+
+def write_rows(page: Path, topic: str, rows: list[str]) -> None:
+    """Replaces the topic's section of the page, or adds it."""
+    section = f"## {topic}\n\n{HEADER}" + "".join(rows)
+    text = page.read_text() if page.exists() else "# Evidence\n"
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    kept = [part.rstrip() for part in parts if not part.startswith(f"## {topic}\n")]
+    page.write_text("\n\n".join([*kept, section.rstrip()]) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("topic", choices=sorted(p.stem.removeprefix("evidence_") for p in Path(__file__).parent.glob("evidence_*.py")))
+    topic = parser.parse_args().topic
+    claims: list[Claim] = import_module(f"benchmarks.evidence_{topic}").CLAIMS
+    rows, failed = [], 0
+    for claim in claims:
+        outcome = claim.check(claim.command)
+        failed += not outcome.holds
+        verdict = "yes" if outcome.holds else "**no**"
+        print(f"{'holds' if outcome.holds else 'FAILS'}: {claim.text} — {outcome.figure}", flush=True)
+        rows.append(f"| {claim.text} | `{claim.command}` | {verdict} | {outcome.figure} | {machine()} |\n")
+        write_rows(PAGE, topic, rows)
+    print(f"{len(claims) - failed} claims hold, {failed} do not; see {PAGE}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The keys of a config schema, walked: for help pages, for mistyped keys and for tests."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any, get_type_hints
+
+TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """One leaf of a schema."""
+
+    path: str
+    """Dotted, e.g. "algo.lr"."""
+    kind: type
+    """int, float, bool, str or an Enum."""
+    default: Any
+    help: str
+    limits: Mapping[str, float | None]
+    """Bounds by name: ge, gt, le."""
+
+    def expected(self) -> str:
+        """The values that the key takes, in words."""
+        if issubclass(self.kind, Enum):
+            return "one of " + ", ".join(choice.name for choice in self.kind)
+        signs = {"ge": "≥", "gt": ">", "le": "≤"}
+        bounds = [f"{sign} {self.limits[name]}" for name, sign in signs.items() if self.limits[name] is not None]
+        return " ".join([TYPE_NAMES[self.kind], " and ".join(bounds)]).strip()
+
+
+def walk(schema: type, prefix: str = "") -> Iterator[Key]:
+    """The leaves of a schema in the order of its fields."""
+    hints = get_type_hints(schema)
+    for item in fields(schema):
+        kind, path = hints[item.name], f"{prefix}{item.name}"
+        if isinstance(kind, type) and is_dataclass(kind):
+            yield from walk(kind, f"{path}.")
+        else:
+            meta = dict(item.metadata)
+            help_text = meta.pop("help")
+            yield Key(path=path, kind=kind, default=_default(item), help=help_text, limits=meta)
+
+
+def sections(schema: type, prefix: str = "") -> dict[str, str]:
+    """The help sentence of each nested config by its path."""
+    hints = get_type_hints(schema)
+    found: dict[str, str] = {}
+    for item in fields(schema):
+        if is_dataclass(hints[item.name]):
+            path = f"{prefix}{item.name}"
+            found |= {path: item.metadata["help"], **sections(hints[item.name], f"{path}.")}
+    return found
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()

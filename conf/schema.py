@@ -1,0 +1,43 @@
+"""What each verb's config holds: the dataclasses of the parts, assembled and registered with Hydra."""
+
+from dataclasses import dataclass
+
+from hydra.core.config_store import ConfigStore
+
+from actors.config import ClusterConfig, ModelConfig
+from rewards.config import RewardConfig
+from rl.algorithm import AlgoConfig
+from rl.config import key
+from rl.data.config import DataConfig
+from rl.evaluation.config import LoggingConfig
+from rollout.config import RolloutConfig
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """Config of `assay train`; a section is also the name of its config group."""
+
+    num_steps: int = key(100, "Training steps: rollout batches to learn from.", ge=1)
+    seed: int = key(0, "Seed of the data split, the sampling and the training.", ge=0)
+    output: str = key("", "Run folder; each job of a sweep gets a numbered folder in it.")
+    eval_every: int = key(0, "Evaluate the held-out samples every so many steps; 0 only before and after.", ge=0)
+    model: ModelConfig = key(ModelConfig, "The model that is trained.")
+    data: DataConfig = key(DataConfig, "The samples that it learns from and is judged on.")
+    reward: RewardConfig = key(RewardConfig, "The components of the reward and their weights.")
+    algo: AlgoConfig = key(AlgoConfig, "GRPO and its optimizer.")
+    rollout: RolloutConfig = key(RolloutConfig, "Sampling and the engine.")
+    cluster: ClusterConfig = key(ClusterConfig, "The actors and what they occupy.")
+    logging: LoggingConfig = key(LoggingConfig, "What is recorded and shown.")
+
+
+@dataclass(kw_only=True)
+class DemoDataConfig:
+    """Config of `assay data`."""
+
+    output: str = key("data/demo", "Folder to write, in MVTec-AD layout.")
+    seed: int = key(0, "Seed of the generator.", ge=0)
+    num_parts: int = key(300, "Parts of each material; every second one has a defect.", ge=2)
+
+
+ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+ConfigStore.instance().store(name="data_schema", node=DemoDataConfig)

@@ -1,0 +1,81 @@
+"""What can be mistyped in an override, each as one sentence that names what was probably meant."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from conf.keys import Key, sections, walk
+
+ALIKE = 1.0
+"""Likeness from which a key is suggested: that of the whole path plus that of its last part, 2 when equal."""
+
+
+def parse_overrides(arguments: Sequence[str]) -> list[Override]:
+    """The overrides, each read on its own so that a broken one can be named."""
+    parser = OverridesParser.create()
+    parsed = []
+    for argument in arguments:
+        try:
+            parsed += parser.parse_overrides([argument])
+        except HydraException as error:
+            raise ValueError(f"cannot read '{argument}'; write key=value") from error
+    return parsed
+
+
+def check_override(override: Override, schema: type, groups: Mapping[str, Sequence[str]]) -> None:
+    """Raises a ValueError when the key, the option or the type of the value is not one there is."""
+    name = override.key_or_group
+    if override.is_delete() or override.is_add() or override.is_force_add():
+        raise ValueError(f"'{override.input_line}': keys are neither added nor removed; write {name}=value")
+    if override.is_sweep_override():
+        raise ValueError(f"{name} has several values; add -m to run them all")
+    keys = {key.path: key for key in walk(schema)}
+    if name in groups:
+        _check_option(name, override.get_value_string(), groups[name])
+    elif name in keys:
+        _check_value(keys[name], override, schema)
+    else:
+        raise ValueError(unknown_key(name, schema, groups))
+
+
+def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
+    """Says that there is no such key, and which one is nearest."""
+    paths = [key.path for key in walk(schema)]
+    inside = [path for path in paths if path.startswith(f"{name}.")]
+    if name in sections(schema):
+        return f"{name} is a section; its keys are {', '.join(inside)}"
+    best = max([*paths, *groups], key=lambda path: _likeness(name, path))
+    meant = f"did you mean {best}?" if _likeness(name, best) >= ALIKE else "--help lists the keys"
+    return f"{name} is not a key; {meant}"
+
+
+def nearest(name: str, choices: Sequence[str]) -> str:
+    return max(choices, key=lambda choice: _ratio(name, choice))
+
+
+def _check_option(group: str, option: str, options: Sequence[str]) -> None:
+    if option not in options:
+        raise ValueError(
+            f"{group}={option} is not an option; did you mean {group}={nearest(option, options)}? "
+            f"There are {', '.join(options)}"
+        )
+
+
+def _check_value(key: Key, override: Override, schema: type) -> None:
+    try:
+        OmegaConf.update(OmegaConf.structured(schema), key.path, override.value())
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{key.path} must be {key.expected()}; got {override.get_value_string()}") from error
+
+
+def _likeness(name: str, path: str) -> float:
+    return _ratio(name, path) + _ratio(name.rpartition(".")[2], path.rpartition(".")[2])
+
+
+def _ratio(left: str, right: str) -> float:
+    return SequenceMatcher(None, left, right).ratio()

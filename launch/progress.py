@@ -1,0 +1,70 @@
+"""What the terminal shows of a run: one live line, or plain lines now and then where there is no terminal."""
+
+from collections import deque
+from datetime import timedelta
+from statistics import fmean
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
+
+from rl.roles import Metrics
+
+PLAIN_LINES = 20
+"""Plain lines of a whole run, about."""
+WIDE = 120
+"""Columns from which a spinner and a bar fit beside the numbers."""
+RECENT_STEPS = 10
+"""Steps whose pace foretells the time left."""
+
+
+class RunProgress:
+    """Shows each step as it is done; `say` puts a sentence above the live line."""
+
+    def __init__(self, num_steps: int, console: Console | None = None) -> None:
+        self._num_steps = num_steps
+        self._console = console or Console()
+        self._recent_s: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._live = _live(self._console) if self._console.is_terminal else None
+        self._bar = self._live.add_task("", total=num_steps, step=f"0/{num_steps}") if self._live else None
+
+    def show(self, step: int, metrics: Metrics) -> None:
+        self._recent_s.append(metrics["time/step"])
+        left_s = fmean(self._recent_s) * (self._num_steps - step - 1)
+        line, count = describe(metrics, left_s), f"{step + 1}/{self._num_steps}"
+        if self._live and self._bar is not None:
+            self._live.start()
+            self._live.update(self._bar, completed=step + 1, description=line, step=count)
+        elif step % max(1, self._num_steps // PLAIN_LINES) == 0 or step + 1 == self._num_steps:
+            self.say(f"step {count} · {line}")
+
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        if self._live:
+            self._live.stop()
+
+
+def describe(metrics: Metrics, left_s: float) -> str:
+    """Reward, its components, speed and time left on one line.
+
+    >>> describe({"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 812.3}, 75)
+    'reward 1.50 · box 0.25 · 812 tok/s · 0:01:15 left'
+    """
+    components = {
+        name.split("/")[1]: value
+        for name, value in metrics.items()
+        if name.count("/") == 2 and name.startswith("reward/")
+    }
+    reward = {"reward": metrics["reward/mean"]} if "reward/mean" in metrics else {}
+    parts = [f"{name} {value:.2f}" for name, value in {**reward, **components}.items()]
+    return " · ".join([*parts, f"{metrics['perf/tokens_per_s']:.0f} tok/s", f"{timedelta(seconds=round(left_s))} left"])
+
+
+def _live(console: Console) -> Progress:
+    step, line = "step {task.fields[step]}", TextColumn("{task.description}", markup=False, table_column=Column())
+    if console.width < WIDE:
+        return Progress(TextColumn(step, markup=False), line, console=console, refresh_per_second=4)
+    bar = BarColumn(bar_width=12)
+    return Progress(SpinnerColumn(), TextColumn(step, markup=False), bar, line, console=console, refresh_per_second=4)

@@ -1,0 +1,51 @@
+"""Reward of where the defects are said to be."""
+
+from scipy.optimize import linear_sum_assignment
+
+from rewards.parse import Answer
+from rl.types import Box, Target
+
+
+def box_reward(answer: Answer, target: Target) -> float | None:
+    """How well the boxes overlap the true ones, in [0, 1]; None for a defective image whose true boxes are unknown.
+
+    Defective image: R = Σ_(i, j) ∈ M IoU(true_i, predicted_j) / max(#true, #predicted), where M is the one-to-one
+    matching with the largest sum; 0 unless the answer says Yes, so boxes beside a No earn nothing.
+    Normal image: 1 for a No without boxes, else 0.
+
+    An unreadable verdict earns 0 either way. On a defective image No earns 0 and Yes at least 0, so No never pays
+    there; the 1 of a normal image balances what exact boxes earn on a defective one.
+
+    >>> from rewards.parse import parse_answer
+    >>> said = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'hole'}</answer>"
+    >>> box_reward(parse_answer(said, (10, 10)), Target(label="defective", boxes=((0, 0, 4, 8),)))
+    0.5
+    """
+    if target.label == "normal":
+        return float(answer.verdict == "normal" and not answer.boxes)
+    if not target.boxes:
+        return None
+    if answer.verdict != "defective" or not answer.boxes:
+        return 0.0
+    overlaps = [[overlap(true, predicted) for predicted in answer.boxes] for true in target.boxes]
+    rows, columns = linear_sum_assignment(overlaps, maximize=True)
+    matched = sum(overlaps[row][column] for row, column in zip(rows, columns, strict=True))
+    return matched / max(len(target.boxes), len(answer.boxes))
+
+
+def overlap(first: Box, second: Box) -> float:
+    """Intersection over union of two boxes, in [0, 1].
+
+    >>> overlap((0, 0, 2, 2), (1, 0, 3, 2))
+    0.3333333333333333
+    """
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (_area(first) + _area(second) - shared)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

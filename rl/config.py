@@ -1,0 +1,31 @@
+"""How config keys are declared: a typed dataclass field with a help sentence and, where it has one, a range."""
+
+from dataclasses import field, fields, is_dataclass
+from typing import Any
+
+
+def key(default: Any, help: str, *, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Any:
+    """A dataclass field that carries its help sentence and range; a class as default is a nested config."""
+    metadata = {"help": help, "ge": ge, "gt": gt, "le": le}
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def check_ranges(config: Any, path: str = "") -> None:
+    """Raises a ValueError that names the first key outside its range."""
+    for item in fields(config):
+        value, name = getattr(config, item.name), f"{path}{item.name}"
+        if is_dataclass(value):
+            check_ranges(value, f"{name}.")
+        elif value is not None:
+            _check_range(name, value, item.metadata)
+
+
+def _check_range(name: str, value: Any, limits: Any) -> None:
+    if limits.get("ge") is not None and not value >= limits["ge"]:
+        raise ValueError(f"{name} must be ≥ {limits['ge']}; got {value}")
+    if limits.get("gt") is not None and not value > limits["gt"]:
+        raise ValueError(f"{name} must be > {limits['gt']}; got {value}")
+    if limits.get("le") is not None and not value <= limits["le"]:
+        raise ValueError(f"{name} must be ≤ {limits['le']}; got {value}")

@@ -1,0 +1,218 @@
+"""Line and stacked charts as HTML and inline SVG: no scripts, labels stay readable at any width."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from itertools import accumulate
+from statistics import fmean
+
+MAX_POINTS = 160
+"""Longer curves are averaged down to this many points."""
+SMOOTH_FROM = 20
+"""A curve of at least this many points also gets a running mean."""
+LEAST_SPREAD = 1e-9
+"""Values that differ by a smaller share of their size are one value to the eye."""
+TINY = 1e-100
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    name: str
+    points: tuple[Point, ...]
+    """(step, value), steps rising."""
+    color: int = 0
+    """Which of the theme's seven colours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    title: str
+    caption: str
+    series: tuple[Series, ...]
+    """For a stacked chart, all at the same steps, the lowest first."""
+    stacked: bool = False
+    log: bool = False
+    """Logarithmic value axis; values that are not positive are left out."""
+    unit: str = ""
+    smooth: bool = True
+    """Draw a running mean over a long curve's single steps."""
+    wide: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axes:
+    """Maps steps and values to per cent of the plot, from the top left."""
+
+    steps: tuple[float, float]
+    ticks: tuple[float, ...]
+    log: bool
+
+    def x(self, step: float) -> float:
+        first, last = self.steps
+        return 50.0 if first == last else 100 * (step - first) / (last - first)
+
+    def y(self, value: float) -> float:
+        low, high, place = self.ticks[0], self.ticks[-1], value
+        if self.log:
+            low, high, place = math.log10(low), math.log10(high), math.log10(value)
+        return 100 - 100 * (place - low) / (high - low)
+
+
+def draw(chart: Chart) -> str:
+    """The chart as a figure; "" when it has no point to show."""
+    thinned = [replace(one, points=_thinned(_shown(one.points, chart.log))) for one in chart.series]
+    series = [one for one in thinned if one.points]
+    if not series:
+        return ""
+    layers = _stacked(series) if chart.stacked else series
+    axes = _axes(chart, layers)
+    shapes = _areas(layers, axes) if chart.stacked else _lines(series, axes, chart.smooth)
+    labels = "".join(
+        f'<span class="tick" style="top:{axes.y(tick):.2f}%">{format_number(tick)}</span>' for tick in axes.ticks
+    )
+    grid = "".join(f'<path class="grid" d="M0 {axes.y(tick):.2f}H100"/>' for tick in axes.ticks)
+    first, last = axes.steps
+    return (
+        f'<figure class="card chart{" wide" if chart.wide else ""}">'
+        f"<figcaption><h3>{escape(chart.title)}</h3><p>{escape(chart.caption)}</p></figcaption>"
+        f'<div class="plot"><div class="ticks">{labels}</div>'
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(chart.title)}">'
+        f"{grid}{shapes}{_hovers(series, axes, chart.unit)}</svg></div>"
+        f'<div class="steps"><span>step {first:g}</span><span>{last:g}</span></div>'
+        f"{_legend(series, chart.unit)}</figure>"
+    )
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, short.
+
+    >>> [format_number(value) for value in (0, 1234567, 12345, 1.5, 0.25, 0.00002, -3)]
+    ['0', '1.23M', '12.3k', '1.5', '0.25', '2e-5', '-3']
+    """
+    size = abs(value)
+    if size >= 1e6:
+        return f"{value / 1e6:.3g}M"
+    if size >= 1e4:
+        return f"{value / 1e3:.3g}k"
+    if size == 0 or size >= 1e-3:
+        return f"{value:.0f}" if size >= 1e3 else f"{value:.3g}"
+    mantissa, exponent = f"{value:.2g}".split("e") if "e" in f"{value:.2g}" else (f"{value:.2g}", "")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def nice_ticks(low: float, high: float, count: int = 4) -> tuple[float, ...]:
+    """About `count` round numbers that span low to high.
+
+    >>> nice_ticks(0.13, 2.7)
+    (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+    """
+    size = max(abs(low), abs(high))
+    if high - low <= LEAST_SPREAD * size or size < TINY:
+        half = size / 2 if size >= TINY else 0.5
+        low, high = low - half, high + half
+    rough = (high - low) / count
+    scale = 10 ** math.floor(math.log10(rough))
+    step = scale * min((1, 2, 5, 10), key=lambda factor: abs(factor * scale - rough))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(float(f"{index * step:.12g}") for index in range(first, last + 1))
+
+
+def running_mean(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Each value averaged with its neighbours, a sixth of the curve wide, less at both ends."""
+    reach = max(1, len(points) // 12)
+    return tuple(
+        (step, fmean(value for _, value in points[max(0, index - reach) : index + reach + 1]))
+        for index, (step, _) in enumerate(points)
+    )
+
+
+def _shown(points: Sequence[Point], log: bool) -> list[Point]:
+    return [(step, value) for step, value in points if math.isfinite(value) and (value > 0 or not log)]
+
+
+def _thinned(points: Sequence[Point]) -> tuple[Point, ...]:
+    size = math.ceil(len(points) / MAX_POINTS) or 1
+    buckets = [points[start : start + size] for start in range(0, len(points), size)]
+    return tuple((bucket[-1][0], fmean(value for _, value in bucket)) for bucket in buckets)
+
+
+def _stacked(series: Sequence[Series]) -> list[Series]:
+    """Each series raised by those below it."""
+    heights = [[value for _, value in one.points] for one in series]
+    tops = accumulate(heights, lambda below, own: [a + b for a, b in zip(below, own, strict=True)])
+    return [
+        replace(one, points=tuple((step, top) for (step, _), top in zip(one.points, tops_of, strict=True)))
+        for one, tops_of in zip(series, tops, strict=True)
+    ]
+
+
+def _axes(chart: Chart, series: Sequence[Series]) -> Axes:
+    values = [value for one in series for _, value in one.points]
+    steps = [step for one in series for step, _ in one.points]
+    if chart.log:
+        lowest = math.floor(math.log10(min(values)) + 1e-9)
+        highest = max(lowest + 1, math.ceil(math.log10(max(values)) - 1e-9))
+        ticks = tuple(10.0**power for power in range(lowest, highest + 1))
+    else:
+        ticks = nice_ticks(0.0 if chart.stacked else min(values), max(values))
+    return Axes(steps=(min(steps), max(steps)), ticks=ticks, log=chart.log)
+
+
+def _path(points: Sequence[Point], axes: Axes) -> str:
+    return "M" + "L".join(f"{axes.x(step):.2f} {axes.y(value):.2f}" for step, value in points)
+
+
+def _lines(series: Sequence[Series], axes: Axes, smooth: bool) -> str:
+    return "".join(_line(one, axes, smooth and len(one.points) >= SMOOTH_FROM) for one in series)
+
+
+def _line(series: Series, axes: Axes, smooth: bool) -> str:
+    points = series.points * 2 if len(series.points) == 1 else series.points
+    if not smooth:
+        return f'<path class="line s{series.color}" d="{_path(points, axes)}"/>'
+    return (
+        f'<path class="raw s{series.color}" d="{_path(points, axes)}"/>'
+        f'<path class="line s{series.color}" d="{_path(running_mean(points), axes)}"/>'
+    )
+
+
+def _areas(layers: Sequence[Series], axes: Axes) -> str:
+    """Filled from the top layer down, so that each covers the ones above it from its own height on."""
+    shapes = []
+    for layer in reversed(layers):
+        left, right = axes.x(layer.points[0][0]), axes.x(layer.points[-1][0])
+        shapes.append(
+            f'<path class="area s{layer.color}" d="{_path(layer.points, axes)}L{right:.2f} 100L{left:.2f} 100Z"/>'
+        )
+    return "".join(shapes)
+
+
+def _hovers(series: Sequence[Series], axes: Axes, unit: str) -> str:
+    """One invisible column a step that shows a guide and all values while the pointer is on it."""
+    values: dict[float, list[str]] = {}
+    for one in series:
+        for step, value in one.points:
+            values.setdefault(step, []).append(f"{one.name}: {format_number(value)}{unit}")
+    width = 100 / len(values)
+    columns = []
+    for step, lines in values.items():
+        x = axes.x(step)
+        title = escape("\n".join([f"step {step:g}", *lines]))
+        columns.append(
+            f'<g class="hover"><path d="M{x:.2f} 0V100"/>'
+            f'<rect x="{x - width / 2:.2f}" y="0" width="{width:.2f}" height="100"><title>{title}</title></rect></g>'
+        )
+    return "".join(columns)
+
+
+def _legend(series: Sequence[Series], unit: str) -> str:
+    """Each series with its last value, so that nothing depends on hovering."""
+    last = [format_number(one.points[-1][1]) + escape(unit) for one in series]
+    items = [
+        f'<li><i class="s{one.color}"></i>{escape(one.name)} <b>{value}</b></li>'
+        for one, value in zip(series, last, strict=True)
+    ]
+    return f'<ul class="legend">{"".join(items)}</ul>'

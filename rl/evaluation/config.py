@@ -1,0 +1,23 @@
+"""Config of what a run records."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from rl.config import key
+
+
+class WandbMode(Enum):
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+    disabled = "disabled"
+
+
+@dataclass(kw_only=True)
+class LoggingConfig:
+    wandb: WandbMode = key(WandbMode.auto, "W&B: auto is online when a key is configured and offline otherwise.")
+    project: str = key("assay", "W&B project.")
+    run_name: str = key("", "Name of the run in W&B; empty takes the name of the run folder.")
+    samples_every: int = key(
+        10, "Steps between two tables of samples with their images and boxes; 0 writes none.", ge=0
+    )

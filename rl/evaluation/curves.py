@@ -1,0 +1,121 @@
+"""Which curves of a run are worth a chart, and in what words."""
+
+from collections.abc import Sequence
+
+from rl.evaluation.charts import Chart, Series
+from rl.metrics import MEANINGS
+from rl.roles import Metrics
+
+STAGES = ("rollout", "reward", "reference", "update", "publish", "sync")
+"""Stages of a step that follow one another; `generate` and `gradient` lie inside of rollout and update."""
+HELD_OUT = "eval/heldout"
+EXACT = ("actor/lr",)
+"""Without noise, so a running mean would only blur them."""
+SINGLE = (
+    ("Policy loss", "actor/loss"),
+    ("KL to the reference", "actor/kl"),
+    ("Entropy", "actor/entropy"),
+    ("Clipped tokens", "actor/clip_ratio"),
+    ("Gradient norm", "actor/grad_norm"),
+    ("Learning rate", "actor/lr"),
+    ("Groups without contrast", "reward/zero_std_groups"),
+    ("Throughput", "perf/tokens_per_s"),
+)
+
+
+def run_charts(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> list[Chart]:
+    """The charts of a run in reading order; those without data draw nothing."""
+    single = [
+        Chart(
+            title=title,
+            caption=_sentence(MEANINGS[name].text),
+            series=(series(rows, name),),
+            smooth=name not in EXACT,
+        )
+        for title, name in SINGLE
+    ]
+    return [_reward(rows, reward_range), _components(rows), _held_out(rows), *single, *_lengths(rows), *_costs(rows)]
+
+
+def series(rows: Sequence[Metrics], name: str, label: str = "", color: int = 0) -> Series:
+    """A metric's values over the steps that have it, called `label` or by the end of its name."""
+    points = tuple((row["step"], row[name]) for row in rows if row.get(name) is not None)
+    return Series(name=label or name.rsplit("/", 1)[-1].replace("_", " "), points=points, color=color)
+
+
+def component_names(rows: Sequence[Metrics]) -> list[str]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name.split("/")[1] for name in names if name.startswith("reward/") and name.count("/") == 2]
+
+
+def _reward(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> Chart:
+    low, high = reward_range
+    return Chart(
+        title="Reward",
+        caption=f"Mean total over the completions of a step; it can lie between {low:g} and {high:g}.",
+        series=(series(rows, "reward/mean", "reward"),),
+        wide=True,
+    )
+
+
+def _components(rows: Sequence[Metrics]) -> Chart:
+    names = component_names(rows)
+    named = tuple(series(rows, f"reward/{name}/mean", name, color) for color, name in enumerate(names))
+    return Chart(title="Reward components", caption="Before their weights.", series=named, wide=True)
+
+
+def _held_out(rows: Sequence[Metrics]) -> Chart:
+    """Two evaluations are a table, not a curve."""
+    names = ("format", "accuracy", "mean_iou")
+    named = [series(rows, f"{HELD_OUT}/{name}", color=color) for color, name in enumerate(names)]
+    enough = tuple(one for one in named if len(one.points) > 2)
+    return Chart(title="Held-out parts", caption="Greedy answers to samples that training never saw.", series=enough)
+
+
+def _lengths(rows: Sequence[Metrics]) -> list[Chart]:
+    lengths = (series(rows, "response/length/mean"), series(rows, "response/length/max", color=6))
+    clipped = (series(rows, "response/length/clipped"),)
+    caption = _sentence(MEANINGS["response/length/clipped"].text)
+    return [
+        Chart(title="Response length", caption="Tokens of a completion.", series=lengths),
+        Chart(title="Cut-off responses", caption=caption, series=clipped),
+    ]
+
+
+def _costs(rows: Sequence[Metrics]) -> list[Chart]:
+    parity = (series(rows, "parity/logprob_abs_mean", "mean"), series(rows, "parity/logprob_abs_max", "max", color=6))
+    return [
+        Chart(
+            title="Parity",
+            caption="Difference between the engine's and the learner's log-probabilities of the same tokens.",
+            series=parity,
+            log=True,
+        ),
+        Chart(
+            title="Where the time goes",
+            caption="Seconds of a step by stage.",
+            series=_stages(rows),
+            stacked=True,
+            unit=" s",
+        ),
+    ]
+
+
+def _stages(rows: Sequence[Metrics]) -> tuple[Series, ...]:
+    timed = [row for row in rows if "time/step" in row]
+    present = [name for name in STAGES if any(f"time/{name}" in row for row in timed)]
+    named = [
+        Series(
+            name=name,
+            points=tuple((row["step"], row.get(f"time/{name}", 0.0)) for row in timed),
+            color=STAGES.index(name),
+        )
+        for name in present
+    ]
+    known = [sum(row.get(f"time/{name}", 0.0) for name in present) for row in timed]
+    other = tuple((row["step"], max(0.0, row["time/step"] - part)) for row, part in zip(timed, known, strict=True))
+    return (*named, Series(name="other", points=other, color=len(STAGES)))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."

@@ -1,0 +1,174 @@
+"""The looks of the report: one style sheet, light and dark, from phone to desktop."""
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --page: #f6f6f3; --card: #ffffff; --ink: #16181d; --soft: #5d6470; --faint: #8b919c; --edge: #e4e4de;
+  --grid: #ecece6;
+  --s0: #2b6cdf; --s1: #0f9d8a; --s2: #e08a1e; --s3: #8a5cd6; --s4: #d6487e; --s5: #5b8f29; --s6: #9aa1ac;
+  --good: #13794a; --good-page: #e3f4ea; --bad: #b3321f; --bad-page: #fbe8e4;
+  --true: #1fbf6b; --said: #ff7a1a; --shadow: 0 1px 2px rgb(20 22 28 / 5%), 0 6px 20px rgb(20 22 28 / 4%);
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #101216; --card: #181b21; --ink: #eceef2; --soft: #a3aab6; --faint: #767e8b; --edge: #282d36;
+    --grid: #262a32;
+    --s0: #6ea2ff; --s1: #35c9b4; --s2: #f2b04e; --s3: #b594f5; --s4: #f07fa9; --s5: #97c95f; --s6: #6d7583;
+    --good: #5fd597; --good-page: #14301f; --bad: #ff8f7b; --bad-page: #3a1a15; --shadow: none;
+  }
+}
+* { box-sizing: border-box; margin: 0; }
+body {
+  background: var(--page); color: var(--ink); padding: 0 20px 72px; -webkit-text-size-adjust: 100%;
+  font: 15px/1.5 Inter, ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif;
+  font-variant-numeric: tabular-nums;
+}
+body > * { max-width: 1160px; margin-left: auto; margin-right: auto; }
+h1 {
+  font-size: clamp(28px, 5vw, 40px); line-height: 1.12; letter-spacing: -.025em; font-weight: 680;
+  overflow-wrap: anywhere;
+}
+h2 { font-size: 21px; letter-spacing: -.015em; font-weight: 650; }
+h3 { font-size: 15px; font-weight: 620; letter-spacing: -.005em; }
+h3 small { color: var(--faint); font-weight: 500; font-size: 13px; margin-left: 4px; }
+ul, dl { list-style: none; padding: 0; }
+.card { background: var(--card); border: 1px solid var(--edge); border-radius: 14px; box-shadow: var(--shadow); }
+.mast { padding: 44px 0 26px; }
+.mast .mark {
+  display: flex; align-items: center; gap: 9px; color: var(--soft); font-weight: 600; font-size: 14px;
+  margin-bottom: 20px;
+}
+.mast .mark svg { width: 22px; height: 22px; }
+.mast p { color: var(--soft); margin-top: 10px; max-width: 68ch; }
+.status {
+  padding: 1px 9px; border-radius: 99px; font-size: 12.5px; background: var(--good-page); color: var(--good);
+}
+.status.bad { background: var(--bad-page); color: var(--bad); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 14px; }
+.tile { padding: 18px 20px 17px; }
+.tile h3 { color: var(--soft); font-weight: 550; font-size: 13.5px; }
+.tile .value { display: flex; align-items: baseline; flex-wrap: wrap; gap: 2px 9px; margin-top: 6px; }
+.tile .value b { font-size: 34px; line-height: 1.15; letter-spacing: -.03em; font-weight: 680; }
+.tile .value s { text-decoration: none; color: var(--faint); font-size: 19px; }
+.tile p { color: var(--faint); font-size: 12.5px; margin-top: 6px; }
+.delta {
+  font-size: 13px; font-weight: 600; padding: 1px 8px; border-radius: 99px; color: var(--soft);
+  background: var(--grid);
+}
+.delta.good { color: var(--good); background: var(--good-page); }
+.delta.bad { color: var(--bad); background: var(--bad-page); }
+.facts {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px 22px;
+  padding: 18px 20px; margin-top: 14px;
+}
+.facts dt { color: var(--faint); font-size: 12px; }
+.facts dd { font-size: 14px; font-weight: 550; overflow-wrap: anywhere; }
+main > section { margin-top: 46px; }
+main > section > header { margin-bottom: 15px; }
+section > header p { color: var(--soft); font-size: 14px; margin-top: 2px; max-width: 78ch; }
+.charts { display: grid; grid-template-columns: repeat(6, 1fr); gap: 14px; }
+.chart { grid-column: span 2; padding: 16px 18px 14px; display: flex; flex-direction: column; min-width: 0; }
+.chart.wide { grid-column: span 3; }
+.chart figcaption { flex: 1; }
+.chart figcaption p { color: var(--faint); font-size: 12.5px; line-height: 1.4; margin: 2px 0 14px; }
+.plot { position: relative; height: 150px; padding-left: 40px; }
+.wide .plot { height: 220px; }
+.plot svg { width: 100%; height: 100%; display: block; overflow: visible; }
+.ticks { position: absolute; left: 0; top: 0; bottom: 0; width: 34px; }
+.tick {
+  position: absolute; right: 0; transform: translateY(-50%); font-size: 11px; color: var(--faint);
+  white-space: nowrap;
+}
+.steps { display: flex; justify-content: space-between; padding: 6px 0 0 40px; font-size: 11px; color: var(--faint); }
+.plot path { fill: none; vector-effect: non-scaling-stroke; }
+.grid { stroke: var(--grid); stroke-width: 1; }
+.line { stroke-width: 2.1; stroke-linejoin: round; stroke-linecap: round; }
+.raw { stroke-width: 1.2; opacity: .32; }
+.plot path.area { stroke: var(--card); stroke-width: .8; }
+.s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); } .s3 { --c: var(--s3); }
+.s4 { --c: var(--s4); } .s5 { --c: var(--s5); } .s6 { --c: var(--s6); }
+.line, .raw { stroke: var(--c); }
+.plot path.area { fill: var(--c); }
+.hover rect { fill: transparent; }
+.hover path { stroke: var(--soft); stroke-width: 1; opacity: 0; }
+.hover:hover path { opacity: .6; }
+.legend { display: flex; flex-wrap: wrap; gap: 3px 15px; margin-top: 10px; font-size: 12.5px; color: var(--soft); }
+.legend i {
+  display: inline-block; width: 9px; height: 9px; border-radius: 3px; background: var(--c); margin-right: 6px;
+}
+.legend b { color: var(--ink); font-weight: 600; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; }
+th { font-weight: 550; color: var(--soft); font-size: 12.5px; text-align: left; white-space: nowrap; }
+th, td { padding: 10px 14px; border-bottom: 1px solid var(--edge); vertical-align: top; }
+tr:last-child > * { border-bottom: 0; }
+tbody th { color: var(--ink); font-size: 14px; }
+tbody tr:first-child { background: color-mix(in srgb, var(--grid) 45%, transparent); }
+td { min-width: 104px; } td.count { min-width: 0; color: var(--soft); }
+td b { font-weight: 620; } td small { color: var(--faint); margin-left: 6px; white-space: nowrap; }
+.bar {
+  position: relative; display: block; height: 4px; border-radius: 4px; background: var(--grid); margin-top: 7px;
+}
+.bar i { position: absolute; left: 0; top: 0; bottom: 0; border-radius: 4px; background: var(--s0); }
+.bar u {
+  position: absolute; top: -3px; width: 2px; height: 10px; border-radius: 2px; background: var(--ink);
+  opacity: .55;
+}
+.key { display: flex; flex-wrap: wrap; gap: 4px 18px; color: var(--soft); font-size: 13px; margin-top: 8px; }
+.key i {
+  display: inline-block; width: 14px; height: 10px; border-radius: 2px; margin-right: 7px;
+  border: 2px solid var(--true);
+}
+.key i.said { border: 2px dashed var(--said); }
+.shelf { margin-top: 26px; }
+.shelf > header { margin-bottom: 11px; }
+.cards { display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px; }
+.case { overflow: hidden; min-width: 0; display: flex; flex-direction: column; }
+.pictures { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; }
+.pictures figcaption { font-size: 11px; color: var(--faint); padding: 5px 14px 0; }
+.pictures figure + figure .frame { box-shadow: -2px 0 0 var(--card); }
+.frame { position: relative; }
+.frame img { width: 100%; display: block; }
+.frame svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
+.frame rect {
+  fill: transparent; stroke-width: 2.4; vector-effect: non-scaling-stroke;
+  filter: drop-shadow(0 0 1px rgb(0 0 0 / 75%));
+}
+rect.true { stroke: var(--true); } rect.said { stroke: var(--said); stroke-dasharray: 5 3.5; }
+.chips { display: flex; flex-wrap: wrap; gap: 6px; padding: 10px 14px 0; }
+.chip {
+  font-size: 12px; font-weight: 550; padding: 1px 9px; border-radius: 99px; background: var(--grid);
+  color: var(--soft);
+}
+.chip.good { background: var(--good-page); color: var(--good); }
+.chip.bad { background: var(--bad-page); color: var(--bad); }
+blockquote {
+  padding: 10px 14px 0; font-size: 13.5px; line-height: 1.5; color: var(--ink); overflow-wrap: anywhere;
+  max-height: 190px;
+  overflow-y: auto; white-space: pre-line;
+}
+.faults { padding: 8px 14px 0; color: var(--bad); font-size: 12.5px; overflow-wrap: anywhere; }
+details { padding-top: 9px; } summary { padding: 0 14px; font-size: 12.5px; color: var(--soft); cursor: pointer; }
+details blockquote { color: var(--soft); }
+.case footer {
+  margin-top: auto; padding: 10px 14px 12px; color: var(--faint); font-size: 12px; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap;
+}
+body > footer { margin-top: 56px; color: var(--faint); font-size: 12.5px; }
+@media (max-width: 1000px) {
+  .chart { grid-column: span 3; } .chart.wide { grid-column: span 6; } .cards { grid-template-columns: repeat(2, 1fr); }
+}
+@media (max-width: 640px) {
+  body { padding: 0 14px 48px; } .mast { padding: 26px 0 20px; } main > section { margin-top: 36px; }
+  .chart, .chart.wide { grid-column: span 6; } .wide .plot { height: 180px; }
+  .cards { grid-template-columns: 1fr; } .tiles { grid-template-columns: 1fr; gap: 10px; }
+  .facts { grid-template-columns: repeat(2, 1fr); }
+}
+@media print { body { background: none; } .card { box-shadow: none; break-inside: avoid; } }
+"""
+
+MARK = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">'
+    '<rect x="2.5" y="2.5" width="19" height="19" rx="5"/><path d="M7 16.5 12 6.5l5 10M9 13h6" stroke-linecap="round"'
+    ' stroke-linejoin="round"/></svg>'
+)

@@ -1,0 +1,42 @@
+"""The losses: tensors and their config in, (loss, metrics) out."""
+
+from dataclasses import dataclass
+
+import torch
+
+from rl.algorithm import AlgoConfig
+from rl.verl_core import Scale, aggregate, clipped_policy_loss, kl_estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossInputs:
+    """What one micro-batch offers the loss; every tensor is [completions, tokens] but the advantages."""
+
+    logprobs: torch.Tensor
+    """The policy's now, with gradient."""
+    old_logprobs: torch.Tensor
+    """The policy's when the completions were scored."""
+    reference_logprobs: torch.Tensor | None
+    """The frozen reference's; None when no KL is wanted."""
+    advantages: torch.Tensor
+    """[completions, 1]."""
+    mask: torch.Tensor
+    """1.0 on tokens that count."""
+
+
+def policy_loss(inputs: LossInputs, config: AlgoConfig, scale: Scale) -> tuple[torch.Tensor, dict[str, float]]:
+    """GRPO: -min(ρA, clip(ρ)A) + β KL, with ρ the ratio of new to old probability; metrics are sums over tokens."""
+    loss, clipped = clipped_policy_loss(
+        inputs.old_logprobs, inputs.logprobs, inputs.advantages, inputs.mask, config, scale
+    )
+    metrics = {"clip_ratio": clipped * float(inputs.mask.sum()), "kl": 0.0}
+    if inputs.reference_logprobs is not None:
+        divergence = kl_estimate(inputs.logprobs, inputs.reference_logprobs, config)
+        loss = loss + config.kl_weight * aggregate(divergence, inputs.mask, config.aggregation, scale)
+        metrics["kl"] = float((divergence.detach() * inputs.mask).sum())
+    return loss, metrics
+
+
+def sft_loss(logprobs: torch.Tensor, mask: torch.Tensor, num_tokens: int) -> torch.Tensor:
+    """-Σ log π / number of tokens: cross-entropy of the answer's tokens alone."""
+    return -(logprobs * mask).sum() / num_tokens

@@ -1,0 +1,46 @@
+"""The roles that the training loop speaks to; `actors` plays them with Ray, tests with plain classes."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rl.types import Group, Sample
+
+Metrics = dict[str, float]
+
+
+class Sampler(Protocol):
+    def collect(self, samples: Sequence[Sample], *, greedy: bool = False) -> AsyncIterator[tuple[int, Group]]:
+        """Yields (index of the sample, its group) as groups finish; `greedy` gives one most-likely completion each."""
+
+    async def load(self, weights: Any, version: int) -> None:
+        """Takes the weights that `Policy.publish` handed out; completions carry `version` from here on."""
+
+
+class Judge(Protocol):
+    async def score(self, group: Group) -> Group:
+        """The group with its scores."""
+
+
+class Reference(Protocol):
+    async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups with the reference's log-probabilities."""
+
+
+class Policy(Protocol):
+    async def update(self, groups: Sequence[Group]) -> Metrics:
+        """Takes the optimizer steps of one rollout batch, after the parity gate let it pass."""
+
+    async def publish(self) -> Any:
+        """The current weights, in the form `Sampler.load` takes."""
+
+    async def save(self, folder: Path) -> None:
+        """Writes a folder that transformers and vLLM load directly."""
+
+
+class Tracker(Protocol):
+    def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
+        """Records one training step: metrics, curves and sample pictures."""
+
+    def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
+        """Records one pass over the held-out samples."""

@@ -1,0 +1,32 @@
+"""Where the seconds of a step went; the roles add to it, the tracker drains it, the loop never sees it."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Timings:
+    """Seconds by name since the last drain."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._drained_at = time.perf_counter()
+
+    def add(self, name: str, seconds: float) -> None:
+        self._seconds[name] += seconds
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.add(name, time.perf_counter() - start)
+
+    def drain(self) -> dict[str, float]:
+        """The seconds of every name as `time/<name>`, `time/step` being all that passed; starts again from zero."""
+        now = time.perf_counter()
+        seconds = {f"time/{name}": value for name, value in self._seconds.items()}
+        seconds["time/step"] = now - self._drained_at
+        self._seconds.clear()
+        self._drained_at = now
+        return seconds

@@ -1,0 +1,42 @@
+"""Makes CUDA builds of torch's companions harmless beside a CPU build of torch; comes before transformers, vllm, verl.
+
+Where an index serves no CPU torchvision, `import torchvision` dies with "operator torchvision::nms does not exist":
+it registers fake kernels for operators that its CUDA library would have defined. The two schemas are all it misses.
+A CPU build of torchvision defines them itself, and a second definition would be an error. torchaudio and torchcodec,
+which vLLM brings along and transformers imports where it finds them, die too; nothing here hears or plays, so they
+are hidden.
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+
+def misses_schemas(torch_cuda: str | None, torchvision_version: str) -> bool:
+    """Whether torchvision's operators will be missing; the text of its version.py says +cuXYZ or +cpu."""
+    return torch_cuda is None and "+cu" in torchvision_version
+
+
+def _torchvision_version() -> str:
+    spec = find_spec("torchvision")
+    return Path(spec.origin).with_name("version.py").read_text() if spec and spec.origin else ""
+
+
+def _define_schemas() -> torch.library.Library:
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
+
+
+def _hide(*packages: str) -> None:
+    """Importing them fails and looking for them finds nothing, as if they were not installed."""
+    sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]
+
+
+if torch.version.cuda is None:
+    _hide("torchaudio", "torchcodec")
+# Kept for the life of the process: the schemas go when the library object does.
+_LIBRARY = _define_schemas() if misses_schemas(torch.version.cuda, _torchvision_version()) else None

@@ -1,0 +1,108 @@
+"""The five plain types that carry everything; see docs/DESIGN.md for who makes which."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is true of one inspected image."""
+
+    label: str
+    """"normal" or "defective"."""
+    boxes: tuple[Box, ...] = ()
+    """Defect boxes [x1, y1, x2, y2], in pixels of the image that holds them (file, or model's view)."""
+    box_labels: tuple[str, ...] = ()
+    """Defect type of each box."""
+    mask: Path | None = None
+    """Pixel mask of the defects, same size as the image; None for a normal image."""
+    rationale: str = ""
+    """A reference reasoning, without tags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One question about one inspected image."""
+
+    id: str
+    """Unique in its dataset, e.g. "leather/test/scratch/003"."""
+    images: tuple[Path, ...]
+    """Files in the order the model sees them: references first, the inspected image last; () for text only."""
+    question: str
+    """The user's question, without answer-form instructions."""
+    target: Target
+    """The truth; boxes in pixels of the image file."""
+    category: str
+    """Object or material, e.g. "leather"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """The images of one prompt, processed once."""
+
+    values: Any
+    """float32 array [patches, channels * temporal * patch * patch], all images in order."""
+    grid: tuple[tuple[int, int, int], ...]
+    """Per image (t, h, w) in patches, before the 2x2 merge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A sample as the model sees it; made once, stored once for its whole group."""
+
+    sample: Sample
+    token_ids: tuple[int, ...]
+    """Prompt tokens, image placeholders expanded."""
+    pixels: Any
+    """Pixels, or a Ray reference to them outside the actors; None for a text-only prompt."""
+    image_spans: tuple[tuple[int, int], ...]
+    """Per image, [start, end) of its placeholder tokens in token_ids."""
+    image_size: tuple[int, int]
+    """(width, height) of the inspected image as the model sees it; (0, 0) for text only."""
+    target: Target
+    """The truth; boxes in pixels of the image as the model sees it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """One sampled answer."""
+
+    token_ids: tuple[int, ...]
+    """Sampled tokens, the end-of-turn token included when it was sampled."""
+    text: str
+    """Decoded token_ids, special tokens left out."""
+    logprobs: tuple[float, ...]
+    """The engine's log-probability of each token under the sampling distribution."""
+    finish_reason: str
+    """"stop" or "length"."""
+    policy_version: int
+    """Version of the weights that sampled it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A completion's reward."""
+
+    total: float | None
+    """Weighted sum of the components; None when a component could not be judged."""
+    components: dict[str, float | None]
+    """Unweighted value of each named component; None = could not be judged, never a silent 0."""
+    malformed: tuple[str, ...] = ()
+    """What in the answer did not parse, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One prompt and its G completions: the unit of work everywhere."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...]
+    scores: tuple[Score, ...] = ()
+    """One a completion, once judged."""
+    advantages: tuple[float, ...] = ()
+    """One a completion, once judged."""
+    reference_logprobs: tuple[tuple[float, ...], ...] = ()
+    """[completion][token] log-probabilities of the frozen reference; () when no KL is wanted."""

@@ -1,0 +1,80 @@
+"""verl's mathematics behind plain functions: the only file that imports verl's algorithms."""
+
+from dataclasses import asdict, dataclass
+
+import rl.torchvision_ops  # noqa: F401
+
+import numpy as np
+import torch
+from verl.trainer.ppo import core_algos
+from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
+from verl.workers.config import ActorConfig
+
+from rl.algorithm import Aggregation, AlgoConfig
+
+NO_DUAL_CLIP = 1e9
+"""verl also bounds the loss of negative advantages at `clip_ratio_c` times the advantage; GRPO has no such bound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """What a token loss is divided by: counts over all ranks and micro-batches of one optimizer step."""
+
+    dp_size: int
+    """Ranks whose gradients FSDP averages."""
+    batch_num_tokens: int
+    global_batch_size: int
+    """Completions."""
+    loss_scale_factor: int
+    """The constant length by which Dr. GRPO divides."""
+
+
+def grpo_advantages(totals: list[float], group_ids: list[int], *, normalize_std: bool) -> list[float]:
+    """(total - group mean), divided by the group's standard deviation if wanted."""
+    rewards = torch.tensor(totals, dtype=torch.float64)[:, None]
+    advantages, _ = core_algos.compute_grpo_outcome_advantage(
+        rewards, torch.ones_like(rewards), np.array(group_ids), norm_adv_by_std_in_grpo=normalize_std
+    )
+    return advantages[:, 0].tolist()
+
+
+def clipped_policy_loss(
+    old: torch.Tensor,
+    new: torch.Tensor,
+    advantages: torch.Tensor,
+    mask: torch.Tensor,
+    config: AlgoConfig,
+    scale: Scale,
+) -> tuple[torch.Tensor, float]:
+    """(PPO's clipped loss, share of clipped tokens) of [completions, tokens] log-probs."""
+    options = ActorConfig(
+        strategy="fsdp2",
+        rollout_n=config.num_completions,
+        use_dynamic_bsz=True,
+        # verl reads the low and high clips only.
+        clip_ratio_low=config.clip_low,
+        clip_ratio_high=config.clip_high,
+        clip_ratio_c=NO_DUAL_CLIP,
+        global_batch_info=asdict(scale),
+    )
+    loss, metrics = core_algos.compute_policy_loss_vanilla(
+        old, new, advantages, mask, config.aggregation.value, options
+    )
+    return loss, metrics["actor/pg_clipfrac"]
+
+
+def kl_estimate(new: torch.Tensor, reference: torch.Tensor, config: AlgoConfig) -> torch.Tensor:
+    """Per-token estimate of KL(policy || reference)."""
+    return core_algos.kl_penalty(new, reference, config.kl_estimator.value)
+
+
+def aggregate(values: torch.Tensor, mask: torch.Tensor, aggregation: Aggregation, scale: Scale) -> torch.Tensor:
+    """One number from [completions, tokens] values."""
+    return core_algos.agg_loss(values, mask, aggregation.value, **asdict(scale))
+
+
+def balanced_partitions(lengths: list[int], count: int) -> list[list[int]]:
+    """Indices in `count` parts of about equal total length; with fewer lengths than parts the last parts are empty."""
+    filled = min(count, len(lengths))
+    parts = get_seqlen_balanced_partitions(lengths, filled, equal_size=False) if filled else []
+    return [*parts, *([] for _ in range(count - filled))]

@@ -1,0 +1,214 @@
+"""The sampling engine: vLLM in this process, fed with images that are processed already; the only importer of vLLM."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import rl.torchvision_ops  # noqa: F401
+
+import torch
+from transformers import AutoConfig, BatchFeature
+
+from rl.types import Completion, Prompt
+from rollout.banned import banned_token_ids
+from rollout.config import RolloutConfig
+
+
+def _prepare_process() -> None:
+    """Sets what vLLM reads while it is imported."""
+    os.environ.update(
+        # Weights are handed over as tensors, and a second process would take 20 s to start.
+        VLLM_ENABLE_V1_MULTIPROCESSING="0",
+        VLLM_NO_USAGE_STATS="1",
+        VLLM_LOGGING_LEVEL="WARNING",
+        TOKENIZERS_PARALLELISM="false",
+        # Read on CPU hosts only: binding threads to cores would put several engines on the same ones.
+        VLLM_CPU_OMP_THREADS_BIND="nobind",
+    )
+
+
+_prepare_process()
+
+from vllm import EngineArgs, LLMEngine, ModelRegistry, SamplingParams  # noqa: E402
+from vllm.inputs.engine import EngineInput, mm_input, tokens_input  # noqa: E402
+from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration  # noqa: E402
+from vllm.multimodal.inputs import MultiModalFieldConfig, MultiModalKwargsItems, PlaceholderRange  # noqa: E402
+from vllm.outputs import CompletionOutput, RequestOutput  # noqa: E402
+from vllm.sampling_params import RequestOutputKind  # noqa: E402
+from vllm.utils.torch_utils import set_random_seed  # noqa: E402
+
+MERGED_PATCHES = 4
+"""Vision patches behind one image token (2x2)."""
+BLOCK_TOKENS = 32
+"""Tokens of a cache block; completions share the whole blocks of their prompt, so short blocks save prefill."""
+STEP_TOKENS = 8192
+"""Tokens of one forward pass: the prefill of many short prompts or a piece of a long one."""
+EMBEDDING = "model.language_model.embed_tokens.weight"
+OUTPUT_LAYER = "lm_head.weight"
+NEVER = float("-inf")
+
+
+class Engine:
+    """Samples completions and takes new weights in place."""
+
+    def __init__(self, model_path: str, config: RolloutConfig, *, dtype: str, seed: int) -> None:
+        self._config = config
+        self._version = 0
+        self._generate_s = 0.0
+        self._tied = AutoConfig.from_pretrained(model_path).tie_word_embeddings
+        self.banned_token_ids = banned_token_ids(model_path)
+        """Never sampled; the learner leaves them out of its softmax too."""
+        # A class that is registered by hand is not imported once more in a process of its own, without torchvision_ops.
+        ModelRegistry.register_model("Qwen2_5_VLForConditionalGeneration", Qwen2_5_VLForConditionalGeneration)
+        if config.enforce_eager:
+            # vLLM compiles parts of its sampler even so, which costs a short run more than it saves.
+            torch.compiler.set_stance("force_eager")
+        self._engine = LLMEngine.from_engine_args(
+            EngineArgs(
+                model=model_path,
+                dtype=dtype,
+                seed=seed,
+                max_model_len=config.max_prompt_tokens + config.max_response_tokens,
+                max_num_seqs=config.max_num_seqs,
+                # Also the room for image features, so an image fits whenever its prompt does.
+                max_num_batched_tokens=max(STEP_TOKENS, config.max_prompt_tokens + config.max_response_tokens),
+                block_size=BLOCK_TOKENS,
+                kv_cache_memory_bytes=config.kv_cache_mb * 2**20,
+                enforce_eager=config.enforce_eager,
+                limit_mm_per_prompt={"image": config.max_images, "video": 0},
+                skip_mm_profiling=True,
+                # Pixels arrive processed: vLLM neither keeps a copy nor normalizes them once more.
+                mm_processor_cache_gb=0,
+                mm_device_do_normalize=False,
+                distributed_executor_backend="uni",
+                logprobs_mode="processed_logprobs",
+                disable_log_stats=True,
+            )
+        )
+        self._tokenizer = self._engine.get_tokenizer()
+
+    def generate(
+        self, prompts: Sequence[Prompt], *, num_completions: int, greedy: bool, first_seed: int
+    ) -> Iterator[tuple[int, tuple[Completion, ...]]]:
+        """Yields (index of the prompt, its completions) as prompts finish; the same call gives the same completions."""
+        for prompt in prompts:
+            self._check(prompt)
+        # Not a seed a request: where vLLM splits such a request's prefill over steps, it dies on a CPU.
+        set_random_seed(first_seed)
+        sampling = self._sampling(num_completions, greedy)
+        running = {str(index) for index in range(len(prompts))}
+        try:
+            for index, prompt in enumerate(prompts):
+                self._add(str(index), prompt, sampling)
+            while running:
+                for output in self._step():
+                    running.remove(output.request_id)
+                    yield int(output.request_id), tuple(self._completion(answer) for answer in output.outputs)
+        finally:
+            # A caller that stops early must not leave its requests to the next call.
+            self._engine.abort_request(list(running))
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor], version: int) -> None:
+        """Takes weights by their transformers names; those that vLLM fuses (q, k, v; gate, up) must come together."""
+        if self._tied and EMBEDDING in weights:
+            # vLLM keeps a packed copy of a tied output layer, which only weights of that name reach.
+            weights = {**weights, OUTPUT_LAYER: weights[EMBEDDING]}
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights.items()})
+        # Keys, values and image features of the old weights must not meet the new ones.
+        assert self._engine.reset_prefix_cache(), "weights arrived while completions were being sampled"
+        self._engine.reset_mm_cache()
+        self._engine.reset_encoder_cache()
+        self._version = version
+
+    def drain_generate_s(self) -> float:
+        """Seconds spent sampling since the last call."""
+        seconds, self._generate_s = self._generate_s, 0.0
+        return seconds
+
+    def _add(self, request_id: str, prompt: Prompt, sampling: SamplingParams) -> None:
+        start = time.perf_counter()
+        self._engine.add_request(request_id, _engine_input(prompt), sampling)
+        self._generate_s += time.perf_counter() - start
+
+    def _step(self) -> list[RequestOutput]:
+        start = time.perf_counter()
+        outputs = self._engine.step()
+        self._generate_s += time.perf_counter() - start
+        return outputs
+
+    def _sampling(self, num_completions: int, greedy: bool) -> SamplingParams:
+        return SamplingParams(
+            n=num_completions,
+            temperature=0.0 if greedy else self._config.temperature,
+            top_p=1.0 if greedy else self._config.top_p,
+            max_tokens=self._config.max_response_tokens,
+            logit_bias=dict.fromkeys(self.banned_token_ids, NEVER),
+            logprobs=0,
+            flat_logprobs=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _completion(self, answer: CompletionOutput) -> Completion:
+        token_ids = tuple(answer.token_ids)
+        logprobs = tuple(answer.logprobs.logprobs)
+        assert answer.finish_reason in ("stop", "length") and len(logprobs) == len(token_ids)
+        return Completion(
+            token_ids=token_ids,
+            text=self._tokenizer.decode(token_ids, skip_special_tokens=True),
+            logprobs=logprobs,
+            finish_reason=answer.finish_reason,
+            policy_version=self._version,
+        )
+
+    def _check(self, prompt: Prompt) -> None:
+        """Refuses what the engine would sample from wrongly or not at all."""
+        who, config = f"sample {prompt.sample.id}", self._config
+        if len(prompt.token_ids) > config.max_prompt_tokens:
+            raise ValueError(
+                f"{who}: its prompt has {len(prompt.token_ids)} tokens, more than rollout.max_prompt_tokens="
+                f"{config.max_prompt_tokens}; raise that, lower data.max_pixels or shorten the question"
+            )
+        if len(prompt.image_spans) > config.max_images:
+            raise ValueError(
+                f"{who}: its prompt has {len(prompt.image_spans)} images; raise rollout.max_images={config.max_images}"
+            )
+        grid = prompt.pixels.grid if prompt.pixels else ()
+        wanted = [t * h * w // MERGED_PATCHES for t, h, w in grid]
+        found = [end - start for start, end in prompt.image_spans]
+        if wanted != found:
+            raise ValueError(f"{who}: its images need {wanted} tokens each, its prompt has {found}; build it anew")
+
+
+def _engine_input(prompt: Prompt) -> EngineInput:
+    """The prompt in vLLM's own form, as its processor would have made it."""
+    token_ids = list(prompt.token_ids)
+    if prompt.pixels is None:
+        return tokens_input(token_ids)
+    grid = torch.tensor(prompt.pixels.grid)
+    values = torch.as_tensor(prompt.pixels.values)
+    sizes = grid.prod(-1)
+    return mm_input(
+        token_ids,
+        mm_kwargs=MultiModalKwargsItems.from_hf_inputs(
+            BatchFeature({"pixel_values": values, "image_grid_thw": grid}),
+            {
+                "pixel_values": MultiModalFieldConfig.flat_from_sizes("image", sizes),
+                "image_grid_thw": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
+            },
+        ),
+        mm_hashes={"image": _image_hashes(values, grid)},
+        mm_placeholders={
+            "image": [PlaceholderRange(offset=start, length=end - start) for start, end in prompt.image_spans]
+        },
+    )
+
+
+def _image_hashes(values: torch.Tensor, grid: torch.Tensor) -> list[str]:
+    """Names each image by its content: vLLM encodes an image once however many prompts hold it."""
+    images = values.split(grid.prod(-1).tolist())
+    return [
+        hashlib.sha256(bytes(str(shape), "ascii") + image.numpy().tobytes()).hexdigest()
+        for image, shape in zip(images, grid.tolist(), strict=True)
+    ]

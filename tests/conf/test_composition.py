@@ -1,0 +1,71 @@
+"""The YAML files: each composes, only overrides, and stays short."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from conf.keys import walk
+from conf.schema import DemoDataConfig, TrainConfig
+from launch.composing import CONF, dump_config, open_composer
+
+FILES = sorted(CONF.rglob("*.yaml"))
+OPTIONS = [f"{file.parent.name}={file.stem}" for file in FILES if file.parent != CONF]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes(option):
+    with open_composer("train", TrainConfig, []) as composer:
+        assert isinstance(composer.compose([option]), TrainConfig)
+
+
+@pytest.mark.parametrize("experiment", ["demo", "mmr_ad"])
+def test_an_experiment_has_less_than_150_leaves(experiment):
+    with open_composer("train", TrainConfig, []) as composer:
+        lines = dump_config(composer.compose([f"experiment={experiment}"])).splitlines()
+    leaves = [line for line in lines if not line.rstrip().endswith(":")]
+    assert len(list(walk(TrainConfig))) == len(leaves) <= 150
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONF)))
+def test_a_file_is_at_most_40_lines(file: Path):
+    assert len(file.read_text().splitlines()) <= 40
+
+
+def test_the_command_line_wins_over_the_experiment():
+    with open_composer("train", TrainConfig, []) as composer:
+        config = composer.compose(["experiment=demo", "model=qwen2_5_vl_3b", "algo.num_prompts=4"])
+    assert (config.model.path, config.algo.num_prompts) == ("Qwen/Qwen2.5-VL-3B-Instruct", 4)
+
+
+def test_mmr_ad_has_the_numbers_of_the_paper():
+    with open_composer("train", TrainConfig, []) as composer:
+        config = composer.compose(["experiment=mmr_ad"])
+    algo, rollout = config.algo, config.rollout
+    assert (algo.num_prompts, algo.num_completions, algo.num_updates) == (32, 8, 4)
+    assert (algo.clip_low, algo.clip_high, algo.kl_weight, algo.lr) == (0.2, 0.2, 0.001, 2e-6)
+    assert algo.aggregation.name == "token_mean" and algo.weight_decay == 0.01
+    assert algo.warmup_steps == 0.1 * config.num_steps * algo.num_updates
+    assert (rollout.max_prompt_tokens, rollout.max_response_tokens) == (2048, 512)
+    assert (rollout.temperature, rollout.top_p) == (1.0, 1.0)
+
+
+def test_a_dumped_config_reads_back_as_itself():
+    with open_composer("train", TrainConfig, []) as composer:
+        config = composer.compose(["experiment=demo", "algo.kl_estimator=k1", "seed=7"])
+    again = OmegaConf.to_object(
+        OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.create(dump_config(config)))
+    )
+    assert again == config
+
+
+def test_run_folders_are_named_after_the_experiment_and_the_time():
+    with open_composer("train", TrainConfig, []) as composer:
+        output = Path(composer.compose(["experiment=mmr_ad"]).output)
+    assert output.parts[:2] == ("runs", "mmr_ad") and len(output.parts) == 3
+
+
+def test_the_data_verb_composes_without_groups():
+    with open_composer("data", DemoDataConfig, []) as composer:
+        assert composer.options == {}
+        assert composer.compose(["seed=3"]) == DemoDataConfig(seed=3)

@@ -1,0 +1,193 @@
+"""What people type: verbs, keys, groups and sweeps; each mistake costs one line and exit code 2."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from conf.schema import TrainConfig
+from launch.app import App, run_app
+from launch.cli import assay
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Recorder:
+    """Stands for what a verb does: keeps the configs that it was run with."""
+
+    code: int = 0
+    configs: list[TrainConfig] = field(default_factory=list)
+
+    def __call__(self, config: TrainConfig) -> int:
+        self.configs.append(config)
+        return self.code
+
+
+def nothing_to_check(config: TrainConfig) -> None:
+    """The config contradicts itself nowhere."""
+
+
+def train_app(main, check=nothing_to_check) -> App:
+    return App(verb="train", summary="Train.", examples=("assay train",), schema=TrainConfig, check=check, main=main)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+MISTAKES = {
+    "algo.num_promts=4": "algo.num_promts is not a key; did you mean algo.num_prompts?",
+    "lr=1": "lr is not a key; did you mean algo.lr?",
+    "modle=starter": "modle is not a key; did you mean model?",
+    "qqqqq=1": "qqqqq is not a key; --help lists the keys",
+    "reward.box=1": "reward.box is a section; its keys are reward.box.weight",
+    "model=starte": "model=starte is not an option; did you mean model=starter? "
+    "There are qwen2_5_vl_3b, qwen2_5_vl_7b, starter",
+    "algo.lr=fast": "algo.lr must be a number > 0; got fast",
+    "algo.num_prompts=1.5": "algo.num_prompts must be an integer ≥ 1; got 1.5",
+    "algo.normalize_std=perhaps": "algo.normalize_std must be true or false; got perhaps",
+    "model.precision=fp16": "model.precision must be one of fp32, bf16; got fp16",
+    "algo.lr=null": "algo.lr must be a number > 0; got null",
+    "algo.num_completions=1": "algo.num_completions must be ≥ 2; got 1",
+    "algo.lr=0": "algo.lr must be > 0; got 0.0",
+    "data.heldout_share=0.95": "data.heldout_share must be ≤ 0.9; got 0.95",
+    "algo.lr=1,2": "algo.lr has several values; add -m to run them all",
+    "+algo.lr=1": "'+algo.lr=1': keys are neither added nor removed; write algo.lr=value",
+    "~algo.lr": "'~algo.lr': keys are neither added nor removed; write algo.lr=value",
+    "algo.lr": "cannot read 'algo.lr'; write key=value",
+    "algo.lr=${algo.nothing}": "Interpolation key 'algo.nothing' not found",
+    "hydra.nothing=1": "Could not override 'hydra.nothing'",
+    "--fast": "unrecognized arguments: --fast; see --help",
+    "--config-dir=nowhere": "--config-dir: there is no folder nowhere",
+    "algo.num_updates=3": "algo.num_updates must divide algo.num_prompts; got 3 updates of 16 prompts",
+    "data=folder": "data.root is empty; give the folder of your images, data.root=FOLDER",
+}
+
+
+@pytest.mark.parametrize("argument", MISTAKES)
+def test_a_mistake_costs_one_line_and_exit_code_2(argument, capsys, empty_folder):
+    assert assay(["train", argument]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"assay train: {MISTAKES[argument]}")
+    assert (out, err.count("\n")) == ("", 1)
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_mistake_in_a_file_of_ones_own_names_the_key(capsys, empty_folder):
+    (empty_folder / "own/experiment").mkdir(parents=True)
+    (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nalgo:\n  num_promts: 3\n")
+    assert assay(["train", "--config-dir", "own", "experiment=mine"]) == 2
+    answer = "experiment/mine.yaml: algo.num_promts is not a key; did you mean algo.num_prompts?"
+    assert capsys.readouterr().err == f"assay train: {answer}\n"
+
+
+def test_a_wrong_value_in_a_file_of_ones_own_is_one_line(capsys, empty_folder):
+    (empty_folder / "own/experiment").mkdir(parents=True)
+    (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nalgo:\n  num_prompts: many\n")
+    assert assay(["train", "--config-dir", "own", "experiment=mine"]) == 2
+    err = capsys.readouterr().err
+    assert "experiment/mine" in err and "algo.num_prompts" in err and "many" in err and err.count("\n") == 1
+
+
+def test_an_experiment_of_ones_own_runs(empty_folder):
+    (empty_folder / "own/experiment").mkdir(parents=True)
+    (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nseed: 5\n")
+    ran = Recorder()
+    assert run_app(train_app(ran), ["experiment=mine", "--config-dir", "own"]) == 0
+    assert ran.configs[0].seed == 5 and ran.configs[0].output.startswith("runs/mine/")
+
+
+def test_the_verb_gets_a_plain_config_and_its_exit_code_comes_back(empty_folder):
+    ran = Recorder(code=3)
+    assert run_app(train_app(ran), ["experiment=demo", "algo.lr=1e-5", "output=here"]) == 3
+    (config,) = ran.configs
+    assert type(config) is TrainConfig
+    assert (config.algo.lr, config.algo.num_prompts, config.output) == (1e-5, 16, "here")
+    assert [path.name for path in empty_folder.rglob("*")] == ["here"]
+
+
+def test_a_sweep_runs_every_combination_in_folders_of_their_own(empty_folder):
+    ran = Recorder()
+    assert run_app(train_app(ran), ["-m", "algo.lr=1e-4,1e-5", "seed=0,1", "output=sweep"]) == 0
+    seen = [(config.algo.lr, config.seed, config.output) for config in ran.configs]
+    assert seen == [(1e-4, 0, "sweep/0"), (1e-4, 1, "sweep/1"), (1e-5, 0, "sweep/2"), (1e-5, 1, "sweep/3")]
+
+
+def test_a_sweep_with_one_wrong_job_runs_none(capsys):
+    ran = Recorder()
+    assert run_app(train_app(ran), ["-m", "algo.num_completions=8,1"]) == 2
+    assert ran.configs == [] and "must be ≥ 2; got 1" in capsys.readouterr().err
+
+
+def test_a_sweep_ends_with_its_worst_exit_code(capsys):
+    def odd_seeds_fail(config: TrainConfig) -> int:
+        if config.seed == 1:
+            raise ValueError("photos/1.png is corrupt; remove it")
+        return 0
+
+    assert run_app(train_app(odd_seeds_fail), ["-m", "seed=0,1,2", "output=sweep"]) == 1
+    assert capsys.readouterr().err == "assay train: photos/1.png is corrupt; remove it\n"
+
+
+def test_a_fault_shows_where_it_was_raised_when_asked(monkeypatch, capsys):
+    def fail(config: TrainConfig) -> int:
+        raise ValueError("corrupt")
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="corrupt"):
+        run_app(train_app(fail), ["output=here"])
+
+
+def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):
+    assert assay(["train", "--help", "algo.lr=3e-5"]) == 0
+    page = capsys.readouterr().out
+    assert "  algo.lr=3e-05    a number > 0\n      Peak learning rate of AdamW.\n" in page
+    assert "  data.heldout_share=0.2    a number > 0 and ≤ 0.9\n" in page
+    assert "  model.precision=fp32    one of fp32, bf16\n" in page
+    assert "  experiment  demo*  mmr_ad\n" in page
+    assert "assay train experiment=demo\n" in page
+
+
+def test_cfg_prints_the_composed_config_and_runs_nothing(capsys, empty_folder):
+    ran = Recorder()
+    assert run_app(train_app(ran), ["--cfg", "job", "experiment=mmr_ad"]) == 0
+    assert "num_updates: 4" in capsys.readouterr().out
+    assert ran.configs == [] and list(empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])
+def test_the_verbs_are_listed(arguments, capsys):
+    assert assay(arguments) == 0
+    page = capsys.readouterr().out
+    assert "  train     Train a vision-language model with GRPO.\n" in page and "  data      " in page
+
+
+def test_an_unknown_verb_names_the_nearest(capsys):
+    assert assay(["trian"]) == 2
+    assert capsys.readouterr().err == "assay: trian is not a verb; did you mean train?\n"
+
+
+def test_data_writes_the_demo_and_does_not_overwrite_it(capsys, empty_folder):
+    arguments = ["data", "output=parts", "num_parts=4"]
+    assert assay(arguments) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["output"] == "parts" and summary["images"] == len(list(empty_folder.glob("parts/*/t*/*/*.png"))) > 0
+    assert assay(arguments) == 1
+    assert "parts is not empty" in capsys.readouterr().err
+
+
+def test_a_mistake_is_named_before_anything_heavy_is_imported():
+    code = (
+        "import sys; from launch.cli import assay; code = assay(['train', 'algo.num_promts=1']); "
+        "print(code, sorted({'ray', 'torch', 'vllm', 'transformers', 'verl', 'wandb'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "2 []"

@@ -1,0 +1,192 @@
+import io
+import json
+import time
+from pathlib import Path
+from statistics import median
+
+import pytest
+from PIL import Image
+from rich.console import Console
+from scored_groups import NO, YES, completion, group, score
+
+from launch.progress import RunProgress
+from launch.tracking import RunTracker, chosen_mode, drawn_boxes, without_secrets
+from rl.evaluation.config import LoggingConfig, WandbMode
+from rl.timing import Timings
+from rl.types import Group
+
+BOX = ((2.0, 2.0, 6.0, 6.0),)
+NOBODY = "127.0.0.1:9"
+JPEG = b"\xff\xd8\xff"
+METRICS = {"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 800.0, "time/step": 2.0}
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> list[Group]:
+    picture = tmp_path / "part.png"
+    Image.new("RGB", (40, 40)).save(picture)
+    return [
+        group(
+            [score(box=0.5), score(0, 0, 0)], [completion(YES), completion("?")], boxes=BOX, images=(picture, picture)
+        ),
+        group([score(), score()], [completion(NO)] * 2, images=(picture, picture)),
+    ]
+
+
+def tracker(
+    folder: Path, mode: WandbMode = WandbMode.disabled, num_steps: int = 3, samples_every: int = 2
+) -> RunTracker:
+    config = LoggingConfig(wandb=mode, samples_every=samples_every)
+    return RunTracker(folder, config, {"teacher": {"api_key": "sesame-0815"}}, num_steps, Timings())
+
+
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_every_step_and_evaluation_is_a_row_on_disk_at_once(tmp_path: Path, groups: list[Group]) -> None:
+    run = tracker(tmp_path / "run")
+    run.log_evaluation(0, [group([score()])])
+    run.log(0, groups, {"actor/loss": 0.5})
+    first, second = rows(tmp_path / "run")
+    assert (first["step"], first["eval/heldout/accuracy"]) == (0, 1)
+    assert (second["step"], second["actor/loss"], second["reward/mean"]) == (0, 0.5, (2.5 + 0 + 3 + 3) / 4)
+    assert run.rows[1]["reward/mean"] == second["reward/mean"]
+    assert [evaluation.step for evaluation in run.evaluations] == [0]
+
+
+def test_a_value_that_is_no_number_is_null_on_disk(tmp_path: Path, groups: list[Group]) -> None:
+    tracker(tmp_path).log(0, groups, {"actor/kl": float("nan")})
+    assert rows(tmp_path)[0]["actor/kl"] is None
+
+
+def test_the_seconds_of_an_evaluation_count_for_no_training_step(tmp_path: Path, groups: list[Group]) -> None:
+    run = tracker(tmp_path)
+    time.sleep(0.2)
+    run.log_evaluation(0, [group([score()])])
+    run.log(0, groups, {})
+    assert rows(tmp_path)[1]["time/step"] < 0.2
+
+
+def test_without_a_terminal_a_run_is_about_twenty_plain_lines(
+    tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tracker(tmp_path, num_steps=100)
+    for step in range(100):
+        run.log(step, groups, {})
+    run.finish({}, failed=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert 20 <= len(lines) <= 22
+    assert lines[0].startswith("step 1/100 · reward 2.12 · format 0.75 · accuracy 0.75 · box 0.62 · ")
+    assert lines[-1].startswith("step 100/100 ")
+
+
+def test_on_a_terminal_there_is_one_live_line_with_sentences_above_it() -> None:
+    output = io.StringIO()
+    progress = RunProgress(4, Console(file=output, force_terminal=True, width=130))
+    progress.show(0, METRICS)
+    progress.say("held-out after 1 steps: accuracy 0.500")
+    progress.stop()
+    shown = output.getvalue()
+    assert "reward 1.50 · box 0.25 · 800 tok/s · 0:00:06 left" in shown
+    assert shown.index("held-out after 1 steps") < shown.rindex("1/4")
+
+
+@pytest.mark.parametrize(
+    ("key", "netrc", "expected"),
+    [
+        ("", "", "offline"),
+        ("sesame", "", "online"),
+        ("", "machine api.wandb.ai login user password sesame", "online"),
+        ("", "machine elsewhere login user password sesame", "offline"),
+        ("", "not a netrc file", "offline"),
+    ],
+)
+def test_auto_is_online_only_where_a_key_is_configured(
+    key: str, netrc: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    (tmp_path / "netrc").write_text(netrc)
+    assert chosen_mode(WandbMode.auto) == expected
+
+
+def test_auto_follows_wandbs_own_variable_and_a_chosen_mode_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert chosen_mode(WandbMode.auto) == "disabled"
+    assert chosen_mode(WandbMode.offline) == "offline"
+
+
+def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path: Path, groups: list[Group]) -> None:
+    folder = tmp_path / "run"
+    run = tracker(folder, WandbMode.auto)
+    for step in range(3):
+        run.log(step, groups, {"actor/loss": 0.5})
+    run.log_evaluation(3, [group([score()])])
+    run.finish({"steps": 3}, failed=False)
+    (stored,) = (folder / "wandb").glob("offline-run-*")
+    tables = sorted(path.name.split("_")[0:2] for path in stored.rglob("samples_*.table.json"))
+    assert tables == [["samples", "0"], ["samples", "2"], ["samples", "3"]]
+    table = json.loads(next(stored.rglob("samples_0_*.table.json")).read_text())
+    assert table["columns"] == ["id", "image", "truth", "completion", "reward", "format", "accuracy", "box"]
+    assert table["data"][0][2:5] == ["defective", YES, 2.5]
+    staged = [path.read_bytes() for path in (folder / "wandb" / "artifacts" / "staging").iterdir()]
+    assert any(content.startswith(JPEG) for content in staged)
+    assert any(b"minX" in content for content in staged)
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"sesame-0815" in path.read_bytes()]
+
+
+def test_a_failing_wandb_is_said_once_and_the_run_goes_on(
+    tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wandb").write_text("a file where W&B wants its folder")
+    run = tracker(tmp_path, WandbMode.offline)
+    for step in range(3):
+        run.log(step, groups, {})
+    run.finish({}, failed=False)
+    assert len(rows(tmp_path)) == 3
+    assert capsys.readouterr().out.count("W&B failed") == 1
+
+
+@pytest.mark.slow
+def test_a_wandb_out_of_reach_is_said_and_recorded_offline(
+    tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://{NOBODY}")
+    run = tracker(tmp_path / "run", WandbMode.auto)
+    run.log(0, groups, {})
+    run.finish({}, failed=False)
+    assert "W&B is out of reach" in capsys.readouterr().out
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+def test_recording_a_step_costs_milliseconds(tmp_path: Path, groups: list[Group]) -> None:
+    run = tracker(tmp_path, WandbMode.offline, samples_every=0, num_steps=100)
+    seconds = []
+    for step in range(30):
+        start = time.perf_counter()
+        run.log(step, groups * 16, {f"actor/{index}": 0.5 for index in range(20)})
+        seconds.append(time.perf_counter() - start)
+    run.finish({}, failed=True)
+    assert median(seconds) < 0.02
+
+
+def test_boxes_are_drawn_as_shares_of_what_the_model_saw() -> None:
+    drawn = drawn_boxes([(2, 1, 6, 10)], ["cut"], (10, 20))
+    assert drawn["box_data"] == [
+        {"position": {"minX": 0.2, "minY": 0.05, "maxX": 0.6, "maxY": 0.5}, "class_id": 0, "box_caption": "cut"}
+    ]
+
+
+def test_only_names_of_secrets_are_starred() -> None:
+    config = {"model": {"path": "x"}, "max_tokens": 8, "hub_token": "abc", "teacher": {"api_key": ""}}
+    expected = {"model": {"path": "x"}, "max_tokens": 8, "hub_token": "***", "teacher": {"api_key": ""}}
+    assert without_secrets(config) == expected

@@ -1,0 +1,169 @@
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from scored_groups import NO, YES, completion, group, score
+
+from rewards.parse import parse_answer
+from rl.evaluation.gallery import Case, draw_case, shelves
+from rl.evaluation.report import RunRecord, write_report
+from rl.types import Group
+
+BOX = ((2.0, 2.0, 6.0, 6.0),)
+HOSTILE = "<think></blockquote><script>alert(1)</script><img src=x onerror=y></think><answer>No.</answer>"
+
+
+class Page(HTMLParser):
+    """The tags, attributes and words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> tuple[Path, Path]:
+    paths = (tmp_path / "reference.png", tmp_path / "part.png")
+    for path in paths:
+        Image.new("RGB", (40, 40), (90, 90, 90)).save(path)
+    return paths
+
+
+def answered(text: str, scored: tuple[float, float, float], number: int, **options) -> Group:
+    return group([score(*scored)], [completion(text)], number=number, **options)
+
+
+def record(**changes) -> RunRecord:
+    rows = [
+        {
+            "step": step,
+            "reward/mean": 1 + step / 10,
+            "reward/box/mean": step / 20,
+            "time/step": 2.0,
+            "time/rollout": 1.0,
+        }
+        for step in range(20)
+    ]
+    values = {"title": "a <run>", "facts": {"Model": "tiny"}, "rows": rows, "summary": {"seconds": 75}}
+    return RunRecord(**{**values, "reward_range": (0.0, 3.0), **changes})
+
+
+def page(folder: Path, **changes) -> Page:
+    return Page(write_report(folder, record(**changes), parse_answer).read_text(encoding="utf-8"))
+
+
+def test_a_page_tells_title_facts_reward_and_evaluation_before_and_after(tmp_path: Path) -> None:
+    shown = page(
+        tmp_path, before=[answered(NO, (1, 0, 0), 1, boxes=BOX)], after=[answered(YES, (1, 1, 1), 1, boxes=BOX)]
+    )
+    assert shown.open == []
+    for words in ("a <run>", "tiny", "0:01:15", "1.45 →2.45", "0.00 →1.00", "Reward components", "Where the time goes"):
+        assert words in shown.words
+
+
+def test_a_page_loads_nothing_and_runs_nothing(tmp_path: Path, images: tuple[Path, Path]) -> None:
+    shown = page(tmp_path, after=[answered(HOSTILE, (1, 1, 1), 1, images=images)])
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in shown.tags}
+    sources = [attributes["src"] for _, attributes in shown.tags if "src" in attributes]
+    assert len(sources) == 2
+    assert all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert "<script>alert(1)</script>" in shown.words
+    assert "default-src 'none'" in {attributes.get("content", "").split(";")[0] for _, attributes in shown.tags}
+
+
+def test_a_page_survives_text_that_is_no_unicode(tmp_path: Path) -> None:
+    page(tmp_path, after=[answered("<think>\ud800\x00</think><answer>No.</answer>", (1, 1, 1), 1)])
+
+
+def test_a_run_that_failed_at_once_still_has_a_page(tmp_path: Path) -> None:
+    shown = page(tmp_path, rows=[], summary={}, failed="learner 1 died")
+    assert "learner 1 died" in shown.words
+    assert "No training step was recorded." in shown.words
+
+
+def test_a_page_of_many_pictures_stays_small(tmp_path: Path) -> None:
+    picture = tmp_path / "large.png"
+    Image.effect_noise((2000, 1500), 60).convert("RGB").save(picture)
+    groups = [answered(NO, (1, 1, 1), number, images=(picture, picture)) for number in range(30)]
+    path = write_report(tmp_path, record(after=groups), parse_answer)
+    assert path.stat().st_size < 1_500_000
+
+
+def test_a_card_draws_true_and_predicted_boxes_in_the_coordinates_the_model_saw(images: tuple[Path, Path]) -> None:
+    after = answered(YES.replace("[2, 2, 6, 6]", "[1, 2, 5, 6]"), (1, 1, 0.6), 1, boxes=BOX, images=images)
+    drawn = draw_case(Case(after=after, before=None), parse_answer)
+    assert 'viewBox="0 0 10 10"' in drawn
+    assert '<rect class="true" x="2" y="2" width="4" height="4">' in drawn
+    assert '<rect class="said" x="1" y="2" width="4" height="4">' in drawn
+    assert "IoU 0.60" in drawn
+
+
+def test_a_card_says_what_was_wrong_with_an_answer(images: tuple[Path, Path]) -> None:
+    drawn = draw_case(Case(after=answered("Hm.", (0, 0, 0), 1, images=images), before=None), parse_answer)
+    assert "✗ said neither" in drawn
+    assert "&lt;answer&gt; occurs 0 times" in drawn
+
+
+def test_pictures_are_embedded_whole(images: tuple[Path, Path]) -> None:
+    drawn = draw_case(Case(after=answered(NO, (1, 1, 1), 1, images=images), before=None), parse_answer)
+    encoded = re.findall(r"base64,([^\"]+)", drawn)
+    assert [Image.open(io.BytesIO(base64.b64decode(text))).size for text in encoded] == [(40, 40), (40, 40)]
+
+
+def test_answers_are_shelved_by_what_became_of_them() -> None:
+    before = [
+        answered(NO, (1, 0, 0), 1, boxes=BOX),
+        answered(YES, (1, 1, 0.9), 2, boxes=BOX),
+        answered(NO, (1, 1, 1), 3),
+        answered(NO, (1, 0, 0), 4, boxes=BOX),
+        answered(NO, (1, 1, 1), 5),
+    ]
+    after = [
+        answered(YES, (1, 1, 0.8), 1, boxes=BOX),
+        answered(YES, (1, 1, 0.9), 2, boxes=BOX),
+        answered(NO, (1, 1, 1), 3),
+        answered(YES, (1, 1, 0.1), 4, boxes=BOX),
+        answered(YES, (1, 0, 0), 5),
+    ]
+    found = {
+        name: [case.after.prompt.sample.id[-1] for case in cases] for name, cases in shelves(before, after).items()
+    }
+    assert found == {"Learned": ["1"], "Right place": ["2"], "Right": ["3"], "Wrong place": ["4"], "Wrong": ["5"]}
+
+
+def test_first_cards_come_from_all_categories_with_defects_first() -> None:
+    after = [answered(NO, (1, 0, 0), number, category=name) for number, name in enumerate("aaab")]
+    after.append(answered(NO, (1, 0, 0), 4, category="c", boxes=BOX))
+    (cases,) = shelves([], after).values()
+    assert [case.after.prompt.sample.category for case in cases] == ["c", "a", "b", "a", "a"]
+
+
+def test_a_summary_of_a_run_is_readable_as_the_last_line_of_a_command(tmp_path: Path) -> None:
+    summary = json.loads(
+        '{"steps": 60, "seconds": 612.4, "parity_mean": 8e-07, "overhead": 0.134, "heldout_after": {}}'
+    )
+    shown = page(tmp_path, summary=summary)
+    for words in ("0:10:12", "8e-7", "13.4%"):
+        assert words in shown.words

@@ -1,0 +1,55 @@
+import pytest
+from scored_groups import completion, group, score
+
+from rl.metrics import meaning, step_metrics
+
+TIMINGS = {"time/step": 2.0, "time/rollout": 1.5}
+
+
+def test_rewards_are_averaged_over_completions_by_component() -> None:
+    groups = [group([score(1, 1, 0.5), score(1, 0, 0)]), group([score(0, 0, 0), score(1, 1, 1)])]
+    metrics = step_metrics(groups, {}, TIMINGS)
+    assert metrics["reward/mean"] == (2.5 + 1 + 0 + 3) / 4
+    assert metrics["reward/format/mean"] == 0.75
+    assert metrics["reward/accuracy/mean"] == 0.5
+    assert metrics["reward/box/mean"] == 0.375
+
+
+def test_groups_without_contrast_are_a_share() -> None:
+    groups = [group([score(), score()]), group([score(), score(box=0)]), group([score(box=None), score()])]
+    assert step_metrics(groups, {}, TIMINGS)["reward/zero_std_groups"] == pytest.approx(2 / 3)
+
+
+def test_what_could_not_be_judged_is_counted_and_is_no_zero() -> None:
+    metrics = step_metrics([group([score(box=None), score(box=0.5)])], {}, TIMINGS)
+    assert metrics["fault/unjudged"] == 1
+    assert metrics["reward/mean"] == 2.5
+    assert metrics["reward/box/mean"] == 0.5
+
+
+def test_a_step_without_any_judgement_has_no_reward() -> None:
+    assert "reward/mean" not in step_metrics([group([score(box=None)])], {}, TIMINGS)
+
+
+def test_lengths_and_speed_count_completion_tokens() -> None:
+    completions = [completion(length=10), completion(length=20, finish_reason="length")]
+    metrics = step_metrics([group([score(), score()], completions)], {}, TIMINGS)
+    assert metrics["response/length/mean"] == 15
+    assert metrics["response/length/max"] == 20
+    assert metrics["response/length/clipped"] == 0.5
+    assert metrics["perf/samples_per_s"] == 1
+    assert metrics["perf/tokens_per_s"] == 15
+
+
+def test_the_policy_report_and_the_timings_pass_through() -> None:
+    metrics = step_metrics([group([score()])], {"actor/loss": 0.25, "parity/logprob_abs_mean": 1e-6}, TIMINGS)
+    assert metrics["actor/loss"] == 0.25
+    assert metrics["parity/logprob_abs_mean"] == 1e-6
+    assert metrics["time/rollout"] == 1.5
+
+
+def test_every_recorded_name_is_explained() -> None:
+    report = {"actor/loss": 0.0, "actor/kl": 0.0, "actor/entropy": 0.0, "actor/clip_ratio": 0.0, "actor/lr": 0.0}
+    metrics = step_metrics([group([score()])], report, TIMINGS)
+    assert [name for name in metrics if meaning(name) is None] == []
+    assert meaning("somebody/elses") is None

@@ -1,0 +1,97 @@
+"""Rules about the sources that no linter knows."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("actors", "benchmarks", "conf", "launch", "rewards", "rl", "rollout")
+SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+VAGUE = {"util", "utils", "helper", "helpers", "manager", "misc", "common"}
+PUBLIC_HOSTS = {
+    "www.apache.org",
+    "download.pytorch.org",
+    "www.w3.org",
+    "api.wandb.ai",
+    "cdn.plot.ly",
+    "keepachangelog.com",
+}
+TEXT = {".py", ".md", ".toml", ".yaml", ".txt", ".json", ".jinja", ".html", ".css", ".js", ""}
+
+
+def name(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def kept_files() -> list[Path]:
+    """What the repository holds or is about to."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    ).stdout.splitlines()
+    return [ROOT / line for line in listed if (ROOT / line).is_file()]
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=name)
+def test_a_file_is_at_most_400_lines_and_opens_with_what_it_is_for(file):
+    text = file.read_text()
+    assert len(text.splitlines()) <= 400
+    assert not text or ast.get_docstring(ast.parse(text))
+
+
+def test_no_module_has_a_vague_name():
+    assert [name(file) for file in SOURCES if VAGUE & set(file.stem.split("_"))] == []
+
+
+def defensive(tree: ast.AST) -> Iterator[str]:
+    """Where code asks whether something is there, or drops an exception."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3):
+                yield f"{node.lineno}: {node.func.id}"
+        if isinstance(node, ast.ExceptHandler) and all(_does_nothing(step) for step in node.body):
+            yield f"{node.lineno}: an except that swallows"
+
+
+def _does_nothing(step: ast.stmt) -> bool:
+    constant = isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant)
+    return constant or isinstance(step, ast.Pass | ast.Continue)
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=name)
+def test_code_is_not_defensive(file):
+    assert list(defensive(ast.parse(file.read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    "code", ["hasattr(a, 'b')", "getattr(a, 'b', None)", "try:\n    f()\nexcept OSError:\n    pass"]
+)
+def test_the_rule_against_defensive_code_finds_it(code):
+    assert len(list(defensive(ast.parse(code)))) == 1
+
+
+def traces(text: str) -> list[str]:
+    """Paths, hosts and addresses that belong to somebody's machine."""
+    paths = re.findall(r"(?<![\w.*/])/(?:home|root|Users|work|mnt|opt)/[\w.-]+", text)
+    hosts = [host for host in re.findall(r"https?://([\w.-]+)", text) if host not in PUBLIC_HOSTS]
+    octets = re.findall(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.])", text)
+    addresses = [address for address in octets if address not in ("127.0.0.1", "0.0.0.0")]
+    return paths + hosts + addresses
+
+
+def test_no_path_host_or_address_of_a_machine_is_in_the_repository():
+    pins = ROOT / "constraints"
+    files = [file for file in kept_files() if file.suffix in TEXT and file != Path(__file__) and file.parent != pins]
+    found = {name(file): traces(file.read_text(errors="replace")) for file in files}
+    assert {file: some for file, some in found.items() if some} == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["see /home/ann/x", "at https://intra.example/simple", "on 10.1.2.3:80", "in '/work/main'"]
+)
+def test_the_search_for_traces_of_a_machine_finds_them(text):
+    assert len(traces(text)) == 1
