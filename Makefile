@@ -57,10 +57,10 @@ TORCH_FIRST = $(PIP) install -q "$(TORCH)" "$(VISION)" $(PINS) 2>/dev/null || $(
 	|| $(PIP) install -q "$(TORCH)" "$(VISION)" $(PINS) --extra-index-url https://download.pytorch.org/whl/cpu
 endif
 
-# Resolves anew what the extras bring and pins it.
+# Resolves anew what the extras bring and pins it, for Python 3.12 too, where vLLM asks for an older setuptools.
 constraints:
 	$(call pin,".[cpu]",cpu)
-	$(call pin,".[gpu]",gpu)
+	$(call pin,".[gpu]" $$(grep '^setuptools==' constraints/cpu.txt),gpu)
 	$(call pin,$$($(BIN)/python -c '$(DEV_TOOLS)') -c constraints/cpu.txt,dev)
 
 DEV_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"])

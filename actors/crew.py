@@ -49,10 +49,10 @@ class Crew:
 async def start_crew(config: CrewConfig, timings: Timings) -> Crew:
     """Starts every actor at once and waits until the last one holds its model."""
     cluster = config.cluster
-    engines = [spawn(RolloutActor, cluster) for _ in range(cluster.num_rollout_workers)]
-    rewarders = [spawn(RewardActor, cluster) for _ in range(cluster.num_reward_workers)]
     learners = spawn_group(LearnerActor, cluster.num_learners, cluster)
     reference = spawn_group(ReferenceActor, 1, cluster) if config.with_reference else None
+    engines = [spawn(RolloutActor, cluster) for _ in range(cluster.num_rollout_workers)]
+    rewarders = [spawn(RewardActor, cluster) for _ in range(cluster.num_reward_workers)]
 
     starts = {
         "rollout worker": [engine.start.remote(**_engine(config, index)) for index, engine in enumerate(engines)],

@@ -1,7 +1,9 @@
 """One rank of the learner group: takes the optimizer steps of a rollout batch and hands out the weights."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +16,15 @@ from actors.config import ClusterConfig, ModelConfig, ReferenceKind
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.platform import device, join_group
 from rl.algorithm import AlgoConfig
-from rl.batching import GroupBatch, UpdatePlan, to_batch
-from rl.loss import LossInputs, policy_loss
+from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
+from rl.loss import LossInputs, policy_loss, sft_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
 from rl.verl_core import Scale
+
+Metrics = dict[str, float]
+LossOf = Callable[[int, TokenStats, Scale], tuple[torch.Tensor, Metrics]]
+"""(loss, sums over tokens) of micro-batch number i."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,11 @@ class Learner:
         self._model_config, self._algo, self._sampling = model, algo, sampling
         self._device = device(cluster)
         hf = load_model(model)
+        self._vocabulary = Vocabulary(
+            size=hf.config.text_config.vocab_size,
+            image_token_id=hf.config.image_token_id,
+            banned_token_ids=frozenset(sampling.banned_token_ids),
+        )
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
         self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.kl_weight > 0
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
@@ -57,60 +68,78 @@ class Learner:
         self._trained = [parameter for parameter in self._policy.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(self._trained, lr=algo.lr, weight_decay=algo.weight_decay)
         self._schedule = LambdaLR(self._optimizer, lambda step: lr_factor(step, algo, num_updates))
+        # The same weights on every rank until here, other dropout from here on.
+        torch.manual_seed(seed + dist.get_rank())
 
-    def update(self, plans: Sequence[UpdatePlan]) -> dict[str, float]:
-        """The optimizer steps of one rollout batch; averages over them, and the seconds that gradients took."""
-        start = time.perf_counter()
-        batches = [[to_batch(groups).to(self._device) for groups in plan.micro_batches] for plan in plans]
-        batches = [[self._with_reference(batch) for batch in update] for update in batches]
-        prepared_s = time.perf_counter() - start
-        # Several steps move the policy away from what it was; a single one can take its own forward as the old.
-        old = [[self._logprobs(batch) for batch in update] for update in batches] if len(plans) > 1 else [None]
-        start = time.perf_counter()
-        reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
-        gradient_s = time.perf_counter() - start
-        metrics = {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}
-        parity = {name: reports[0][name] for name in reports[0] if name.startswith("parity/")}
-        return {**metrics, **parity, "time/gradient": gradient_s, "time/prepare": prepared_s}
+    def update(self, plans: Sequence[UpdatePlan]) -> Metrics:
+        """GRPO on one rollout batch: averages over its optimizer steps, and the seconds that gradients took."""
+        with self._leaving_no_peer_waiting():
+            start = time.perf_counter()
+            batches = self._batches(plans)
+            batches = [[self._with_reference(batch) for batch in update] for update in batches]
+            prepared = time.perf_counter()
+            # A single step without dropout can take its own forward pass as the old log-probs.
+            apart = len(plans) > 1 or self._model_config.lora.dropout > 0
+            old = [[self._logprobs(batch) for batch in update] if apart else None for update in batches]
+            reports = [self._policy_step(*parts) for parts in zip(plans, batches, old, strict=True)]
+            gradient_s = time.perf_counter() - prepared
+        report = _averaged(reports)
+        report["parity/logprob_abs_max"] = max(each["parity/logprob_abs_max"] for each in reports)
+        return {**report, "time/gradient": gradient_s, "time/prepare": prepared - start}
+
+    def imitate(self, plans: Sequence[UpdatePlan]) -> Metrics:
+        """Supervised training on the completions as they are; averages over the optimizer steps."""
+        with self._leaving_no_peer_waiting():
+            reports = []
+            for plan, batches in zip(plans, self._batches(plans), strict=True):
+                report = self._accumulate(plan, batches, _imitation_of(batches))
+                reports.append({**report, **self._advance()})
+        return {name: value for name, value in _averaged(reports).items() if name in IMITATION}
 
     def weights(self) -> State:
         """The whole model on rank 0, adapters merged in; {} on the other ranks."""
         state = gathered_state(self._policy)
-        return merged_state(state, self._policy) if state else {}
+        return merged_state(state, self._policy, self._dtype) if state else {}
 
     def save(self, folder: str) -> None:
-        """Writes a folder that transformers and vLLM load, and with LoRA the adapter beside it."""
+        """Writes a folder that transformers and vLLM load, and with LoRA the adapter in adapter/."""
         state = gathered_state(self._policy)
         if not state:
             return
-        dtype = getattr(torch, self._model_config.precision.value)
-        save_folder(merged_state(state, self._policy), self._model_config.path, Path(folder), dtype)
+        merged = merged_state(state, self._policy, self._dtype)
+        save_folder(merged, self._policy.hf, self._model_config.path, Path(folder))
         if self._adapted:
             save_adapter(state, self._adapted, Path(folder) / "adapter")
 
-    def _step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor] | None) -> dict[str, float]:
-        scale = Scale(
-            dp_size=dist.get_world_size(),
-            batch_num_tokens=plan.num_tokens,
-            global_batch_size=plan.num_completions,
-            loss_scale_factor=self._sampling.max_response_tokens,
-        )
-        self._optimizer.zero_grad()
-        tally = Tally(self._device)
-        for index, batch in enumerate(batches):
-            stats = self._policy(batch)
-            before = stats.logprobs.detach() if old is None else old[index]
-            loss, sums = policy_loss(_inputs(batch, stats, before), self._algo, scale)
-            loss.backward()
-            tally.add(batch, stats, before, {**sums, "loss": float(loss.detach()) / scale.dp_size})
-        report = tally.reduced()
-        check_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._algo.max_grad_norm)
-        report["actor/grad_norm"] = float(norm.full_tensor())
-        report["actor/lr"] = self._schedule.get_last_lr()[0]
-        self._optimizer.step()
-        self._schedule.step()
-        return report
+    def close(self) -> None:
+        """Leaves the process group."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return getattr(torch, self._model_config.precision.value)
+
+    @contextmanager
+    def _leaving_no_peer_waiting(self) -> Iterator[None]:
+        """A rank that fails alone leaves the group, so that its peers fail too; ValueErrors are raised by all."""
+        try:
+            yield
+        except ValueError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _batches(self, plans: Sequence[UpdatePlan]) -> list[list[GroupBatch]]:
+        """The tensors of each update's micro-batches; all ranks refuse together what one of them cannot take."""
+        groups = [group for plan in plans for part in plan.micro_batches for group in part]
+        faults = [""] * dist.get_world_size()
+        mine = next(filter(None, (fault_of(group, self._vocabulary) for group in groups)), "")
+        dist.all_gather_object(faults, mine)
+        if any(faults):
+            raise ValueError(next(filter(None, faults)))
+        return [[to_batch(part).to(self._device) for part in plan.micro_batches] for plan in plans]
 
     def _with_reference(self, batch: GroupBatch) -> GroupBatch:
         """Where LoRA is the only change, the policy without it is the reference."""
@@ -121,55 +150,78 @@ class Learner:
 
     @torch.no_grad()
     def _logprobs(self, batch: GroupBatch) -> torch.Tensor:
-        return self._policy(batch).logprobs
+        self._policy.eval()
+        logprobs = self._policy(batch).logprobs
+        self._policy.train()
+        return logprobs
 
+    def _policy_step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor] | None) -> Metrics:
+        def loss_of(index: int, stats: TokenStats, scale: Scale) -> tuple[torch.Tensor, Metrics]:
+            batch, before = batches[index], old[index] if old else stats.logprobs.detach()
+            inputs = LossInputs(
+                logprobs=stats.logprobs,
+                old_logprobs=before,
+                reference_logprobs=batch.reference_logprobs,
+                advantages=batch.advantages,
+                mask=batch.response_mask,
+            )
+            gaps.append((before - batch.engine_logprobs).abs().where(batch.response_mask, 0.0).double())
+            return policy_loss(inputs, self._algo, scale)
 
-def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor) -> LossInputs:
-    return LossInputs(
-        logprobs=stats.logprobs,
-        old_logprobs=old,
-        reference_logprobs=batch.reference_logprobs,
-        advantages=batch.advantages,
-        mask=batch.response_mask,
-    )
+        gaps: list[torch.Tensor] = []
+        report = self._accumulate(plan, batches, loss_of)
+        parity = self._parity(gaps, plan.num_tokens)
+        check_parity(parity["parity/logprob_abs_mean"], parity["parity/logprob_abs_max"], self._algo)
+        return {**report, **parity, **self._advance()}
 
-
-class Tally:
-    """Sums over the tokens of an optimizer step, then over the ranks."""
-
-    NAMES = ("loss", "entropy", "kl", "clip_ratio", "counted", "parity", "sampled")
-
-    def __init__(self, on: torch.device) -> None:
-        self._sums = dict.fromkeys(self.NAMES, 0.0)
-        self._largest = 0.0
-        self._device = on
-
-    def add(self, batch: GroupBatch, stats: TokenStats, old: torch.Tensor, sums: dict[str, float]) -> None:
-        gap = ((old - batch.engine_logprobs) * batch.sampled).abs()
-        sums = {
-            **sums,
-            "entropy": float((stats.entropy * batch.response_mask).sum()),
-            "counted": float(batch.response_mask.sum()),
-            "parity": float(gap.sum()),
-            "sampled": float(batch.sampled.sum()),
-        }
-        for name, value in sums.items():
-            self._sums[name] += value
-        self._largest = max(self._largest, float(gap.max()))
-
-    def reduced(self) -> dict[str, float]:
-        """The report of the step, the same on every rank."""
-        sums = torch.tensor([self._sums[name] for name in self.NAMES], device=self._device, dtype=torch.float64)
-        largest = torch.tensor([self._largest], device=self._device, dtype=torch.float64)
+    def _accumulate(self, plan: UpdatePlan, batches: list[GroupBatch], loss_of: LossOf) -> Metrics:
+        """Gradients of one optimizer step, summed over micro-batches and ranks; its averages over tokens."""
+        scale = Scale(
+            dp_size=dist.get_world_size(),
+            batch_num_tokens=plan.num_tokens,
+            global_batch_size=plan.num_completions,
+            loss_scale_factor=self._sampling.max_response_tokens,
+        )
+        self._optimizer.zero_grad()
+        totals = dict.fromkeys(TOTALS, 0.0)
+        for index, batch in enumerate(batches):
+            stats = self._policy(batch)
+            loss, sums = loss_of(index, stats, scale)
+            loss.backward()
+            entropy = float(stats.entropy.where(batch.response_mask, 0.0).sum())
+            for name, value in {**sums, "loss": float(loss.detach()) / scale.dp_size, "entropy": entropy}.items():
+                totals[name] += value
+        sums = torch.tensor([totals[name] for name in TOTALS], device=self._device, dtype=torch.float64)
         dist.all_reduce(sums)
+        loss, *others = sums.tolist()
+        averages = {f"actor/{name}": value / plan.num_tokens for name, value in zip(TOTALS[1:], others, strict=True)}
+        return {"actor/loss": loss, **averages}
+
+    def _parity(self, gaps: list[torch.Tensor], num_tokens: int) -> Metrics:
+        total = torch.stack([gap.sum() for gap in gaps]).sum()
+        largest = torch.stack([gap.max() for gap in gaps]).max()
+        dist.all_reduce(total)
         dist.all_reduce(largest, op=dist.ReduceOp.MAX)
-        total = dict(zip(self.NAMES, sums.tolist(), strict=True))
-        counted, sampled = max(total["counted"], 1.0), max(total["sampled"], 1.0)
-        return {
-            "actor/loss": total["loss"],
-            "actor/entropy": total["entropy"] / counted,
-            "actor/kl": total["kl"] / counted,
-            "actor/clip_ratio": total["clip_ratio"] / counted,
-            "parity/logprob_abs_mean": total["parity"] / sampled,
-            "parity/logprob_abs_max": float(largest),
-        }
+        return {"parity/logprob_abs_mean": float(total) / num_tokens, "parity/logprob_abs_max": float(largest)}
+
+    def _advance(self) -> Metrics:
+        """The optimizer's step along the gathered gradient."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self._algo.max_grad_norm).full_tensor())
+        if not math.isfinite(norm):
+            raise ValueError(f"the gradient's norm is {norm}; lower algo.lr or train with model.precision=fp32")
+        lr = self._schedule.get_last_lr()[0]
+        self._optimizer.step()
+        self._schedule.step()
+        return {"actor/grad_norm": norm, "actor/lr": lr}
+
+
+TOTALS = ("loss", "entropy", "kl", "clip_ratio")
+IMITATION = ("actor/loss", "actor/entropy", "actor/grad_norm", "actor/lr")
+
+
+def _imitation_of(batches: list[GroupBatch]) -> LossOf:
+    return lambda index, stats, scale: (sft_loss(stats.logprobs, batches[index].response_mask, scale), {})
+
+
+def _averaged(reports: Sequence[Metrics]) -> Metrics:
+    return {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}

@@ -15,18 +15,19 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
 
 from actors.config import LoraConfig, ModelConfig, Precision
-from rl.batching import GroupBatch
+from rl.batching import GroupBatch, tree_mask
 
 CHUNK_TOKENS = 1024
 """Tokens whose logits exist at once: 150,000 words times all tokens of a batch would not fit."""
 LORA_TARGETS = r"model\.language_model\..*\.(q|k|v|o|gate|up|down)_proj"
 BLANK_GRID = (1, 2, 2)
 """The smallest image, encoded where a micro-batch has none, because the other ranks' collectives expect it."""
+PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenStats:
-    """Of each sampled token, [completions, tokens]."""
+    """Of each sampled token, [completions, tokens]; 0 where there is none."""
 
     logprobs: torch.Tensor
     entropy: torch.Tensor
@@ -44,17 +45,17 @@ class PolicyModel(nn.Module):
         self.register_buffer("_banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
 
     def forward(self, batch: GroupBatch) -> TokenStats:
-        embeds = self.hf.model.language_model.embed_tokens(batch.ids)
-        embeds = self._with_images(embeds, batch)
+        embeds = self._with_images(self.hf.model.language_model.embed_tokens(batch.ids), batch)
+        # Added to the scores as numbers once; a bool mask would be turned into numbers by every layer.
+        mask = embeds.new_zeros(1).where(tree_mask(batch.branches)[:, None], float("-inf"))
         hidden = self.hf.model.language_model(
             inputs_embeds=embeds,
-            attention_mask={"full_attention": batch.mask, "sliding_attention": batch.mask},
+            attention_mask={"full_attention": mask, "sliding_attention": mask},
             position_ids=batch.positions,
             use_cache=False,
         ).last_hidden_state
-        wanted = hidden.flatten(0, 1)[batch.sources.flatten()]
-        logprobs, entropy = self._token_stats(wanted, batch.labels.flatten())
-        return TokenStats(logprobs=logprobs.view_as(batch.labels), entropy=entropy.view_as(batch.labels))
+        logprobs, entropy = self._token_stats(hidden.flatten(0, 1)[batch.sources], batch.labels)
+        return TokenStats(logprobs=batch.spread(logprobs), entropy=batch.spread(entropy))
 
     def _with_images(self, embeds: torch.Tensor, batch: GroupBatch) -> torch.Tensor:
         """Image features in place of their placeholders; features of no image leave the embeddings as they are."""
@@ -82,20 +83,20 @@ class PolicyModel(nn.Module):
         """Under the distribution that the engine samples from: same temperature, same tokens left out."""
         logits = linear(hidden, self.hf.lm_head.weight).float() / self._temperature
         logprobs = logits.index_fill(-1, self._banned, float("-inf")).log_softmax(-1)
+        taken = logprobs.gather(-1, labels[:, None])[:, 0]
+        # After all that needs gradient: the backward pass recomputes only so far.
         with torch.no_grad():
+            # A banned token would add 0 * -inf.
             entropy = -(logprobs.exp() * logprobs.clamp_min(torch.finfo(logprobs.dtype).min)).sum(-1)
-        return logprobs.gather(-1, labels[:, None])[:, 0], entropy
+        return taken, entropy
 
 
 def load_model(config: ModelConfig) -> Qwen2_5_VLForConditionalGeneration:
     """The checkpoint with its frozen parts frozen; weights are fp32 masters whatever the precision of the passes."""
-    path = config.path
-    if Path(path).exists() and not (Path(path) / "config.json").is_file():
-        raise ValueError(f"{path}: no config.json, so this is no model folder; give model.path a Qwen2.5-VL checkpoint")
-    kind = AutoConfig.from_pretrained(path).model_type
-    if kind != "qwen2_5_vl":
-        raise ValueError(f"{path}: a model of type {kind}; model.path must be a Qwen2.5-VL checkpoint")
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(path, dtype=torch.float32, attn_implementation="sdpa")
+    _check_folder(config.path)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        config.path, dtype=torch.float32, attn_implementation="sdpa"
+    )
     projector = {id(parameter) for parameter in model.model.visual.merger.parameters()}
     for parameter in model.model.visual.parameters():
         frozen = config.freeze_projector if id(parameter) in projector else config.freeze_vision
@@ -103,6 +104,24 @@ def load_model(config: ModelConfig) -> Qwen2_5_VLForConditionalGeneration:
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return model
+
+
+def _check_folder(path: str) -> None:
+    """Raises a ValueError that says what model.path lacks."""
+    try:
+        kind = AutoConfig.from_pretrained(path).model_type
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: neither a model folder with a config.json nor a hub id that can be reached; "
+            "give model.path a Qwen2.5-VL checkpoint"
+        ) from error
+    if kind != "qwen2_5_vl":
+        raise ValueError(f"{path}: a model of type {kind}; model.path must be a Qwen2.5-VL checkpoint")
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in PROCESSOR_FILES):
+        raise ValueError(
+            f"{path}: no processor ({' or '.join(PROCESSOR_FILES)}); copy it from the checkpoint that the model was "
+            "trained from"
+        )
 
 
 def with_lora(model: Qwen2_5_VLForConditionalGeneration, config: LoraConfig) -> PeftModel:

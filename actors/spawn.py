@@ -22,7 +22,7 @@ from actors.platform import device_name, worker_env
 from actors.reference import Logprobs, ReferencePolicy
 from actors.reward_worker import RewardWorker
 from actors.rollout_worker import RolloutWorker
-from actors.waiting import placed
+from actors.waiting import fetched, placed
 from rl.batching import UpdatePlan
 from rl.types import Group, Sample, Score
 
@@ -38,8 +38,10 @@ class RolloutActor:
         self._worker = RolloutWorker(**options)
 
     def generate(self, samples: list[Sample], num_completions: int, greedy: bool, first_seed: int) -> Iterator[Any]:
+        """Two objects a group: (index, group without pixels), then its pixels, which the driver never reads."""
         for index, group in self._worker.generate(samples, num_completions, greedy, first_seed):
-            yield index, replace(group, prompt=replace(group.prompt, pixels=ray.put(group.prompt.pixels)))
+            yield index, replace(group, prompt=replace(group.prompt, pixels=None))
+            yield group.prompt.pixels
 
     def load(self, weights: dict[str, Any], version: int) -> None:
         self._worker.load(weights, version)
@@ -125,6 +127,7 @@ def spawn_group(kind: type, count: int, config: ClusterConfig) -> RayWorkerGroup
     actor = RayClassWithInitArgs(cls=ray.remote(kind))
     actor.update_options({"num_cpus": config.cpus_per_actor})
     return RankGroup(
+        start_timeout_s=config.start_timeout_s,
         resource_pool=pool,
         ray_cls_with_init=actor,
         device_name=device_name(use_gpu),
@@ -133,12 +136,16 @@ def spawn_group(kind: type, count: int, config: ClusterConfig) -> RayWorkerGroup
 
 
 class RankGroup(RayWorkerGroup):
-    """verl's group, but the look-up of rank 0's address takes no CPU: verl's asks for a whole one of the bundle's share."""
+    """verl's group, but its look-up of rank 0 takes no CPU, where verl wants a whole one of any bundle."""
+
+    def __init__(self, *, start_timeout_s: float, **options: Any) -> None:
+        self._start_timeout_s = start_timeout_s
+        super().__init__(**options)
 
     def _get_master_addr_port(self, pg: PlacementGroup, bundle_index: int = 0, master_port_range: Any = None) -> None:
         first = PlacementGroupSchedulingStrategy(pg, placement_group_bundle_index=bundle_index)
         call = ray.remote(_free_address).options(num_cpus=0, scheduling_strategy=first).remote()
-        self._master_addr, self._master_port = ray.get(call, timeout=FETCH_TIMEOUT_S)
+        self._master_addr, self._master_port = fetched(call, "the address of rank 0", self._start_timeout_s)
 
 
 def _free_address() -> tuple[str, str]:
@@ -156,7 +163,8 @@ def _reserve(name: str, count: int, config: ClusterConfig) -> PlacementGroup:
 
 def with_pixels(groups: list[Group]) -> list[Group]:
     """The groups with their images fetched from the object store."""
-    return [
-        replace(group, prompt=replace(group.prompt, pixels=ray.get(group.prompt.pixels, timeout=FETCH_TIMEOUT_S)))
-        for group in groups
-    ]
+    return [replace(group, prompt=replace(group.prompt, pixels=_pixels(group))) for group in groups]
+
+
+def _pixels(group: Group) -> Any:
+    return fetched(group.prompt.pixels, f"the images of sample {group.prompt.sample.id}", FETCH_TIMEOUT_S)

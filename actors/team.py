@@ -53,9 +53,9 @@ class RaySampler:
             first_seed=self._next_seed + worker_index * len(samples),
         )
         for _ in mine:
-            reference = await answer(anext(stream), who, self._timeout_s)
+            reference, pixels = [await answer(anext(stream), who, self._timeout_s) for _ in range(2)]
             position, group = await answer(reference, who, self._timeout_s)
-            await arrived.put((mine[position], group))
+            await arrived.put((mine[position], replace(group, prompt=replace(group.prompt, pixels=pixels))))
         return await answer(worker.drain_generate_s.remote(), who, self._timeout_s)
 
     async def load(self, weights: ObjectRef, version: int) -> None:

@@ -5,11 +5,9 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-
-class ActorFailure(RuntimeError):
-    """An actor died, hung or raised; the message is the sentence to show."""
+from rl.faults import RunFailure
 
 
 async def answer(reference: Awaitable[Any], who: str, timeout_s: float) -> Any:
@@ -17,13 +15,13 @@ async def answer(reference: Awaitable[Any], who: str, timeout_s: float) -> Any:
     try:
         return await asyncio.wait_for(_as_future(reference), timeout_s)
     except TimeoutError as error:
-        raise ActorFailure(
+        raise RunFailure(
             f"{who} gave no answer in {timeout_s:g} s; see its log or raise cluster.call_timeout_s"
         ) from error
     except RayTaskError as error:
         raise _sentence(error, who) from error
     except RayActorError as error:
-        raise ActorFailure(f"{who} died ({str(error).strip().splitlines()[-1].strip()})") from error
+        raise RunFailure(f"{who} died ({str(error).strip().splitlines()[-1].strip()})") from error
 
 
 async def answers(references: Sequence[Awaitable[Any]], who: str, timeout_s: float) -> list[Any]:
@@ -40,12 +38,20 @@ def _sentence(error: RayTaskError, who: str) -> Exception:
     cause = error.cause
     if isinstance(cause, ValueError):
         return ValueError(str(cause))
-    return ActorFailure(f"{who} failed: {type(cause).__name__}: {cause}")
+    return RunFailure(f"{who} failed: {type(cause).__name__}: {cause}")
 
 
 def placed(group: Any, need: str, timeout_s: float) -> Any:
     """The placement group, once Ray has reserved it."""
     ready, _ = ray.wait([group.ready()], timeout=timeout_s)
     if not ready:
-        raise ActorFailure(f"Ray found no room for {need} within {timeout_s:g} s; free the cluster or lower cluster.*")
+        raise RunFailure(f"Ray found no room for {need} within {timeout_s:g} s; free the cluster or lower cluster.*")
     return group
+
+
+def fetched(reference: ray.ObjectRef, what: str, timeout_s: float) -> Any:
+    """The object behind a reference."""
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except GetTimeoutError as error:
+        raise RunFailure(f"{what} did not arrive within {timeout_s:g} s; see whether its node is alive") from error

@@ -1,4 +1,4 @@
-"""`make evidence TOPIC=…`: runs the command behind every claim, writes the figures into docs/evidence.md, fails when one does not hold."""
+"""Runs the commands behind a topic's claims, writes the figures into docs/evidence.md, fails when a claim does not hold."""
 
 import argparse
 import os
@@ -51,7 +51,9 @@ def by_tests(command: str) -> Outcome:
     code, output, seconds = run(command, timeout_s=1800)
     figures = re.findall(r"^figure: (.*)$", output, flags=re.MULTILINE)
     passed = re.findall(r"\d+ (?:passed|failed|error)[^=\n]*", output)
-    return Outcome(holds=code == 0, figure="; ".join(figures or passed[-1:] or [f"exit {code}"]) + f" ({seconds:.0f} s)")
+    return Outcome(
+        holds=code == 0, figure="; ".join(figures or passed[-1:] or [f"exit {code}"]) + f" ({seconds:.0f} s)"
+    )
 
 
 def machine() -> str:
@@ -70,7 +72,9 @@ def write_rows(page: Path, topic: str, rows: list[str]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("topic", choices=sorted(p.stem.removeprefix("evidence_") for p in Path(__file__).parent.glob("evidence_*.py")))
+    parser.add_argument(
+        "topic", choices=sorted(p.stem.removeprefix("evidence_") for p in Path(__file__).parent.glob("evidence_*.py"))
+    )
     topic = parser.parse_args().topic
     claims: list[Claim] = import_module(f"benchmarks.evidence_{topic}").CLAIMS
     rows, failed = [], 0

@@ -6,9 +6,9 @@ from pathlib import Path
 from benchmarks.evidence import Claim, Outcome, by_tests, run
 
 SEEDS = (0, 1, 2)
-KEYS = {
-    "reward_first", "reward_last", "heldout_before", "heldout_after", "steps", "seconds", "samples_per_s", "parity_mean", "overhead",
-}  # fmt: skip
+KEYS = set(
+    "reward_first reward_last heldout_before heldout_after steps seconds samples_per_s parity_mean overhead".split()
+)
 SUMMARIES: list[dict] = []
 """What the demo printed for each seed; filled by the first claim, judged by the next ones."""
 
@@ -19,7 +19,9 @@ def demo_ends(command: str) -> Outcome:
         code, output, wall_s = run(command.replace("SEED", str(seed)), timeout_s=1800)
         summary = json.loads(output.strip().splitlines()[-1]) if code == 0 else {}
         if not summary.keys() >= KEYS:
-            return Outcome(holds=False, figure=f"seed {seed}: exit {code}, last line {output.strip().splitlines()[-1][:200]}")
+            return Outcome(
+                holds=False, figure=f"seed {seed}: exit {code}, last line {output.strip().splitlines()[-1][:200]}"
+            )
         SUMMARIES.append(summary)
         seconds.append(wall_s)
     figure = "seconds by seed: " + ", ".join(f"{s:.0f}" for s in seconds)
@@ -36,7 +38,9 @@ def reward_rises(_: str) -> Outcome:
         low, high = s["reward_range"]
         return (s["reward_last"] - s["reward_first"]) / (high - low)
 
-    return _each(lambda s: rise(s) >= 0.15, lambda s: f"{s['reward_first']:.2f} → {s['reward_last']:.2f} (+{rise(s):.0%})")
+    return _each(
+        lambda s: rise(s) >= 0.15, lambda s: f"{s['reward_first']:.2f} → {s['reward_last']:.2f} (+{rise(s):.0%})"
+    )
 
 
 def heldout_rises(_: str) -> Outcome:
@@ -75,16 +79,28 @@ def same_seed_same_rewards(command: str) -> Outcome:
 
 def tests_are_quick(command: str) -> Outcome:
     code, output, seconds = run(command, timeout_s=3600)
-    return Outcome(holds=code == 0 and seconds <= 1200, figure=f"{seconds:.0f} s, {output.strip().splitlines()[-1].strip('= ')}")
+    return Outcome(
+        holds=code == 0 and seconds <= 1200, figure=f"{seconds:.0f} s, {output.strip().splitlines()[-1].strip('= ')}"
+    )
 
 
 DEMO = "make demo SEED=SEED"
 CLAIMS = [
-    Claim(text="The demo ends in 12 minutes on 2 cores and its last line is the summary", command=DEMO, check=demo_ends),
+    Claim(
+        text="The demo ends in 12 minutes on 2 cores and its last line is the summary", command=DEMO, check=demo_ends
+    ),
     Claim(text="Reward rises by 0.15 of its range, three seeds", command=DEMO, check=reward_rises),
-    Claim(text="Held-out accuracy rises by 8 points, mean IoU is not lower, three seeds", command=DEMO, check=heldout_rises),
+    Claim(
+        text="Held-out accuracy rises by 8 points, mean IoU is not lower, three seeds",
+        command=DEMO,
+        check=heldout_rises,
+    ),
     Claim(text="Engine and learner log-probs agree to 1e-4 on average", command=DEMO, check=parity_holds),
-    Claim(text="At most 20 % of a step is neither generating, scoring nor computing gradients", command=DEMO, check=overhead_is_small),
+    Claim(
+        text="At most 20 % of a step is neither generating, scoring nor computing gradients",
+        command=DEMO,
+        check=overhead_is_small,
+    ),
     Claim(
         text="The same seed gives the same rewards, step by step",
         command=".venv/bin/assay train experiment=demo num_steps=6 data.num_heldout=16 output=OUT",

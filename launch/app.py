@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from launch.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.help_page import help_page
+from rl.faults import RunFailure
 
 RUN_FAULT, USAGE_FAULT = 1, 2
 TRACEBACK = "HYDRA_FULL_ERROR"
@@ -76,13 +77,13 @@ def _run_job(app: App, composed: DictConfig) -> int:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             config = replace(config, output=str(Path(config.output) / HydraConfig.get().sweep.subdir))
         return app.main(config)
-    except ValueError as error:
+    except (ValueError, RunFailure) as error:
         if os.environ.get(TRACEBACK):
             raise
         return _fault(app, error, RUN_FAULT)
 
 
-def _fault(app: App, error: ValueError, code: int) -> int:
+def _fault(app: App, error: Exception, code: int) -> int:
     print(f"assay {app.verb}: {error}", file=sys.stderr, flush=True)
     return code
 

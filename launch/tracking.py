@@ -56,6 +56,7 @@ class RunTracker:
         self._timings = timings
         self._samples_every = config.samples_every
         self._started_at = time.perf_counter()
+        self._samples = folder / "samples"
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         self._progress = RunProgress(num_steps)
         self._wandb = WandbRun(folder, config, run_config, self._progress.say)
@@ -72,6 +73,7 @@ class RunTracker:
         self.evaluations.append(Evaluation(step=step, groups=tuple(groups)))
         metrics = evaluation_metrics(groups)
         self._timings.drain()
+        write_answers(self._samples / f"{BENCHMARK}_step_{step}.jsonl", groups)
         self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
         shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in ("accuracy", "mean_iou") if name in metrics)
         self._progress.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
@@ -91,6 +93,19 @@ class RunTracker:
         self._file.write(json.dumps(finite) + "\n")
         self._file.flush()
         self._wandb.log(step, metrics)
+
+
+def write_answers(path: Path, groups: Sequence[Group]) -> None:
+    """One line an answer: the sample, what was said, what is true, how it was scored."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for group in groups:
+            target = group.prompt.target
+            for completion, score in zip(group.completions, group.scores, strict=True):
+                truth = {"label": target.label, "boxes": target.boxes, "box_labels": target.box_labels}
+                scored = {"total": score.total, "components": score.components, "malformed": score.malformed}
+                answer = {"id": group.prompt.sample.id, "completion": completion.text, "target": truth}
+                file.write(json.dumps(answer | scored) + "\n")
 
 
 class WandbRun:

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from rl.types import Group, Prompt
 from rl.verl_core import balanced_partitions
 
 MERGE = 2
 """Vision patches a side behind one image token."""
+PADDING = -1
+"""Branch of the tokens that fill a row up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +31,14 @@ class UpdatePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupBatch:
-    """A micro-batch as tensors: B rows of length L, C completions of at most T tokens."""
+    """A micro-batch as tensors: B rows of length L, C completions of at most T tokens, N sampled tokens in all."""
 
     ids: torch.Tensor
     """[B, L] token ids."""
     positions: torch.Tensor
     """[3, B, L] M-RoPE positions; every completion goes on where the prompt ended."""
-    mask: torch.Tensor
-    """[B, 1, L, L] bool: a token sees the prompt and its own completion up to itself."""
+    branches: torch.Tensor
+    """[B, L] 0 on the prompt, i + 1 on completion i, PADDING after the last."""
     image_tokens: torch.Tensor
     """[B, L] bool, True on image placeholders."""
     pixels: torch.Tensor | None
@@ -42,13 +46,13 @@ class GroupBatch:
     grid: torch.Tensor | None
     """[images, 3]."""
     sources: torch.Tensor
-    """[C, T] index into the B*L hidden states of the one that predicts each token."""
+    """[N] index into the B*L hidden states of the one that predicts each sampled token."""
     labels: torch.Tensor
-    """[C, T] the tokens."""
-    response_mask: torch.Tensor
-    """[C, T] 1.0 on tokens that count in the loss."""
+    """[N] the sampled tokens."""
     sampled: torch.Tensor
-    """[C, T] bool, True on every token that was sampled."""
+    """[C, T] bool, True where there is a token; its N cells are `labels` in order."""
+    response_mask: torch.Tensor
+    """[C, T] bool, True on tokens that count in the loss."""
     engine_logprobs: torch.Tensor
     """[C, T]."""
     reference_logprobs: torch.Tensor | None
@@ -60,6 +64,10 @@ class GroupBatch:
         """The same batch on a device."""
         moved = {item.name: getattr(self, item.name) for item in fields(self)}
         return GroupBatch(**{name: value if value is None else value.to(device) for name, value in moved.items()})
+
+    def spread(self, values: torch.Tensor) -> torch.Tensor:
+        """[N] values as [C, T], 0 where there is no token."""
+        return values.new_zeros(self.sampled.shape).masked_scatter(self.sampled, values)
 
 
 def group_length(group: Group) -> int:
@@ -78,179 +86,196 @@ def plan_updates(
     groups: Sequence[Group], *, num_updates: int, num_ranks: int, micro_batch_tokens: int
 ) -> list[list[UpdatePlan]]:
     """[rank][update]: prompts go to updates in order, to ranks by balanced length, to micro-batches by token budget."""
-    size = len(groups) // num_updates
+    edges = [len(groups) * number // num_updates for number in range(num_updates + 1)]
     updates = [
-        _plan_update(groups[start : start + size], num_ranks, micro_batch_tokens)
-        for start in range(0, len(groups), size)
+        _plan_update(groups[start:end], num_ranks, micro_batch_tokens)
+        for start, end in zip(edges, edges[1:], strict=False)
     ]
     return [[update[rank] for update in updates] for rank in range(num_ranks)]
 
 
 def _plan_update(groups: Sequence[Group], num_ranks: int, budget: int) -> list[UpdatePlan]:
-    ranks = [
-        [groups[index] for index in part]
+    shares = [
+        split_by_budget([groups[index] for index in part], budget)
         for part in balanced_partitions([group_length(group) for group in groups], num_ranks)
     ]
-    count = max(_num_micro_batches(mine, budget) for mine in ranks)
-    flags = [(group, counted(group)) for group in groups]
-    num_tokens = sum(
+    count = max(len(share) for share in shares)
+    lengths = [
         len(completion.token_ids)
-        for group, keep in flags
-        for completion, kept in zip(group.completions, keep, strict=True)
+        for group in groups
+        for completion, kept in zip(group.completions, counted(group), strict=True)
         if kept
-    )
-    num_completions = sum(sum(keep) for _, keep in flags)
+    ]
     return [
         UpdatePlan(
-            micro_batches=micro_batches(mine, count),
-            num_tokens=max(num_tokens, 1),
-            num_completions=max(num_completions, 1),
+            micro_batches=[*share, *([] for _ in range(count - len(share)))],
+            num_tokens=max(sum(lengths), 1),
+            num_completions=max(len(lengths), 1),
         )
-        for mine in ranks
+        for share in shares
     ]
-
-
-def _num_micro_batches(groups: Sequence[Group], budget: int) -> int:
-    """The fewest micro-batches whose padded rows stay within the budget; a longer row is a micro-batch of its own."""
-    return next(
-        count
-        for count in range(1, max(len(groups), 1) + 1)
-        if count >= len(groups) or all(_padded(part) <= budget for part in micro_batches(groups, count))
-    )
-
-
-def _padded(groups: Sequence[Group]) -> int:
-    return len(groups) * max((group_length(group) for group in groups), default=0)
-
-
-def micro_batches(groups: Sequence[Group], count: int) -> list[list[Group]]:
-    """`count` micro-batches of about equal length."""
-    parts = balanced_partitions([group_length(group) for group in groups], count)
-    return [[groups[index] for index in part] for part in parts]
 
 
 def split_by_budget(groups: Sequence[Group], budget: int) -> list[list[Group]]:
-    """Micro-batches of one rank alone."""
-    return micro_batches(groups, _num_micro_batches(groups, budget))
+    """Micro-batches whose padded rows stay within the budget; a longer row is a micro-batch of its own.
+
+    Rows of like length go together, so that little is padding.
+    """
+    parts: list[list[Group]] = []
+    for group in sorted(groups, key=group_length, reverse=True):
+        if parts and (len(parts[-1]) + 1) * group_length(parts[-1][0]) <= budget:
+            parts[-1].append(group)
+        else:
+            parts.append([group])
+    return parts
 
 
 def to_batch(groups: Sequence[Group]) -> GroupBatch:
     """The tensors of a micro-batch; an empty one becomes a row that counts for nothing."""
     rows = [_Row.of(group) for group in groups] or [_Row.empty()]
     length = max(len(row.ids) for row in rows)
-    width = max(len(labels) for row in rows for labels in row.labels)
-    images = [group.prompt.pixels for group in groups if group.prompt.pixels is not None]
     completions = [completion for group in groups for completion in group.completions]
+    lengths = torch.tensor([len(answer) for row in rows for answer in row.answers])
+    sampled = torch.arange(int(lengths.max()))[None] < lengths[:, None]
+    kept = torch.tensor([flag for group in groups for flag in counted(group)] or [False])
+    images = [group.prompt.pixels for group in groups if group.prompt.pixels is not None]
+    reference = [values for group in groups for values in group.reference_logprobs]
     return GroupBatch(
-        ids=torch.stack([_padded_to(torch.tensor(row.ids), length) for row in rows]),
-        positions=torch.stack([_padded_to(torch.from_numpy(row.positions), length) for row in rows], dim=1),
-        mask=torch.stack([_tree_mask(row.branches, length) for row in rows])[:, None],
-        image_tokens=torch.stack([_padded_to(torch.from_numpy(row.image_tokens), length) for row in rows]),
+        ids=torch.from_numpy(np.stack([_filled(row.ids, length) for row in rows])),
+        positions=torch.from_numpy(np.stack([_filled(row.positions, length) for row in rows], axis=1)),
+        branches=torch.from_numpy(np.stack([_filled(row.branches, length, PADDING) for row in rows])),
+        image_tokens=torch.from_numpy(np.stack([_filled(row.image_tokens, length) for row in rows])),
         pixels=torch.from_numpy(np.concatenate([image.values for image in images])) if images else None,
         grid=torch.tensor([size for image in images for size in image.grid]) if images else None,
-        sources=_stack([source + number * length for number, row in enumerate(rows) for source in row.sources], width),
-        labels=_stack([torch.tensor(labels) for row in rows for labels in row.labels], width),
-        response_mask=_stack([mask for row in rows for mask in row.masks], width),
-        sampled=_stack(
-            [torch.ones(len(c.token_ids), dtype=torch.bool) for c in completions] or [torch.zeros(1, dtype=torch.bool)],
-            width,
-        ),
-        engine_logprobs=_stack([torch.tensor(c.logprobs) for c in completions] or [torch.zeros(1)], width),
-        reference_logprobs=_reference_logprobs(groups, width),
+        sources=torch.from_numpy(np.concatenate([row.sources() + at * length for at, row in enumerate(rows)])),
+        labels=torch.tensor([token for row in rows for answer in row.answers for token in answer]),
+        sampled=sampled,
+        response_mask=sampled & kept[:, None],
+        engine_logprobs=_cells([completion.logprobs for completion in completions] or [(0.0,)], sampled),
+        reference_logprobs=_cells(reference, sampled) if reference else None,
         advantages=torch.tensor([value for group in groups for value in _advantages(group)] or [0.0])[:, None],
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """One group laid out in a line."""
+    """One group laid out in a line: the prompt, then its completions."""
 
-    ids: list[int]
-    branches: np.ndarray
-    """[length] 0 on the prompt, i + 1 on completion i."""
+    num_prompt: int
+    answers: list[tuple[int, ...]]
+    ids: np.ndarray
+    """[length]."""
     positions: np.ndarray
     """[3, length]."""
+    branches: np.ndarray
+    """[length]."""
     image_tokens: np.ndarray
     """[length] bool."""
-    sources: list[torch.Tensor]
-    """Per completion, the index in this row that predicts each of its tokens."""
-    labels: list[tuple[int, ...]]
-    masks: list[torch.Tensor]
 
     @classmethod
     def of(cls, group: Group) -> "_Row":
         prompt, answers = group.prompt, [completion.token_ids for completion in group.completions]
-        start, lengths = len(prompt.token_ids), [len(answer) for answer in answers]
-        prompt_positions = mrope_positions(prompt)
-        first = int(prompt_positions.max()) + 1
-        starts = np.cumsum([start, *lengths])[:-1]
-        image_tokens = np.zeros(start + sum(lengths), bool)
+        lengths = [len(answer) for answer in answers]
+        before = mrope_positions(prompt)
+        first = int(before.max()) + 1
+        ids = np.array([*prompt.token_ids, *(token for answer in answers for token in answer)])
+        image_tokens = np.zeros(len(ids), bool)
         for begin, end in prompt.image_spans:
             image_tokens[begin:end] = True
         return cls(
-            ids=[*prompt.token_ids, *(token for answer in answers for token in answer)],
-            branches=np.repeat(np.arange(len(answers) + 1), [start, *lengths]),
-            positions=np.concatenate(
-                [prompt_positions, *(np.tile(first + np.arange(n), (3, 1)) for n in lengths)], axis=1
-            ),
+            num_prompt=len(prompt.token_ids),
+            answers=answers,
+            ids=ids,
+            positions=np.concatenate([before, *(np.tile(first + np.arange(n), (3, 1)) for n in lengths)], axis=1),
+            branches=np.repeat(np.arange(len(answers) + 1), [len(prompt.token_ids), *lengths]),
             image_tokens=image_tokens,
-            # The first token is predicted by the prompt's last, every other by the one before it.
-            sources=[
-                torch.tensor([start - 1, *range(begin, begin + n - 1)])
-                for begin, n in zip(starts, lengths, strict=True)
-            ],
-            labels=answers,
-            masks=[torch.full((n,), float(kept)) for n, kept in zip(lengths, counted(group), strict=True)],
         )
 
     @classmethod
     def empty(cls) -> "_Row":
         return cls(
-            ids=[0, 0],
-            branches=np.zeros(2, int),
+            num_prompt=1,
+            answers=[(0,)],
+            ids=np.zeros(2, int),
             positions=np.tile(np.arange(2), (3, 1)),
+            branches=np.arange(2),
             image_tokens=np.zeros(2, bool),
-            sources=[torch.tensor([0])],
-            labels=[(0,)],
-            masks=[torch.zeros(1)],
         )
+
+    def sources(self) -> np.ndarray:
+        """Index in the row that predicts each sampled token: the one before it, or the prompt's last."""
+        sources = np.arange(self.num_prompt, len(self.ids)) - 1
+        starts = accumulate([0, *(len(answer) for answer in self.answers[:-1])])
+        sources[list(starts)] = self.num_prompt - 1
+        return sources
 
 
 def mrope_positions(prompt: Prompt) -> np.ndarray:
-    """[3, tokens] (time, height, width) positions of Qwen2.5-VL: text counts on, an image spans a plane of positions."""
+    """[3, tokens] (time, height, width) positions of Qwen2.5-VL: text counts on, an image spans a plane."""
     pieces, position, done = [], 0, 0
     grids = prompt.pixels.grid if prompt.pixels else ()
     for (begin, end), (_, height, width) in zip(prompt.image_spans, grids, strict=True):
         pieces.append(np.tile(position + np.arange(begin - done), (3, 1)))
         position += begin - done
         rows, columns = height // MERGE, width // MERGE
-        plane = np.indices((1, rows, columns)).reshape(3, -1)
-        pieces.append(position + plane)
+        pieces.append(position + np.indices((1, rows, columns)).reshape(3, -1))
         position, done = position + max(rows, columns), end
     pieces.append(np.tile(position + np.arange(len(prompt.token_ids) - done), (3, 1)))
     return np.concatenate(pieces, axis=1)
 
 
-def _tree_mask(branches: np.ndarray, length: int) -> torch.Tensor:
-    """[L, L] bool; padding sees itself alone, so that its softmax is defined."""
-    size = len(branches)
-    mask = np.eye(length, dtype=bool)
-    same = branches[:, None] == branches[None, :]
-    mask[:size, :size] = np.tril(same | (branches == 0)[None, :])
-    return torch.from_numpy(mask)
+def tree_mask(branches: torch.Tensor) -> torch.Tensor:
+    """[B, L, L] bool: a token sees the prompt and its own completion, up to itself.
+
+    Padding sees the prompt and other padding, so that its softmax is defined; nothing sees padding.
+
+    >>> tree_mask(torch.tensor([[0, 1, 2]])).int().tolist()
+    [[[1, 0, 0], [1, 1, 0], [1, 0, 1]]]
+    """
+    query, key = branches[:, :, None], branches[:, None, :]
+    return ((key == query) | (key == 0)).tril()
 
 
-def _padded_to(values: torch.Tensor, length: int) -> torch.Tensor:
-    return torch.nn.functional.pad(values, (0, length - values.shape[-1]))
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Which tokens the model knows."""
+
+    size: int
+    image_token_id: int
+    banned_token_ids: frozenset[int]
+    """Never sampled."""
 
 
-def _stack(rows: Sequence[torch.Tensor], width: int) -> torch.Tensor:
-    return torch.stack([_padded_to(row, width) for row in rows])
+def fault_of(group: Group, vocabulary: Vocabulary) -> str:
+    """Why the learner cannot take this group, in one sentence; "" when it can."""
+    prompt, sample = group.prompt, f"sample {group.prompt.sample.id}"
+    spans = [end - begin for begin, end in prompt.image_spans]
+    wanted = [t * height * width // MERGE**2 for t, height, width in prompt.pixels.grid] if prompt.pixels else []
+    if spans != wanted or sum(spans) != prompt.token_ids.count(vocabulary.image_token_id):
+        return (
+            f"{sample}: the prompt has {prompt.token_ids.count(vocabulary.image_token_id)} image tokens in spans of "
+            f"{spans}, but its pixels need {wanted}; make both with the processor of model.path"
+        )
+    tokens = [*prompt.token_ids, *(token for completion in group.completions for token in completion.token_ids)]
+    if not 0 <= min(tokens) <= max(tokens) < vocabulary.size:
+        return f"{sample}: a token is beyond the model's {vocabulary.size}; use the tokenizer of model.path"
+    if any(not completion.token_ids for completion in group.completions):
+        return f"{sample}: a completion has no tokens; give rollout.max_response_tokens room for one"
+    if any(not vocabulary.banned_token_ids.isdisjoint(completion.token_ids) for completion in group.completions):
+        return f"{sample}: a completion holds a token that must not be sampled; ban the same tokens in the engine"
+    return ""
 
 
-def _reference_logprobs(groups: Sequence[Group], width: int) -> torch.Tensor | None:
-    rows = [torch.tensor(values) for group in groups for values in group.reference_logprobs]
-    return _stack(rows, width) if rows else None
+def _filled(values: np.ndarray, length: int, filler: int = 0) -> np.ndarray:
+    """The last axis filled up to a length."""
+    room = [(0, 0)] * (values.ndim - 1) + [(0, length - values.shape[-1])]
+    return np.pad(values, room, constant_values=filler)
+
+
+def _cells(rows: Sequence[Sequence[float]], sampled: torch.Tensor) -> torch.Tensor:
+    """[C, T] float from rows of their own lengths."""
+    width = sampled.shape[1]
+    return torch.stack([pad(torch.tensor(row, dtype=torch.float32), (0, width - len(row))) for row in rows])
 
 
 def _advantages(group: Group) -> tuple[float, ...]:

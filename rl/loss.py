@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rl.algorithm import AlgoConfig
+from rl.algorithm import Aggregation, AlgoConfig
 from rl.verl_core import Scale, aggregate, clipped_policy_loss, kl_estimate
 
 
@@ -21,22 +21,24 @@ class LossInputs:
     advantages: torch.Tensor
     """[completions, 1]."""
     mask: torch.Tensor
-    """1.0 on tokens that count."""
+    """bool, True on tokens that count."""
 
 
 def policy_loss(inputs: LossInputs, config: AlgoConfig, scale: Scale) -> tuple[torch.Tensor, dict[str, float]]:
     """GRPO: -min(ρA, clip(ρ)A) + β KL, with ρ the ratio of new to old probability; metrics are sums over tokens."""
-    loss, clipped = clipped_policy_loss(
-        inputs.old_logprobs, inputs.logprobs, inputs.advantages, inputs.mask, config, scale
-    )
-    metrics = {"clip_ratio": clipped * float(inputs.mask.sum()), "kl": 0.0}
+    mask = inputs.mask.to(inputs.logprobs.dtype)
+    # verl multiplies by the mask, which would let NaN through.
+    new, old = (values.where(inputs.mask, 0.0) for values in (inputs.logprobs, inputs.old_logprobs))
+    loss, clipped = clipped_policy_loss(old, new, inputs.advantages, mask, config, scale)
+    metrics = {"clip_ratio": clipped * float(mask.sum()), "kl": 0.0}
     if inputs.reference_logprobs is not None:
-        divergence = kl_estimate(inputs.logprobs, inputs.reference_logprobs, config)
-        loss = loss + config.kl_weight * aggregate(divergence, inputs.mask, config.aggregation, scale)
-        metrics["kl"] = float((divergence.detach() * inputs.mask).sum())
+        divergence = kl_estimate(new, inputs.reference_logprobs.where(inputs.mask, 0.0), config)
+        loss = loss + config.kl_weight * aggregate(divergence, mask, config.aggregation, scale)
+        metrics["kl"] = float((divergence.detach() * mask).sum())
     return loss, metrics
 
 
-def sft_loss(logprobs: torch.Tensor, mask: torch.Tensor, num_tokens: int) -> torch.Tensor:
-    """-Σ log π / number of tokens: cross-entropy of the answer's tokens alone."""
-    return -(logprobs * mask).sum() / num_tokens
+def sft_loss(logprobs: torch.Tensor, mask: torch.Tensor, scale: Scale) -> torch.Tensor:
+    """-Σ log π / number of tokens: cross-entropy of the answers' tokens alone."""
+    values = logprobs.where(mask, 0.0)
+    return aggregate(-values, mask.to(values.dtype), Aggregation.token_mean, scale)

@@ -1,0 +1,27 @@
+"""The endless, seeded order in which training sees its samples."""
+
+import random
+from collections.abc import Sequence
+
+from rl.types import Sample
+
+
+class SampleStream:
+    """Shuffles the samples anew each epoch; its order depends on the seed and the position alone."""
+
+    def __init__(self, samples: Sequence[Sample], seed: int) -> None:
+        self._samples = tuple(samples)
+        self._seed = seed
+        self.position = 0
+        """Samples taken so far."""
+
+    def take(self, count: int) -> list[Sample]:
+        taken = [self._at(self.position + offset) for offset in range(count)]
+        self.position += count
+        return taken
+
+    def _at(self, position: int) -> Sample:
+        epoch, offset = divmod(position, len(self._samples))
+        order = list(range(len(self._samples)))
+        random.Random(f"{self._seed}/{epoch}").shuffle(order)
+        return self._samples[order[offset]]

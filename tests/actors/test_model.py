@@ -1,0 +1,190 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import rl.torchvision_ops  # noqa: F401
+import torch
+from tiny_model import tiny_prompt, write_tiny_model
+from token_groups import random_group
+
+from actors.config import LoraConfig, ModelConfig, Precision
+from actors.model import PolicyModel, TokenStats, load_model, with_lora
+from rl.batching import mrope_positions, to_batch
+from rl.types import Group, Prompt
+
+
+@pytest.fixture(scope="module")
+def groups(tiny_model: Path) -> list[Group]:
+    """Prompts of unequal length with two images, one image, none; answers of unequal length."""
+    return [
+        random_group(tiny_prompt(tiny_model), [7, 1, 5], seed=1),
+        random_group(tiny_prompt(tiny_model, sizes=((140, 84),), text="Look.", seed=2), [3, 9], seed=2),
+        random_group(tiny_prompt(tiny_model, sizes=(), text="No image here."), [4, 4, 2, 8], seed=3),
+    ]
+
+
+def policy(folder: Path, *, temperature: float = 1.0, banned: tuple[int, ...] = (), **config) -> PolicyModel:
+    model = load_model(ModelConfig(path=str(folder), precision=Precision.fp32, **config))
+    return PolicyModel(model, temperature=temperature, banned_token_ids=banned)
+
+
+def logits_of_one_completion(model: PolicyModel, prompt: Prompt, answer: tuple[int, ...]) -> torch.Tensor:
+    """[tokens, vocabulary] by transformers' own forward pass on prompt + answer."""
+    ids = torch.tensor([prompt.token_ids + answer])
+    images = {}
+    if prompt.pixels:
+        images = {
+            "pixel_values": torch.from_numpy(prompt.pixels.values),
+            "image_grid_thw": torch.tensor(prompt.pixels.grid),
+            "mm_token_type_ids": (ids == model.hf.config.image_token_id).int(),
+        }
+    logits = model.hf(input_ids=ids, attention_mask=torch.ones_like(ids), **images).logits
+    return logits[0, len(prompt.token_ids) - 1 : -1]
+
+
+def logprobs_one_by_one(model: PolicyModel, groups: list[Group]) -> list[torch.Tensor]:
+    return [
+        logits_of_one_completion(model, group.prompt, completion.token_ids)
+        .log_softmax(-1)
+        .gather(-1, torch.tensor(completion.token_ids)[:, None])[:, 0]
+        for group in groups
+        for completion in group.completions
+    ]
+
+
+def gradients(model: PolicyModel, logprobs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Of a loss in which every completion weighs differently."""
+    model.zero_grad()
+    sum((index + 1) * values.sum() for index, values in enumerate(logprobs)).backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def test_one_row_a_group_gives_the_logprobs_and_gradients_of_one_sequence_a_completion(tiny_model, groups):
+    model = policy(tiny_model, freeze_vision=False, freeze_projector=False)
+    batch = to_batch(groups)
+    rows = [values[mask] for values, mask in zip(model(batch).logprobs, batch.sampled, strict=True)]
+    naive = logprobs_one_by_one(model, groups)
+    for found, expected in zip(rows, naive, strict=True):
+        assert (found - expected).abs().max() <= 1e-5
+    shared, apart = gradients(model, rows), gradients(model, naive)
+    assert set(shared) == set(apart)
+    largest = max(gradient.abs().max() for gradient in apart.values())
+    for name, gradient in shared.items():
+        assert (gradient - apart[name]).abs().max() <= 1e-5 * largest, name
+
+
+def test_positions_are_those_of_transformers(tiny_model, groups):
+    model = policy(tiny_model).hf
+    prompt = groups[0].prompt
+    ids = torch.tensor([prompt.token_ids])
+    expected, _ = model.model.get_rope_index(
+        ids,
+        mm_token_type_ids=(ids == model.config.image_token_id).int(),
+        image_grid_thw=torch.tensor(prompt.pixels.grid),
+    )
+    assert mrope_positions(prompt).tolist() == expected[:, 0].tolist()
+
+
+def test_a_row_does_not_feel_the_company_it_is_in(tiny_model, groups):
+    model = policy(tiny_model)
+    together = model(to_batch(groups))
+    alone = model(to_batch(groups[1:2]))
+    rows = slice(len(groups[0].completions), len(groups[0].completions) + len(groups[1].completions))
+    width = alone.logprobs.shape[1]
+    assert torch.allclose(together.logprobs[rows, :width], alone.logprobs, atol=1e-5)
+    assert torch.allclose(together.entropy[rows, :width], alone.entropy, atol=1e-5)
+
+
+def test_logprobs_and_entropy_are_those_of_the_distribution_that_the_engine_samples_from(tiny_model, groups):
+    banned = (205, 262, 263)
+    model = policy(tiny_model, temperature=0.7, banned=banned)
+    found: TokenStats = model(to_batch(groups[:1]))
+    answer = groups[0].completions[0].token_ids
+    logits = logits_of_one_completion(model, groups[0].prompt, answer).double() / 0.7
+    kept = [token for token in range(logits.shape[-1]) if token not in banned]
+    probabilities = logits[:, kept].softmax(-1)
+    taken = torch.tensor([kept.index(token) for token in answer])
+    expected = probabilities.gather(-1, taken[:, None])[:, 0].log()
+    assert torch.allclose(found.logprobs[0], expected.float(), atol=1e-5)
+    assert torch.allclose(found.entropy[0], -(probabilities * probabilities.log()).sum(-1).float(), atol=1e-5)
+
+
+def test_more_tokens_than_a_chunk_holds_change_nothing(tiny_model):
+    prompt = tiny_prompt(tiny_model, sizes=(), text="Long.")
+    group = random_group(prompt, [400, 400, 400])
+    model = policy(tiny_model)
+    found = model(to_batch([group])).logprobs
+    for row, expected in zip(found, logprobs_one_by_one(model, [group]), strict=True):
+        assert torch.allclose(row, expected, atol=1e-5)
+
+
+def test_gradient_checkpointing_changes_memory_not_gradients(tiny_model, groups):
+    found = []
+    for checkpointing in (False, True):
+        model = policy(tiny_model, freeze_vision=False, freeze_projector=False, gradient_checkpointing=checkpointing)
+        found.append(gradients(model.train(), list(model(to_batch(groups)).logprobs)))
+    plain, recomputed = found
+    for name, gradient in plain.items():
+        assert torch.allclose(recomputed[name], gradient, rtol=1e-4, atol=1e-5), name
+
+
+def trained(model: PolicyModel) -> set[str]:
+    """Which parts learn."""
+    parts = ("visual.merger", "visual", "language_model", "lm_head")
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return {next(part for part in parts if part in name) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("vision", "projector", "parts"),
+    [
+        (True, True, set()),
+        (False, True, {"visual"}),
+        (True, False, {"visual.merger"}),
+        (False, False, {"visual", "visual.merger"}),
+    ],
+)
+def test_vision_tower_and_projector_freeze_separately_with_and_without_lora(tiny_model, vision, projector, parts):
+    model = policy(tiny_model, freeze_vision=vision, freeze_projector=projector)
+    assert trained(model) == {"language_model", *parts}
+    with_lora(model.hf, LoraConfig(rank=4))
+    assert trained(model) == {"language_model", *parts}
+    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad and "visual" not in name]
+    assert all(".lora_" in name for name in learning)
+
+
+def test_a_frozen_vision_tower_gets_no_gradient_and_keeps_no_graph(tiny_model, groups):
+    model = policy(tiny_model)
+    model(to_batch(groups)).logprobs.sum().backward()
+    assert all(parameter.grad is None for parameter in model.hf.model.visual.parameters())
+    assert all(parameter.grad is not None for parameter in model.hf.model.language_model.parameters())
+
+
+def test_untied_output_weights_are_used(tmp_path):
+    folder = write_tiny_model(tmp_path, tied=False)
+    group = random_group(tiny_prompt(folder, sizes=()), [5])
+    model = policy(folder)
+    assert torch.allclose(model(to_batch([group])).logprobs[0], logprobs_one_by_one(model, [group])[0], atol=1e-5)
+
+
+def load(path: Path) -> None:
+    load_model(ModelConfig(path=str(path)))
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere: neither a model folder with a config.json nor a hub id"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_folder_without_a_processor_is_named(tiny_model, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(tiny_model / name, tmp_path)
+    with pytest.raises(ValueError, match=r"no processor \(processor_config.json or preprocessor_config.json\)"):
+        load(tmp_path)
+
+
+def test_another_kind_of_model_is_named(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
+    with pytest.raises(ValueError, match="a model of type qwen2; model.path must be a Qwen2.5-VL checkpoint"):
+        load(tmp_path)

@@ -1,0 +1,133 @@
+"""`assay train` as a user types it: real Ray, real vLLM, two real learners, a reference."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from conftest import ROOT, SMALL, Run, assay
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+from rl.data.config import DataConfig, Instructions
+from rl.data.prompts import PromptBuilder
+from rl.data.readers import read_mvtec
+from rollout.config import RolloutConfig
+
+pytestmark = pytest.mark.slow
+
+
+def rows(run: Run) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_last_line_is_the_summary_and_the_folder_is_whole(small_run: Run):
+    wanted = {"reward_first", "reward_last", "heldout_before", "heldout_after", "steps", "seconds"}
+    assert small_run.summary.keys() >= wanted | {"samples_per_s", "parity_mean", "overhead"}
+    assert small_run.summary["steps"] == 3
+    for name in ("config.yaml", "metrics.jsonl", "summary.json", "report.html", "wandb", "checkpoints/step_3/hf"):
+        assert (small_run.folder / name).exists(), name
+
+
+def test_every_step_passes_the_parity_gate_and_names_its_components(small_run: Run):
+    steps = [row for row in rows(small_run) if "reward/mean" in row]
+    assert len(steps) == 3
+    for row in steps:
+        assert row["parity/logprob_abs_mean"] <= 1e-4
+        assert {"reward/format/mean", "reward/accuracy/mean", "reward/box/mean", "actor/kl"} <= row.keys()
+        assert row["actor/grad_norm"] > 0
+        assert row["fault/unjudged"] == 0
+
+
+def test_the_same_seed_gives_the_same_rewards(small_run: Run, demo_data: Path, tmp_path: Path):
+    done = assay("train", *SMALL, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled")
+
+    assert done.returncode == 0, done.stderr
+    again = rows(Run(folder=tmp_path, summary={}, output=""))
+    names = [name for name in rows(small_run)[1] if name.startswith(("reward/", "actor/", "response/"))]
+    for first, second in zip(rows(small_run), again, strict=True):
+        assert {name: first.get(name) for name in names} == {name: second.get(name) for name in names}
+
+
+def test_the_checkpoint_answers_the_same_in_transformers_and_vllm(small_run: Run, demo_data: Path):
+    from rollout.engine import Engine
+
+    folder = small_run.folder / "checkpoints/step_3/hf"
+    lines = (small_run.folder / "samples/heldout_step_3.jsonl").read_text().splitlines()
+    said = {answer["id"]: answer["completion"] for answer in map(json.loads, lines)}
+    config = DataConfig(root=str(demo_data), instructions=Instructions.none)
+    builder = PromptBuilder(str(folder), config)
+    prompts = [builder.build(sample) for sample in read_mvtec(config) if sample.id in said]
+
+    engine = Engine(str(folder), RolloutConfig(max_prompt_tokens=256, max_response_tokens=64), dtype="float32", seed=0)
+    groups = dict(engine.generate(prompts, num_completions=1, greedy=True, first_seed=0))
+    assert {prompt.sample.id: groups[i][0].text for i, prompt in enumerate(prompts)} == said
+
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for prompt in prompts:
+        ids = torch.tensor([prompt.token_ids])
+        grown = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            mm_token_type_ids=(ids == model.config.image_token_id).int(),
+            pixel_values=torch.from_numpy(prompt.pixels.values),
+            image_grid_thw=torch.tensor(prompt.pixels.grid),
+            max_new_tokens=64,
+            do_sample=False,
+        )
+        answer = tokenizer.decode(grown[0, ids.shape[1] :], skip_special_tokens=True)
+        assert answer == said[prompt.sample.id]
+    print(f"figure: {len(prompts)} held-out answers the same, word for word")
+
+
+def test_bad_data_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Path):
+    image = next(demo_data.glob("*/test/scratch/*.png"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    try:
+        start = time.monotonic()
+        done = assay("train", *SMALL, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled")
+    finally:
+        image.write_bytes(whole)
+
+    assert done.returncode == 1
+    assert done.stderr.strip().count("\n") == 0 and str(image) in done.stderr
+    assert time.monotonic() - start < 60
+
+
+def test_an_actor_that_cannot_start_ends_the_run_with_its_sentence(demo_data: Path, tmp_path: Path):
+    limit = "rollout.max_prompt_tokens=40"
+    done = assay("train", *SMALL, limit, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled")
+
+    assert done.returncode == 1
+    assert "rollout.max_prompt_tokens=40" in done.stderr.strip().splitlines()[-1]
+
+
+def test_ctrl_c_ends_the_run_and_leaves_no_process(demo_data: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "launch", "train", *SMALL, "num_steps=500"]
+    options = [f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]
+    run = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        _wait_for_step(tmp_path / "metrics.jsonl")
+        family = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=90)
+    finally:
+        run.kill()
+
+    assert run.returncode == 130, output[-2000:]
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive, alive
+    assert (tmp_path / "report.html").exists()
+
+
+def _wait_for_step(metrics: Path) -> None:
+    deadline = time.monotonic() + 300
+    while not (metrics.exists() and '"reward/mean"' in metrics.read_text()):
+        assert time.monotonic() < deadline, "no step in 300 s"
+        time.sleep(0.5)

@@ -1,0 +1,65 @@
+"""Runs a function as the ranks of a process group, each in a process of its own, and never waits for ever."""
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+
+def run_ranks(work: Callable[..., Any], num_ranks: int, *arguments: Any, num_groups: int, timeout_s: float) -> list[Any]:
+    """What each rank returned; `work` gets ports for as many process groups as it opens, one after the other."""
+    ports = free_ports(num_groups)
+    context = get_context("spawn")
+    pipes = [context.Pipe(duplex=False) for _ in range(num_ranks)]
+    ranks = [
+        context.Process(target=_rank, args=(rank, num_ranks, sender, work, ports, *arguments), daemon=True)
+        for rank, (_, sender) in enumerate(pipes)
+    ]
+    for rank in ranks:
+        rank.start()
+    try:
+        return _results([receiver for receiver, _ in pipes], time.monotonic() + timeout_s)
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.join(10)
+
+
+def open_group(port: int) -> None:
+    """Where the next process group of this process meets."""
+    os.environ["MASTER_PORT"] = str(port)
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in found:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in found]
+
+
+def _rank(
+    rank: int, num_ranks: int, sender: Connection, work: Callable[..., Any], ports: list[int], *arguments: Any
+) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(num_ranks), MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1")
+    try:
+        sender.send((True, work(rank, ports, *arguments)))
+    except BaseException:
+        sender.send((False, traceback.format_exc()))
+        raise
+
+
+def _results(receivers: list[Connection], deadline: float) -> list[Any]:
+    results = []
+    for rank, receiver in enumerate(receivers):
+        if not receiver.poll(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError(f"rank {rank} did not finish in time")
+        succeeded, result = receiver.recv()
+        assert succeeded, f"rank {rank} failed:\n{result}"
+        results.append(result)
+    return results

@@ -1,0 +1,151 @@
+"""A sample becomes the prompt that the model's own processor would make, or one sentence."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import rl.torchvision_ops  # noqa: F401
+
+import numpy as np
+import pytest
+from PIL import Image
+from transformers import AutoProcessor
+
+from rl.data.config import DataConfig, Instructions
+from rl.data.prompts import SYSTEM, PromptBuilder, answer_text, check_prompts
+from rl.types import Sample, Target
+
+SHORT = DataConfig(instructions=Instructions.none)
+
+
+def picture(folder: Path, width: int, height: int, mode: str = "RGB") -> Path:
+    noise = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    path = folder / f"{mode}_{width}x{height}.png"
+    Image.fromarray(noise).convert(mode).save(path)
+    return path
+
+
+def sample(*images: Path, target: Target | None = None, question: str = "Fine?") -> Sample:
+    truth = target or Target(label="normal")
+    return Sample(id="nut/test/good/000", images=images, question=question, target=truth, category="nut")
+
+
+def test_tokens_and_pixels_are_those_of_the_models_own_processor(tiny_model, tmp_path):
+    paths = picture(tmp_path, 112, 84), picture(tmp_path, 60, 140)
+    prompt = PromptBuilder(str(tiny_model), SHORT).build(sample(*paths))
+    processor = AutoProcessor.from_pretrained(tiny_model)
+    content = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "Fine?"}]
+    chat = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    limits = {"size": {"shortest_edge": SHORT.min_pixels, "longest_edge": SHORT.max_pixels}}
+    images = [Image.open(path) for path in paths]
+    wanted = processor(text=[chat], images=images, images_kwargs=limits, return_tensors="np")
+    assert list(prompt.token_ids) == wanted["input_ids"][0].tolist()
+    np.testing.assert_array_equal(prompt.pixels.values, wanted["pixel_values"])
+    assert [list(grid) for grid in prompt.pixels.grid] == wanted["image_grid_thw"].tolist()
+    assert prompt.pixels.values.dtype == np.float32
+
+
+def test_spans_cover_the_placeholders_of_each_image(tiny_model, tmp_path):
+    paths = picture(tmp_path, 112, 84), picture(tmp_path, 56, 140)
+    prompt = PromptBuilder(str(tiny_model), SHORT).build(sample(*paths))
+    pad = AutoProcessor.from_pretrained(tiny_model).image_token_id
+    assert [end - start for start, end in prompt.image_spans] == [4 * 3, 2 * 5]
+    places = {place for start, end in prompt.image_spans for place in range(start, end)}
+    assert places == {place for place, token in enumerate(prompt.token_ids) if token == pad}
+    assert prompt.image_size == (56, 140)
+
+
+def test_target_boxes_move_with_the_inspected_image(tiny_model, tmp_path):
+    target = Target(label="defective", boxes=((0, 0, 60, 30), (30, 15, 45, 20)), box_labels=("dent", "dent"))
+    paths = picture(tmp_path, 112, 112), picture(tmp_path, 60, 30)
+    prompt = PromptBuilder(str(tiny_model), SHORT).build(sample(*paths, target=target))
+    width, height = prompt.image_size
+    assert width % 28 == height % 28 == 0 and (width, height) != (60, 30)
+    assert prompt.target.boxes[0] == (0, 0, width, height)
+    assert prompt.target.boxes[1] == pytest.approx((width / 2, height / 2, width * 3 / 4, height * 2 / 3))
+    assert prompt.target.box_labels == target.box_labels and prompt.sample.target == target
+
+
+def test_a_text_only_sample_has_no_pixels(tiny_model):
+    prompt = PromptBuilder(str(tiny_model), SHORT).build(sample())
+    assert (prompt.pixels, prompt.image_spans, prompt.image_size) == (None, (), (0, 0))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "I;16"])
+def test_images_of_other_colour_models_are_read(tiny_model, tmp_path, mode):
+    if mode == "I;16":
+        path = tmp_path / "deep.png"
+        Image.fromarray(np.full((56, 56), 40_000, np.uint16)).save(path)
+    else:
+        path = picture(tmp_path, 56, 56, mode)
+    prompt = PromptBuilder(str(tiny_model), SHORT).build(sample(path))
+    assert prompt.pixels.values.shape == (16, 1176)
+    assert np.isfinite(prompt.pixels.values).all()
+
+
+def test_a_real_model_is_told_the_form_in_mmr_ads_words(tiny_model):
+    text = PromptBuilder(str(tiny_model), DataConfig()).chat(sample(Path("a.png"), Path("b.png")))
+    assert text.startswith(f"<|im_start|>system\n{SYSTEM}<|im_end|>")
+    assert text.count("<|image_pad|>") == 2 and "hint" not in text and "red box" not in text
+    assert "<think>reasoning and analysis process here</think><answer>Yes or No. If Yes" in text
+    assert text.endswith("<|im_start|>assistant\n")
+
+
+def test_the_number_of_tokens_is_known_without_making_the_prompt(tiny_model, tmp_path):
+    builder = PromptBuilder(str(tiny_model), DataConfig(max_pixels=10_000))
+    for sizes in ([], [(112, 84)], [(200, 50), (13, 300)]):
+        asked = sample(*(picture(tmp_path, *size) for size in sizes))
+        assert builder.num_tokens(asked) == len(builder.build(asked).token_ids)
+
+
+def test_a_prompt_beyond_the_limit_is_refused_by_name(tiny_model, tmp_path):
+    builder, path = PromptBuilder(str(tiny_model), SHORT), picture(tmp_path, 560, 560)
+    check_prompts([sample(path)], builder, 500)
+    with pytest.raises(ValueError, match=r"nut/test/good/000: with .*560x560.png its prompt has 4\d\d tokens"):
+        check_prompts([sample(path)], builder, 400)
+
+
+def test_an_image_much_longer_than_high_is_refused_by_name(tiny_model, tmp_path):
+    path = picture(tmp_path, 500, 2)
+    with pytest.raises(ValueError, match="500x2.png: the image is 500x2 .*; cut it"):
+        check_prompts([sample(path)], PromptBuilder(str(tiny_model), SHORT), 500)
+
+
+def test_a_question_that_holds_a_placeholder_is_refused(tiny_model, tmp_path):
+    builder = PromptBuilder(str(tiny_model), SHORT)
+    asked = sample(picture(tmp_path, 56, 56), question="What is <|image_pad|>?")
+    with pytest.raises(ValueError, match="sample nut/test/good/000: its text holds other image tokens"):
+        builder.build(asked)
+
+
+def test_a_file_that_vanished_or_broke_is_named(tiny_model, tmp_path):
+    builder, path = PromptBuilder(str(tiny_model), SHORT), picture(tmp_path, 56, 56)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=f"{path}: the image is damaged"):
+        builder.build(sample(path))
+    path.unlink()
+    with pytest.raises(ValueError, match=f"{path}: the image is missing"):
+        builder.build(sample(path))
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [(("processor_config.json",), "image processor"), (("tokenizer.json", "tokenizer_config.json"), "tokenizer")],
+)
+def test_a_model_folder_without_its_processor_is_refused(tiny_model, tmp_path, files, what):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    for file in files:
+        (folder / file).unlink()
+    with pytest.raises(ValueError, match=f"{folder}: no {what}"):
+        PromptBuilder(str(folder), SHORT)
+
+
+def test_an_answer_is_written_in_the_form_that_is_asked_for():
+    normal = Target(label="normal", rationale="No difference.")
+    assert answer_text(normal) == "<think>No difference.</think><answer>No.</answer>"
+    one = Target(label="defective", boxes=((1.2, 2, 30.6, 4),), box_labels=("dent",), rationale="A dent.")
+    said = "<think>A dent.</think><answer>Yes. {'bbox_2d': [1, 2, 31, 4], 'label': 'dent'}"
+    assert answer_text(one) == f"{said}</answer>"
+    two = replace(one, boxes=(*one.boxes, (5, 6, 7, 8)), box_labels=("dent", "hole"))
+    assert answer_text(two) == f"{said}, {{'bbox_2d': [5, 6, 7, 8], 'label': 'hole'}}</answer>"

@@ -1,0 +1,207 @@
+"""Folders in MVTec-AD layout, good and bad, become samples or one sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from rl.data.config import DataConfig
+from rl.data.readers import mask_boxes, read_mvtec, split_heldout
+from rl.data.synthesis import write_demo
+from rl.types import Sample, Target
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def grey(width: int = 20, height: int = 10) -> np.ndarray:
+    return np.full((height, width), 100, np.uint8)
+
+
+@pytest.fixture
+def screws(tmp_path: Path) -> Path:
+    """A small category as MVTec-AD ships it, stray files included."""
+    folder = tmp_path / "screw"
+    write(folder / "train/good/000.png", grey())
+    write(folder / "train/good/001.png", grey())
+    write(folder / "test/good/000.png", grey())
+    write(folder / "test/bent tip/000.PNG", grey())
+    mask = np.zeros((10, 20), np.uint8)
+    mask[1:4, 2:6] = 255
+    mask[4:8, 6:9] = 255  # touches the first region at a corner
+    mask[2:5, 12:18] = 1
+    mask[9, 19] = 255  # a speck
+    write(folder / "ground_truth/bent tip/000_mask.png", mask)
+    (folder / "license.txt").write_text("CC BY-NC-SA 4.0")
+    (folder / "test/good/._000.png").write_bytes(b"left by a file manager")
+    (tmp_path / "readme.txt").write_text("a data set")
+    return folder
+
+
+def read(folder: Path) -> list[Sample]:
+    return read_mvtec(DataConfig(root=str(folder.parent), question="Fine?"))
+
+
+def test_a_real_folder_is_read_with_boxes_from_its_masks(screws):
+    bent, good = read(screws)
+    assert bent == Sample(
+        id="screw/test/bent tip/000",
+        images=(screws / "train/good/000.png", screws / "test/bent tip/000.PNG"),
+        question="Fine?",
+        target=Target(
+            label="defective",
+            boxes=((2, 1, 9, 8), (12, 2, 18, 5)),
+            box_labels=("bent tip", "bent tip"),
+            mask=screws / "ground_truth/bent tip/000_mask.png",
+        ),
+        category="screw",
+    )
+    assert good.target == Target(label="normal")
+    assert good.images == (screws / "train/good/000.png", screws / "test/good/000.png")
+
+
+def test_a_mask_of_a_single_pixel_still_has_a_box():
+    assert mask_boxes(np.eye(1, 5, 2, dtype=bool)) == ((2, 0, 3, 1),)
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)))
+def test_boxes_cover_no_more_rows_and_columns_than_the_mask_does(mask):
+    for x1, y1, x2, y2 in mask_boxes(mask):
+        inside = mask[int(y1) : int(y2), int(x1) : int(x2)]
+        assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+
+
+def test_the_generators_notes_come_before_what_the_masks_show(tmp_path):
+    write_demo(tmp_path, seed=0, num_parts=4)
+    samples = read_mvtec(DataConfig(root=str(tmp_path)))
+    assert len(samples) == 16 and len({sample.id for sample in samples}) == 16
+    for sample in samples:
+        reference, query = sample.images
+        assert reference == tmp_path / sample.category / "train/good" / query.name
+        assert sample.target.rationale
+        assert (sample.target.label == "normal") == ("/good/" in sample.id) == (sample.target.boxes == ())
+
+
+def break_image(folder: Path) -> Path:
+    path = folder / "test/good/000.png"
+    path.write_bytes(path.read_bytes()[:50])
+    return path
+
+
+def break_reference(folder: Path) -> Path:
+    path = folder / "train/good/000.png"
+    path.write_bytes(b"no image at all")
+    return path
+
+
+def resize_mask(folder: Path) -> Path:
+    path = folder / "ground_truth/bent tip/000_mask.png"
+    write(path, grey(width=21))
+    return path
+
+
+def remove_mask(folder: Path) -> Path:
+    path = folder / "ground_truth/bent tip/000_mask.png"
+    path.unlink()
+    return path
+
+
+def blacken_mask(folder: Path) -> Path:
+    path = folder / "ground_truth/bent tip/000_mask.png"
+    write(path, np.zeros((10, 20), np.uint8))
+    return path
+
+
+def empty_class(folder: Path) -> Path:
+    path = folder / "test/scratch"
+    path.mkdir()
+    return path
+
+
+def remove_references(folder: Path) -> Path:
+    path = folder / "train/good"
+    for image in path.iterdir():
+        image.unlink()
+    path.rmdir()
+    return path
+
+
+def break_notes(folder: Path) -> Path:
+    path = folder / "annotations.json"
+    path.write_text('{"test/good/000.png":\n oops}')
+    return path
+
+
+def note_a_missing_reference(folder: Path) -> Path:
+    note = {"reference": "train/good/gone.png", "boxes": [], "labels": [], "rationale": ""}
+    (folder / "annotations.json").write_text(json.dumps({"test/good/000.png": note}))
+    return folder / "train/good/gone.png"
+
+
+FAULTS = {
+    "the image is damaged": break_image,
+    "the image is damaged (cannot identify": break_reference,
+    "the mask is 21x10 and its image 20x10; redraw it": resize_mask,
+    "is missing; add it or move the image to test/good": remove_mask,
+    "the mask of a defective image is empty": blacken_mask,
+    "the folder holds no image": empty_class,
+    "the folder is missing": remove_references,
+    "line 2 is not JSON": break_notes,
+    "the image is missing; restore it": note_a_missing_reference,
+}
+
+
+@pytest.mark.parametrize(("sentence", "damage"), FAULTS.items(), ids=[fault.__name__ for fault in FAULTS.values()])
+def test_a_fault_is_one_sentence_that_names_the_file(screws, sentence, damage):
+    path = damage(screws)
+    with pytest.raises(ValueError) as raised:
+        read(screws)
+    assert str(raised.value).startswith(f"{path}: ") and sentence in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_of_another_layout_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no <category>/test folder"):
+        read(tmp_path / "screw")
+
+
+def samples_named(names: list[str]) -> list[Sample]:
+    target = Target(label="normal")
+    return [Sample(id=name, images=(), question="Fine?", target=target, category="x") for name in names]
+
+
+def test_held_out_samples_are_never_trained_on():
+    samples = samples_named([str(number) for number in range(1000)])
+    training, heldout = split_heldout(samples, 0.2, seed=0)
+    assert {sample.id for sample in training} | {sample.id for sample in heldout} == {s.id for s in samples}
+    assert not {sample.id for sample in training} & {sample.id for sample in heldout}
+    assert 150 < len(heldout) < 250
+
+
+def test_the_split_of_a_sample_does_not_depend_on_the_others():
+    samples = samples_named([str(number) for number in range(100)])
+    _, heldout = split_heldout(samples, 0.3, seed=1)
+    _, of_half = split_heldout(samples[::-2], 0.3, seed=1)
+    assert {sample.id for sample in of_half} == {s.id for s in heldout} & {s.id for s in samples[::-2]}
+
+
+def test_another_seed_splits_otherwise():
+    samples = samples_named([str(number) for number in range(100)])
+    assert split_heldout(samples, 0.3, seed=1) != split_heldout(samples, 0.3, seed=2)
+
+
+@given(st.integers(1, 3), st.floats(0.01, 0.9))
+def test_a_split_with_an_empty_side_is_refused(count, share):
+    try:
+        training, heldout = split_heldout(samples_named(["a", "b", "c"][:count]), share, seed=0)
+    except ValueError as error:
+        assert "data.heldout_share" in str(error)
+    else:
+        assert training and heldout

@@ -1,0 +1,45 @@
+"""The parity gate, the schedule and the timings."""
+
+import logging
+import math
+
+import pytest
+
+from rl.algorithm import AlgoConfig, Schedule
+from rl.parity import check_parity
+from rl.schedule import lr_factor
+from rl.timing import Timings
+
+
+def test_parity_passes_warns_and_stops(caplog):
+    config = AlgoConfig(parity_warn=1e-3, parity_stop=1e-1)
+
+    check_parity(1e-4, 1.0, config)
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        check_parity(1e-2, 1.0, config)
+    assert "algo.parity_warn" in caplog.text
+    with pytest.raises(ValueError, match=r"algo\.parity_stop=0\.1"):
+        check_parity(0.2, 1.0, config)
+
+
+def test_log_probs_that_are_no_numbers_stop_the_run():
+    with pytest.raises(ValueError, match="parity_stop"):
+        check_parity(math.nan, math.nan, AlgoConfig())
+
+
+def test_the_rate_warms_up_and_falls_to_zero():
+    linear = AlgoConfig(warmup_steps=2, schedule=Schedule.linear)
+    cosine = AlgoConfig(warmup_steps=2, schedule=Schedule.cosine)
+
+    assert [lr_factor(step, linear, 6) for step in range(7)] == [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+    assert [round(lr_factor(step, cosine, 6), 3) for step in (2, 4, 6)] == [1.0, 0.5, 0.0]
+
+
+def test_timings_start_again_after_a_drain():
+    timings = Timings()
+    timings.add("update", 2.0)
+    timings.add("update", 1.0)
+
+    assert timings.drain()["time/update"] == 3.0
+    assert timings.drain().keys() == {"time/step"}
