@@ -1,4 +1,4 @@
-"""Runs the commands behind a topic's claims, writes the figures into docs/evidence.md, fails when a claim does not hold."""
+"""Runs the commands behind the claims of a topic and writes their figures into docs/evidence.md."""
 
 import argparse
 import os

@@ -19,7 +19,7 @@ from launch.progress import RunProgress
 from rewards.parse import parse_answer
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.evaluation.metrics import evaluation_metrics
-from rl.metrics import meaning, step_metrics
+from rl.metrics import meaning, staleness, step_metrics
 from rl.roles import Metrics
 from rl.timing import Timings
 from rl.types import Box, Group
@@ -62,7 +62,7 @@ class RunTracker:
         self._wandb = WandbRun(folder, config, run_config, self._progress.say)
 
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
-        metrics = step_metrics(groups, report, self._timings.drain())
+        metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
         self._record(step, metrics)
         self._progress.show(step, metrics)
         if self._samples_every and step % self._samples_every == 0:

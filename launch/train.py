@@ -18,6 +18,7 @@ from launch.composing import dump_config
 from launch.tracking import RunTracker
 from rewards.compose import reward_range
 from rewards.parse import parse_answer
+from rl.data.prompts import PromptBuilder, check_prompts
 from rl.data.readers import read_mvtec, split_heldout
 from rl.data.stream import SampleStream
 from rl.evaluation.metrics import evaluation_metrics
@@ -68,6 +69,7 @@ def main(config: TrainConfig) -> int:
 def read_data(config: TrainConfig) -> Data:
     """Every file has been opened once; a bad one is named before an actor starts."""
     training, heldout = split_heldout(read_mvtec(config.data), config.data.heldout_share, config.seed)
+    check_prompts(training + heldout, PromptBuilder(config.model.path, config.data), config.rollout.max_prompt_tokens)
     order = SampleStream(heldout, config.seed)
     return Data(training=training, heldout=order.take(min(config.data.num_heldout or len(heldout), len(heldout))))
 

@@ -41,6 +41,8 @@ MEANINGS = {
         text="|engine log-prob - learner log-prob| of the same tokens, averaged", reduction=Reduction.mean
     ),
     "parity/logprob_abs_max": Meaning(text="the largest such difference", reduction=Reduction.maximum),
+    "staleness/mean": Meaning(text="updates between the weights that sampled and those that learned, averaged"),
+    "staleness/max": Meaning(text="the most such updates", reduction=Reduction.maximum),
     "perf/samples_per_s": Meaning(text="completions a second of the whole step", reduction=Reduction.mean),
     "perf/tokens_per_s": Meaning(text="completion tokens a second of the whole step", reduction=Reduction.mean),
     "perf/overhead": Meaning(
@@ -64,6 +66,12 @@ def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> 
         **report,
         **timings,
     }
+
+
+def staleness(step: int, groups: Sequence[Group]) -> Metrics:
+    """Updates between the weights that sampled and those of step `step`; 0 when training is in step."""
+    lags = [step - completion.policy_version for group in groups for completion in group.completions]
+    return {"staleness/mean": fmean(lags), "staleness/max": float(max(lags))}
 
 
 def component_means(scores: Sequence[Score]) -> Metrics:

@@ -6,16 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import rl.torchvision_ops  # noqa: F401
+
 import torch
+from peft import PeftModel
 from ranks import open_group
 from tiny_model import tiny_prompt
 from token_groups import random_group
+from transformers import AutoModelForImageTextToText
 
-from actors.config import ClusterConfig, LoraConfig, ModelConfig, Precision
+from actors.config import ClusterConfig, LoraConfig, ModelConfig, Precision, ReferenceKind
 from actors.learner import Learner, Sampling
 from actors.model import PolicyModel, load_model, with_lora
+from actors.reference import ReferencePolicy
 from rl.algorithm import AlgoConfig
-from rl.batching import UpdatePlan, group_length, plan_updates, to_batch
+from rl.batching import GroupBatch, UpdatePlan, group_length, plan_updates, to_batch
 from rl.loss import LossInputs, policy_loss
 from rl.types import Group
 from rl.verl_core import Scale
@@ -51,7 +56,7 @@ def mixed_groups(folder: Path) -> list[Group]:
     ]
 
 
-def plans_of(groups: Sequence[Group], num_ranks: int, *, num_updates: int = 1, budget: int = 150) -> list[Any]:
+def plans_of(groups: Sequence[Group], num_ranks: int, *, num_updates: int = 1, budget: int = 100) -> list[Any]:
     return plan_updates(groups, num_updates=num_updates, num_ranks=num_ranks, micro_batch_tokens=budget)
 
 
@@ -78,6 +83,10 @@ def fsdp_steps(rank: int, port: int, folder: Path, model: dict[str, Any], num_ra
     }
 
 
+def as_policy(hf: Any) -> PolicyModel:
+    return PolicyModel(hf, temperature=SAMPLING.temperature, banned_token_ids=SAMPLING.banned_token_ids)
+
+
 def plain_steps(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
     """The same three updates in one process: no FSDP, one micro-batch, torch's own autograd and AdamW."""
     groups, config = mixed_groups(folder), model_config(folder, **model)
@@ -85,28 +94,15 @@ def plain_steps(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
     hf = load_model(config)
     if config.lora.rank:
         with_lora(hf, config.lora)
-    policy = PolicyModel(hf, temperature=SAMPLING.temperature, banned_token_ids=SAMPLING.banned_token_ids)
+    policy = as_policy(hf)
     learning = [parameter for parameter in policy.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=ALGO.lr, weight_decay=ALGO.weight_decay)
     batch = to_batch(groups)
-    scale = Scale(
-        dp_size=1,
-        batch_num_tokens=int(batch.response_mask.sum()),
-        global_batch_size=int(batch.response_mask.any(1).sum()),
-        loss_scale_factor=SAMPLING.max_response_tokens,
-    )
     losses, norms = [], []
     for _ in range(3):
         optimizer.zero_grad()
         logprobs = policy(batch).logprobs
-        inputs = LossInputs(
-            logprobs=logprobs,
-            old_logprobs=logprobs.detach(),
-            reference_logprobs=batch.reference_logprobs,
-            advantages=batch.advantages,
-            mask=batch.response_mask,
-        )
-        loss, _ = policy_loss(inputs, ALGO, scale)
+        loss = plain_loss(logprobs, logprobs.detach(), batch, ALGO)
         loss.backward()
         losses.append(loss.item())
         norms.append(torch.nn.utils.clip_grad_norm_(learning, ALGO.max_grad_norm).item())
@@ -115,12 +111,30 @@ def plain_steps(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
     return {"losses": losses, "norms": norms, "weights": weights}
 
 
+def plain_loss(logprobs: torch.Tensor, old: torch.Tensor, batch: GroupBatch, algo: AlgoConfig) -> torch.Tensor:
+    """The loss of a whole optimizer step in one micro-batch."""
+    inputs = LossInputs(
+        logprobs=logprobs,
+        old_logprobs=old,
+        reference_logprobs=batch.reference_logprobs,
+        advantages=batch.advantages,
+        mask=batch.response_mask,
+    )
+    scale = Scale(
+        dp_size=1,
+        batch_num_tokens=int(batch.response_mask.sum()),
+        global_batch_size=int(batch.response_mask.any(1).sum()),
+        loss_scale_factor=SAMPLING.max_response_tokens,
+    )
+    return policy_loss(inputs, algo, scale)[0]
+
+
 def caught(call: Callable[[], Any]) -> tuple[str, str, float]:
     """(type, message, seconds) of what a call raised."""
     start = time.perf_counter()
     try:
         call()
-    except Exception as error:
+    except (ValueError, RuntimeError) as error:
         return type(error).__name__, str(error), time.perf_counter() - start
     return "", "", time.perf_counter() - start
 
@@ -151,6 +165,161 @@ def _with_first_group(plan: UpdatePlan, change: Callable[[Group], Group], token:
     group = change(plan.micro_batches[0][0])
     completion = replace(group.completions[0], token_ids=(token, 1))
     return replace(plan, micro_batches=[[replace(group, completions=(completion,))], *plan.micro_batches[1:]])
+
+
+def with_engine_logprobs(groups: Sequence[Group], hf: Any, shift: float = 0.0) -> list[Group]:
+    """The groups as if a model had sampled them."""
+    with torch.no_grad():
+        rows = iter((as_policy(hf)(to_batch(groups)).logprobs + shift).tolist())
+    return [
+        replace(
+            group,
+            completions=tuple(
+                replace(completion, logprobs=tuple(next(rows)[: len(completion.token_ids)]))
+                for completion in group.completions
+            ),
+        )
+        for group in groups
+    ]
+
+
+def without_reference(groups: Sequence[Group]) -> list[Group]:
+    return [replace(group, reference_logprobs=()) for group in groups]
+
+
+def accumulation(port: int, folder: Path, budget: int) -> Any:
+    learner = open_learner(port, model_config(folder, **MODELS["full"]))
+    (plan,) = plans_of(mixed_groups(folder), 1, budget=budget)
+    report = learner.update(plan)
+    learner.close()
+    return len(plan[0].micro_batches), report
+
+
+def gate(port: int, folder: Path, shift: float) -> Any:
+    """Parity report or refusal where every engine log-prob is off by `shift`; and whether the weights moved."""
+    algo = replace(ALGO, kl_weight=0.0, parity_warn=1e-3, parity_stop=0.1)
+    learner = open_learner(port, model_config(folder), algo)
+    groups = with_engine_logprobs(without_reference(mixed_groups(folder)), load_model(model_config(folder)), shift)
+    before, report = learner.weights(), {}
+    refusal = caught(lambda: report.update(learner.update(plans_of(groups, 1)[0])))
+    after = learner.weights()
+    learner.close()
+    return report, refusal[1], any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def saved(port: int, folder: Path, out: Path, model: dict[str, Any]) -> Any:
+    """How far a trained learner is from what it saved, and from its adapter on the base model."""
+    learner = open_learner(port, model_config(folder, **model), replace(ALGO, lr=1e-2))
+    groups = mixed_groups(folder)
+    for _ in range(2):
+        learner.update(plans_of(groups, 1)[0])
+    learner.save(str(out))
+    loaded = AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32)
+    found = learner.update(plans_of(with_engine_logprobs(groups, loaded), 1)[0])["parity/logprob_abs_max"]
+    learner.close()
+    batch = to_batch(groups)
+    gaps = {"saved": found}
+    with torch.no_grad():
+        merged = as_policy(loaded)(batch).logprobs
+        gaps["moved"] = float((merged - as_policy(load_model(model_config(folder)))(batch).logprobs).abs().max())
+        if (out / "adapter").is_dir():
+            base = load_model(model_config(folder))
+            adapted = PeftModel.from_pretrained(base, out / "adapter")
+            gaps["adapter"] = float((as_policy(adapted.base_model.model)(batch).logprobs - merged).abs().max())
+    return gaps
+
+
+def changed_parts(port: int, folder: Path, model: dict[str, Any]) -> set[str]:
+    """Which parts of the model an update changed."""
+    learner = open_learner(port, model_config(folder, **model))
+    before = learner.weights()
+    learner.update(plans_of(mixed_groups(folder), 1)[0])
+    after = learner.weights()
+    learner.close()
+    parts = ("visual.merger", "visual", "_proj", "embed_tokens", "norm", "lm_head")
+    moved = [name for name, tensor in before.items() if not torch.equal(tensor, after[name])]
+    return {next(part for part in parts if part in name) for name in moved}
+
+
+def reference_by(port: int, folder: Path, kind: ReferenceKind) -> list[dict[str, float]]:
+    """Two updates with the KL to the starting policy, which an actor or the adapter switched off computes."""
+    config = model_config(folder, **MODELS["lora"])
+    cluster = ClusterConfig(reference=kind)
+    learner = open_learner(port, config, replace(ALGO, lr=1e-2, kl_weight=0.5), reference=kind)
+    groups = without_reference(mixed_groups(folder))
+    if kind is ReferenceKind.actor:
+        answers = ReferencePolicy(config, cluster, SAMPLING).logprobs(groups)
+        groups = [replace(group, reference_logprobs=each) for group, each in zip(groups, answers, strict=True)]
+    reports = [learner.update(plans_of(groups, 1)[0]) for _ in range(2)]
+    learner.close()
+    return reports
+
+
+def two_updates(port: int, folder: Path) -> tuple[dict[str, float], list[float]]:
+    """A rollout batch in two optimizer steps, and the losses of the same by hand."""
+    algo = replace(ALGO, lr=3e-3)
+    groups = mixed_groups(folder)[:4]
+    learner = open_learner(port, model_config(folder), algo)
+    report = learner.update(plans_of(groups, 1, num_updates=2)[0])
+    learner.close()
+    policy = as_policy(load_model(model_config(folder)))
+    learning = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=algo.lr, weight_decay=algo.weight_decay)
+    batches = [to_batch(groups[:2]), to_batch(groups[2:])]
+    old = [policy(batch).logprobs.detach() for batch in batches]
+    losses = []
+    for batch, before in zip(batches, old, strict=True):
+        optimizer.zero_grad()
+        loss = plain_loss(policy(batch).logprobs, before, batch, algo)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learning, algo.max_grad_norm)
+        optimizer.step()
+        losses.append(loss.item())
+    return report, losses
+
+
+def imitation(port: int, folder: Path) -> tuple[list[dict[str, float]], float]:
+    """Reports of supervised training on one answer a prompt, and the mean token loss that it starts from."""
+    groups = [
+        replace(group, completions=group.completions[:1], scores=(), advantages=(), reference_logprobs=())
+        for group in mixed_groups(folder)
+    ]
+    learner = open_learner(port, model_config(folder, **MODELS["full"]))
+    reports = [learner.imitate(plans_of(groups, 1)[0]) for _ in range(5)]
+    learner.close()
+    batch = to_batch(groups)
+    with torch.no_grad():
+        logprobs = as_policy(load_model(model_config(folder)))(batch).logprobs
+    return reports, float(-logprobs[batch.response_mask].mean())
+
+
+def parity_with(port: int, folder: Path, **model: Any) -> tuple[dict[str, float], set[str]]:
+    """Parity with fp32 engine log-probs, and the number types of the weights handed out."""
+    config = model_config(folder, **model)
+    learner = open_learner(port, config)
+    groups = with_engine_logprobs(mixed_groups(folder), load_model(config))
+    report = learner.update(plans_of(groups, 1)[0])
+    types = {str(tensor.dtype) for tensor in learner.weights().values()}
+    learner.close()
+    return report, types
+
+
+def one_rank(_: int, ports: list[int], folder: Path, out: Path) -> dict[str, Any]:
+    """Everything that the tests ask of a learner alone."""
+    port = iter(ports)
+    return {
+        "accumulation": [accumulation(next(port), folder, budget) for budget in (60, 10_000)],
+        "gate": {shift: gate(next(port), folder, shift) for shift in (0.0, 0.5, float("nan"))},
+        "saved": {
+            name: saved(next(port), folder, out / name, MODELS[name]) for name in ("full", "lora", "lora and projector")
+        },
+        "changed": {name: changed_parts(next(port), folder, model) for name, model in MODELS.items()},
+        "reference": [reference_by(next(port), folder, kind) for kind in ReferenceKind],
+        "two updates": two_updates(next(port), folder),
+        "imitation": imitation(next(port), folder),
+        "bf16": parity_with(next(port), folder, precision=Precision.bf16),
+        "dropout": parity_with(next(port), folder, lora=LoraConfig(rank=4, dropout=0.5)),
+    }
 
 
 def two_ranks(rank: int, ports: list[int], folder: Path, out: Path) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 
-def run_ranks(work: Callable[..., Any], num_ranks: int, *arguments: Any, num_groups: int, timeout_s: float) -> list[Any]:
+def run_ranks(
+    work: Callable[..., Any], num_ranks: int, *arguments: Any, num_groups: int, timeout_s: float
+) -> list[Any]:
     """What each rank returned; `work` gets ports for as many process groups as it opens, one after the other."""
     ports = free_ports(num_groups)
     context = get_context("spawn")

@@ -18,9 +18,7 @@ def bare_prompt(
     patches = sum(t * height * width for t, height, width in grid)
     target = Target(label="normal")
     return Prompt(
-        sample=Sample(
-            id=sample_id, images=(Path("0.png"),) * len(grid), question="?", target=target, category="steel"
-        ),
+        sample=Sample(id=sample_id, images=(Path("0.png"),) * len(grid), question="?", target=target, category="steel"),
         token_ids=tuple(token_ids),
         pixels=Pixels(values=np.zeros((patches, 6), np.float32), grid=grid) if grid else None,
         image_spans=image_spans,
@@ -43,9 +41,7 @@ def token_group(
     return Group(
         prompt=prompt,
         completions=tuple(
-            Completion(
-                token_ids=tuple(answer), text="", logprobs=tuple(values), finish_reason="stop", policy_version=0
-            )
+            Completion(token_ids=tuple(answer), text="", logprobs=tuple(values), finish_reason="stop", policy_version=0)
             for answer, values in zip(answers, given, strict=True)
         ),
         scores=tuple(Score(total=total, components={}) for total in totals),

@@ -2,8 +2,9 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
 import rl.torchvision_ops  # noqa: F401
+
+import pytest
 import torch
 from tiny_model import tiny_prompt, write_tiny_model
 from token_groups import random_group
@@ -150,7 +151,9 @@ def test_vision_tower_and_projector_freeze_separately_with_and_without_lora(tiny
     assert trained(model) == {"language_model", *parts}
     with_lora(model.hf, LoraConfig(rank=4))
     assert trained(model) == {"language_model", *parts}
-    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad and "visual" not in name]
+    learning = [
+        name for name, parameter in model.named_parameters() if parameter.requires_grad and "visual" not in name
+    ]
     assert all(".lora_" in name for name in learning)
 
 

@@ -68,9 +68,7 @@ def loss_in_plain_python(given: LossInputs, config: AlgoConfig) -> float:
 @pytest.mark.parametrize("estimator", KlEstimator)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_loss_is_that_of_the_papers(aggregation, estimator, seed):
-    config = AlgoConfig(
-        clip_low=0.1, clip_high=0.25, kl_weight=0.3, kl_estimator=estimator, aggregation=aggregation
-    )
+    config = AlgoConfig(clip_low=0.1, clip_high=0.25, kl_weight=0.3, kl_estimator=estimator, aggregation=aggregation)
     loss, _ = policy_loss(inputs(seed), config, scale())
     assert loss.item() == pytest.approx(loss_in_plain_python(inputs(seed), config), rel=1e-6)
 
@@ -84,7 +82,9 @@ def test_micro_batches_of_two_ranks_add_up_to_the_loss_and_gradient_of_the_whole
     total = 0.0
     for rows in (slice(0, 1), slice(1, 4)):
         names = ("logprobs", "old_logprobs", "reference_logprobs", "advantages", "mask")
-        share, _ = policy_loss(LossInputs(**{name: getattr(parts, name)[rows] for name in names}), config, scale(dp_size=2))
+        share, _ = policy_loss(
+            LossInputs(**{name: getattr(parts, name)[rows] for name in names}), config, scale(dp_size=2)
+        )
         # FSDP averages over its two ranks.
         (share / 2).backward()
         total += share.item() / 2

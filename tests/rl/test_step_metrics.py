@@ -1,7 +1,7 @@
 import pytest
 from scored_groups import completion, group, score
 
-from rl.metrics import meaning, step_metrics
+from rl.metrics import meaning, staleness, step_metrics
 
 TIMINGS = {"time/step": 2.0, "time/rollout": 1.5}
 
@@ -53,3 +53,7 @@ def test_every_recorded_name_is_explained() -> None:
     metrics = step_metrics([group([score()])], report, TIMINGS)
     assert [name for name in metrics if meaning(name) is None] == []
     assert meaning("somebody/elses") is None
+
+
+def test_staleness_counts_the_updates_since_a_completion_was_sampled() -> None:
+    assert staleness(3, [group([score(), score()])]) == {"staleness/mean": 3, "staleness/max": 3}
