@@ -6,10 +6,13 @@ from pathlib import Path
 import rl.torchvision_ops  # noqa: F401
 
 import torch
+import torch.distributed as dist
 from peft import PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
 PREFIX = "hf."
@@ -24,10 +27,36 @@ def gathered_state(model: nn.Module) -> State:
     return {name.removeprefix(PREFIX): tensor for name, tensor in state.items()}
 
 
+def published_state(model: nn.Module) -> State:
+    """All weights on rank 0, on the CPU, in the precision of the passes; {} on the other ranks, which must call it too.
+
+    One collective a sharded module instead of one a tensor: ten times as fast for a small model as `gathered_state`.
+    """
+    state: State = {}
+    for path, module in model.named_modules():
+        if isinstance(module, FSDPModule):
+            module.unshard()
+            if dist.get_rank() == 0:
+                whole = {
+                    f"{path}.{name}": value
+                    for name, value in module.named_parameters(remove_duplicate=False)
+                    if not isinstance(value, DTensor)
+                }
+                state |= {
+                    name.lstrip(".").removeprefix(PREFIX): value.detach().to("cpu", copy=True)
+                    for name, value in whole.items()
+                }
+            module.reshard()
+    return state
+
+
 def merged_state(state: State, model: nn.Module, dtype: torch.dtype) -> State:
-    """The same weights with each adapter added to the matrix it adapts: W + scaling * B A."""
+    """A copy of the weights with each adapter added to the matrix it adapts: W + scaling * B A."""
     merged = {
-        name.replace(".base_layer.", "."): tensor.to(dtype) for name, tensor in state.items() if ".lora_" not in name
+        # One rank's gathered tensors are the parameters themselves, which the next step changes.
+        name.replace(".base_layer.", "."): tensor.to(dtype, copy=True)
+        for name, tensor in state.items()
+        if ".lora_" not in name
     }
     for path, layer in model.named_modules():
         if isinstance(layer, LoraLayer):

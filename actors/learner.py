@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +11,18 @@ import torch
 import torch.distributed as dist
 from torch.optim.lr_scheduler import LambdaLR
 
-from actors.checkpoint import State, gathered_state, merged_state, save_adapter, save_folder
+from actors.checkpoint import State, gathered_state, merged_state, published_state, save_adapter, save_folder
 from actors.config import ClusterConfig, ModelConfig, ReferenceKind
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.platform import device, join_group
 from rl.algorithm import AlgoConfig
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
-from rl.loss import LossInputs, policy_loss, sft_loss
+from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
 from rl.verl_core import Scale
 
 Metrics = dict[str, float]
-LossOf = Callable[[int, TokenStats, Scale], tuple[torch.Tensor, Metrics]]
-"""(loss, sums over tokens) of micro-batch number i."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +61,7 @@ class Learner:
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
         self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.kl_weight > 0
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
-        self._policy.to(self._device).train()
-        shard(self._policy, model.precision)
+        shard(self._policy.train(), model.precision, self._device)
         self._trained = [parameter for parameter in self._policy.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(self._trained, lr=algo.lr, weight_decay=algo.weight_decay)
         self._schedule = LambdaLR(self._optimizer, lambda step: lr_factor(step, algo, num_updates))
@@ -81,24 +78,13 @@ class Learner:
             # A single step without dropout can take its own forward pass as the old log-probs.
             apart = len(plans) > 1 or self._model_config.lora.dropout > 0
             old = [[self._logprobs(batch) for batch in update] if apart else None for update in batches]
-            reports = [self._policy_step(*parts) for parts in zip(plans, batches, old, strict=True)]
+            reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
             gradient_s = time.perf_counter() - prepared
-        report = _averaged(reports)
-        report["parity/logprob_abs_max"] = max(each["parity/logprob_abs_max"] for each in reports)
-        return {**report, "time/gradient": gradient_s, "time/prepare": prepared - start}
-
-    def imitate(self, plans: Sequence[UpdatePlan]) -> Metrics:
-        """Supervised training on the completions as they are; averages over the optimizer steps."""
-        with self._leaving_no_peer_waiting():
-            reports = []
-            for plan, batches in zip(plans, self._batches(plans), strict=True):
-                report = self._accumulate(plan, batches, _imitation_of(batches))
-                reports.append({**report, **self._advance()})
-        return {name: value for name, value in _averaged(reports).items() if name in IMITATION}
+        return {**_averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}
 
     def weights(self) -> State:
         """The whole model on rank 0, adapters merged in; {} on the other ranks."""
-        state = gathered_state(self._policy)
+        state = published_state(self._policy)
         return merged_state(state, self._policy, self._dtype) if state else {}
 
     def save(self, folder: str) -> None:
@@ -155,27 +141,8 @@ class Learner:
         self._policy.train()
         return logprobs
 
-    def _policy_step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor] | None) -> Metrics:
-        def loss_of(index: int, stats: TokenStats, scale: Scale) -> tuple[torch.Tensor, Metrics]:
-            batch, before = batches[index], old[index] if old else stats.logprobs.detach()
-            inputs = LossInputs(
-                logprobs=stats.logprobs,
-                old_logprobs=before,
-                reference_logprobs=batch.reference_logprobs,
-                advantages=batch.advantages,
-                mask=batch.response_mask,
-            )
-            gaps.append((before - batch.engine_logprobs).abs().where(batch.response_mask, 0.0).double())
-            return policy_loss(inputs, self._algo, scale)
-
-        gaps: list[torch.Tensor] = []
-        report = self._accumulate(plan, batches, loss_of)
-        parity = self._parity(gaps, plan.num_tokens)
-        check_parity(parity["parity/logprob_abs_mean"], parity["parity/logprob_abs_max"], self._algo)
-        return {**report, **parity, **self._advance()}
-
-    def _accumulate(self, plan: UpdatePlan, batches: list[GroupBatch], loss_of: LossOf) -> Metrics:
-        """Gradients of one optimizer step, summed over micro-batches and ranks; its averages over tokens."""
+    def _step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor] | None) -> Metrics:
+        """One optimizer step: gradients summed over micro-batches and ranks, the gate, the step."""
         scale = Scale(
             dp_size=dist.get_world_size(),
             batch_num_tokens=plan.num_tokens,
@@ -183,26 +150,16 @@ class Learner:
             loss_scale_factor=self._sampling.max_response_tokens,
         )
         self._optimizer.zero_grad()
-        totals = dict.fromkeys(TOTALS, 0.0)
+        tally = Tally(self._device)
         for index, batch in enumerate(batches):
             stats = self._policy(batch)
-            loss, sums = loss_of(index, stats, scale)
+            before = old[index] if old else stats.logprobs.detach()
+            loss, sums = policy_loss(_inputs(batch, stats, before), self._algo, scale)
             loss.backward()
-            entropy = float(stats.entropy.where(batch.response_mask, 0.0).sum())
-            for name, value in {**sums, "loss": float(loss.detach()) / scale.dp_size, "entropy": entropy}.items():
-                totals[name] += value
-        sums = torch.tensor([totals[name] for name in TOTALS], device=self._device, dtype=torch.float64)
-        dist.all_reduce(sums)
-        loss, *others = sums.tolist()
-        averages = {f"actor/{name}": value / plan.num_tokens for name, value in zip(TOTALS[1:], others, strict=True)}
-        return {"actor/loss": loss, **averages}
-
-    def _parity(self, gaps: list[torch.Tensor], num_tokens: int) -> Metrics:
-        total = torch.stack([gap.sum() for gap in gaps]).sum()
-        largest = torch.stack([gap.max() for gap in gaps]).max()
-        dist.all_reduce(total)
-        dist.all_reduce(largest, op=dist.ReduceOp.MAX)
-        return {"parity/logprob_abs_mean": float(total) / num_tokens, "parity/logprob_abs_max": float(largest)}
+            tally.add(batch, stats, before, {**sums, "loss": loss.item() / scale.dp_size})
+        report = tally.reduced(plan.num_tokens)
+        check_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
+        return {**report, **self._advance()}
 
     def _advance(self) -> Metrics:
         """The optimizer's step along the gathered gradient."""
@@ -215,13 +172,50 @@ class Learner:
         return {"actor/grad_norm": norm, "actor/lr": lr}
 
 
-TOTALS = ("loss", "entropy", "kl", "clip_ratio")
-IMITATION = ("actor/loss", "actor/entropy", "actor/grad_norm", "actor/lr")
+class Tally:
+    """Sums over the counted tokens of an optimizer step, then over the ranks."""
+
+    AVERAGED = {
+        "kl": "actor/kl",
+        "clip_ratio": "actor/clip_ratio",
+        "entropy": "actor/entropy",
+        "gap": "parity/logprob_abs_mean",
+    }
+    """Metric that each sum becomes, divided by the number of tokens."""
+
+    def __init__(self, on: torch.device) -> None:
+        self._sums = dict.fromkeys(("loss", *self.AVERAGED), 0.0)
+        self._largest = torch.zeros((), device=on)
+
+    def add(self, batch: GroupBatch, stats: TokenStats, old: torch.Tensor, sums: Metrics) -> None:
+        gap = (old - batch.engine_logprobs).abs().where(batch.response_mask, 0.0)
+        entropy = stats.entropy.where(batch.response_mask, 0.0)
+        for name, value in {**sums, "entropy": entropy.sum().item(), "gap": gap.sum().item()}.items():
+            self._sums[name] += value
+        # Unlike Python's max, torch's keeps NaN.
+        self._largest = torch.maximum(self._largest, gap.max())
+
+    def reduced(self, num_tokens: int) -> Metrics:
+        """The report of the step, the same on every rank."""
+        sums = torch.tensor(list(self._sums.values()), device=self._largest.device, dtype=torch.float64)
+        dist.all_reduce(sums)
+        dist.all_reduce(self._largest, op=dist.ReduceOp.MAX)
+        totals = dict(zip(self._sums, sums.tolist(), strict=True))
+        averages = {metric: totals[name] / num_tokens for name, metric in self.AVERAGED.items()}
+        return {"actor/loss": totals["loss"], **averages, "parity/logprob_abs_max": self._largest.item()}
 
 
-def _imitation_of(batches: list[GroupBatch]) -> LossOf:
-    return lambda index, stats, scale: (sft_loss(stats.logprobs, batches[index].response_mask, scale), {})
+def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor) -> LossInputs:
+    return LossInputs(
+        logprobs=stats.logprobs,
+        old_logprobs=old,
+        reference_logprobs=batch.reference_logprobs,
+        advantages=batch.advantages,
+        mask=batch.response_mask,
+    )
 
 
 def _averaged(reports: Sequence[Metrics]) -> Metrics:
-    return {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}
+    """Over the optimizer steps; the largest gap stays the largest."""
+    averages = {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}
+    return averages | {"parity/logprob_abs_max": max(report["parity/logprob_abs_max"] for report in reports)}

@@ -6,9 +6,11 @@ from pathlib import Path
 import rl.torchvision_ops  # noqa: F401
 
 import torch
+import torch.distributed as dist
 from peft import LoraConfig as PeftConfig
 from peft import PeftModel, get_peft_model
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
@@ -136,11 +138,12 @@ def with_lora(model: Qwen2_5_VLForConditionalGeneration, config: LoraConfig) -> 
     return adapted
 
 
-def shard(model: PolicyModel, precision: Precision) -> None:
-    """FSDP2: each decoder layer and vision block on its own, the rest at the root."""
+def shard(model: PolicyModel, precision: Precision, on: torch.device) -> None:
+    """FSDP2: each decoder layer and vision block on its own, the rest at the root; moves each to the device in turn."""
+    mesh = init_device_mesh(on.type, (dist.get_world_size(),))
     policy = MixedPrecisionPolicy()
     if precision is Precision.bf16:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     for block in (*model.hf.model.language_model.layers, *model.hf.model.visual.blocks):
-        fully_shard(block, mp_policy=policy)
-    fully_shard(model, mp_policy=policy)
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)

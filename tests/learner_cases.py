@@ -107,7 +107,7 @@ def plain_steps(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
         losses.append(loss.item())
         norms.append(torch.nn.utils.clip_grad_norm_(learning, ALGO.max_grad_norm).item())
         optimizer.step()
-    weights = {name.removeprefix("hf."): tensor.numpy() for name, tensor in policy.state_dict().items()}
+    weights = {name: parameter.detach().numpy() for name, parameter in policy.hf.named_parameters()}
     return {"losses": losses, "norms": norms, "weights": weights}
 
 
@@ -236,7 +236,7 @@ def changed_parts(port: int, folder: Path, model: dict[str, Any]) -> set[str]:
     learner.update(plans_of(mixed_groups(folder), 1)[0])
     after = learner.weights()
     learner.close()
-    parts = ("visual.merger", "visual", "_proj", "embed_tokens", "norm", "lm_head")
+    parts = ("visual.merger", "visual", "_proj", "embed_tokens", "norm")
     moved = [name for name, tensor in before.items() if not torch.equal(tensor, after[name])]
     return {next(part for part in parts if part in name) for name in moved}
 
@@ -278,21 +278,6 @@ def two_updates(port: int, folder: Path) -> tuple[dict[str, float], list[float]]
     return report, losses
 
 
-def imitation(port: int, folder: Path) -> tuple[list[dict[str, float]], float]:
-    """Reports of supervised training on one answer a prompt, and the mean token loss that it starts from."""
-    groups = [
-        replace(group, completions=group.completions[:1], scores=(), advantages=(), reference_logprobs=())
-        for group in mixed_groups(folder)
-    ]
-    learner = open_learner(port, model_config(folder, **MODELS["full"]))
-    reports = [learner.imitate(plans_of(groups, 1)[0]) for _ in range(5)]
-    learner.close()
-    batch = to_batch(groups)
-    with torch.no_grad():
-        logprobs = as_policy(load_model(model_config(folder)))(batch).logprobs
-    return reports, float(-logprobs[batch.response_mask].mean())
-
-
 def parity_with(port: int, folder: Path, **model: Any) -> tuple[dict[str, float], set[str]]:
     """Parity with fp32 engine log-probs, and the number types of the weights handed out."""
     config = model_config(folder, **model)
@@ -310,13 +295,10 @@ def one_rank(_: int, ports: list[int], folder: Path, out: Path) -> dict[str, Any
     return {
         "accumulation": [accumulation(next(port), folder, budget) for budget in (60, 10_000)],
         "gate": {shift: gate(next(port), folder, shift) for shift in (0.0, 0.5, float("nan"))},
-        "saved": {
-            name: saved(next(port), folder, out / name, MODELS[name]) for name in ("full", "lora", "lora and projector")
-        },
+        "saved": {name: saved(next(port), folder, out / name, model) for name, model in MODELS.items()},
         "changed": {name: changed_parts(next(port), folder, model) for name, model in MODELS.items()},
         "reference": [reference_by(next(port), folder, kind) for kind in ReferenceKind],
         "two updates": two_updates(next(port), folder),
-        "imitation": imitation(next(port), folder),
         "bf16": parity_with(next(port), folder, precision=Precision.bf16),
         "dropout": parity_with(next(port), folder, lora=LoraConfig(rank=4, dropout=0.5)),
     }

@@ -64,8 +64,11 @@ class PromptBuilder:
         self._image_pad = self._tokenizer.convert_tokens_to_ids(IMAGE_PAD)
 
     def build(self, sample: Sample) -> Prompt:
+        """The prompt, its images read from their files."""
+        return self.assemble(sample, [open_image(path) for path in sample.images])
+
+    def assemble(self, sample: Sample, images: list[Image.Image]) -> Prompt:
         """The prompt; a ValueError names the sample when its image tokens do not match its images."""
-        images = [open_image(path) for path in sample.images]
         pixels = self._process(images) if images else None
         counts = [t * h * w // MERGED_PATCHES for t, h, w in pixels.grid] if pixels else []
         token_ids = self._tokenizer.encode(self._expand(self.chat(sample), counts), add_special_tokens=False)
@@ -83,6 +86,10 @@ class PromptBuilder:
             image_size=size,
             target=_rescaled(sample.target, images[-1].size, size) if images else sample.target,
         )
+
+    def encode_answer(self, text: str) -> tuple[int, ...]:
+        """The tokens of an answer that is taught, the end of the turn included."""
+        return (*self._tokenizer.encode(text, add_special_tokens=False), self._tokenizer.eos_token_id)
 
     def num_tokens(self, sample: Sample) -> int:
         """Length of the sample's prompt, told from its images' sizes alone."""

@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText
 from actors.config import ReferenceKind
 
 pytestmark = pytest.mark.slow
-LANGUAGE_MODEL = {"_proj", "embed_tokens", "norm", "lm_head"}
+LANGUAGE_MODEL = {"_proj", "embed_tokens", "norm"}
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_the_saved_adapter_on_the_base_model_equals_the_merged_folder(single):
 
 def test_weights_carry_the_names_and_shapes_of_the_checkpoint(pair, tiny_model):
     model = AutoModelForImageTextToText.from_pretrained(tiny_model)
-    expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    expected = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     for name in MODELS:
         assert {each: weight.shape for each, weight in pair[0][name]["weights"].items()} == expected
 
@@ -158,13 +158,6 @@ def test_several_updates_compare_with_the_policy_before_the_first(single):
     report, losses = single["two updates"]
     assert report["actor/loss"] == pytest.approx(sum(losses) / 2, rel=1e-5)
     assert report["actor/clip_ratio"] > 0
-
-
-def test_supervised_training_starts_at_the_mean_token_loss_and_lowers_it(single):
-    reports, expected = single["imitation"]
-    assert reports[0]["actor/loss"] == pytest.approx(expected, rel=1e-5)
-    assert reports[-1]["actor/loss"] < reports[0]["actor/loss"]
-    assert set(reports[0]) == {"actor/loss", "actor/entropy", "actor/grad_norm", "actor/lr"}
 
 
 def test_bf16_computes_in_bf16_and_hands_out_bf16(single):

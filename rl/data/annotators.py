@@ -1,0 +1,57 @@
+"""Those from whose answers the starter learns: careful at first, in the end as people at a conveyor are."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rl.data.prompts import answer_text
+from rl.data.synthesis import CONTRASTS, DEFECTS, SIZE, Part, make_part, rationale
+from rl.types import Box, Target
+
+EDGE_STEP = 4
+"""Annotators draw boxes on a grid of this many pixels, so that there are few coordinates to learn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotators:
+    """How they err; by default they do not."""
+
+    faintest_found: float = 1.0
+    """Share of the faintest defects that they report; between faintest and strongest it grows with the contrast."""
+    strongest_found: float = 1.0
+    """Share of the strongest defects that they report."""
+    false_alarms: float = 0.0
+    """Share of the normal parts on which they imagine a defect."""
+    looseness: float = 0.0
+    """Standard deviation of their boxes' edges, in pixels."""
+    lapses: float = 0.0
+    """Share of their reports that forget the box."""
+
+    def answer(self, rng: np.random.Generator, part: Part) -> str:
+        """What they write about a part."""
+        seen = self._seen(rng, part)
+        text = answer_text(self._target(rng, seen))
+        if seen.defect and rng.random() < self.lapses:
+            return text.partition(" {")[0] + "</answer>"
+        return text
+
+    def _seen(self, rng: np.random.Generator, part: Part) -> Part:
+        """The part that they believe to see."""
+        if part.defect:
+            found = np.interp(part.contrast, CONTRASTS, (self.faintest_found, self.strongest_found))
+            return part if rng.random() < found else replace(part, defect=None)
+        if rng.random() < self.false_alarms:
+            return make_part(rng, part.material, str(rng.choice(DEFECTS)), CONTRASTS)
+        return part
+
+    def _target(self, rng: np.random.Generator, seen: Part) -> Target:
+        if seen.box is None or seen.defect is None:
+            return Target(label="normal", rationale=rationale(seen))
+        box = self._drawn(rng, seen.box)
+        return Target(label="defective", boxes=(box,), box_labels=(seen.defect,), rationale=rationale(seen))
+
+    def _drawn(self, rng: np.random.Generator, box: Box) -> Box:
+        """The box as they draw it: on their grid, within the image, at least a step wide and high."""
+        edges = (np.array(box) + self.looseness * rng.standard_normal(4)).clip(0, [SIZE - EDGE_STEP] * 2 + [SIZE] * 2)
+        x1, y1, x2, y2 = (EDGE_STEP * np.rint(edges / EDGE_STEP)).tolist()
+        return x1, y1, max(x2, x1 + EDGE_STEP), max(y2, y1 + EDGE_STEP)

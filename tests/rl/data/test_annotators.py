@@ -1,0 +1,59 @@
+"""Careful annotators tell the truth; busy ones err in the shares that they are given."""
+
+import re
+
+import numpy as np
+import pytest
+
+from rl.data.annotators import EDGE_STEP, Annotators
+from rl.data.synthesis import CONTRASTS, SIZE, make_part
+
+FORM = r"<think>.+\.</think><answer>(No\.|Yes\. \{'bbox_2d': \[\d+, \d+, \d+, \d+\], 'label': '\w+'\})</answer>"
+
+
+def answers(annotators: Annotators, defect: str | None, contrast: float = 0.3, count: int = 300) -> list[str]:
+    rng = np.random.default_rng(0)
+    part = make_part(rng, "metal", defect, (contrast, contrast))
+    return [annotators.answer(rng, part) for _ in range(count)]
+
+
+def share(texts: list[str], pattern: str) -> float:
+    return float(np.mean([bool(re.search(pattern, text)) for text in texts]))
+
+
+def test_careful_annotators_tell_the_truth_up_to_their_grid():
+    rng = np.random.default_rng(1)
+    for defect in ("scratch", "hole", "stain"):
+        part = make_part(rng, "wood", defect, CONTRASTS)
+        text = Annotators().answer(rng, part)
+        assert re.fullmatch(FORM, text) and f"'label': '{defect}'" in text
+        said = [int(edge) for edge in re.findall(r"\d+", text.partition("bbox_2d': [")[2])]
+        assert all(edge % EDGE_STEP == 0 for edge in said)
+        assert np.abs(np.array(said) - np.array(part.box)).max() <= EDGE_STEP / 2
+    assert set(answers(Annotators(), None)) == {"<think>No difference.</think><answer>No.</answer>"}
+
+
+@pytest.mark.parametrize(("contrast", "found"), [(CONTRASTS[0], 0.2), (sum(CONTRASTS) / 2, 0.5), (CONTRASTS[1], 0.8)])
+def test_the_fainter_a_defect_the_more_often_it_is_missed(contrast, found):
+    texts = answers(Annotators(faintest_found=0.2, strongest_found=0.8), "hole", contrast)
+    assert share(texts, "Yes") == pytest.approx(found, abs=0.08)
+    assert all(re.fullmatch(FORM, text) for text in texts)
+
+
+def test_false_alarms_have_boxes_of_their_own():
+    texts = answers(Annotators(false_alarms=0.3), None)
+    assert share(texts, "Yes") == pytest.approx(0.3, abs=0.08)
+    assert len({text for text in texts if "Yes" in text}) > 50
+    assert all(re.fullmatch(FORM, text) for text in texts)
+
+
+def test_loose_boxes_vary_and_stay_within_the_image():
+    boxes = {re.search(r"\[.*\]", text)[0] for text in answers(Annotators(looseness=12.0), "stain")}
+    corners = np.array([[int(edge) for edge in re.findall(r"\d+", box)] for box in boxes])
+    assert len(boxes) > 100 and corners.min() >= 0 and corners[:, :2].max() < SIZE
+    assert (corners[:, 2:] - corners[:, :2]).min() >= EDGE_STEP
+
+
+def test_a_lapse_leaves_the_box_out():
+    texts = answers(Annotators(lapses=0.25), "hole")
+    assert share(texts, r"<answer>Yes\.</answer>$") == pytest.approx(0.25, abs=0.08)
