@@ -61,8 +61,10 @@ def merged_state(state: State, model: nn.Module, dtype: torch.dtype) -> State:
     for path, layer in model.named_modules():
         if isinstance(layer, LoraLayer):
             name = path.removeprefix(PREFIX)
-            up, down = state[f"{name}.lora_B.default.weight"], state[f"{name}.lora_A.default.weight"]
-            full = state[f"{name}.base_layer.weight"] + layer.scaling["default"] * (up @ down)
+            matrices = (f"{name}.base_layer.weight", f"{name}.lora_B.default.weight", f"{name}.lora_A.default.weight")
+            # In fp32, where a small change is not yet rounded off.
+            base, up, down = (state[matrix].float() for matrix in matrices)
+            full = base + layer.scaling["default"] * (up @ down)
             merged[f"{name}.weight"] = full.to(dtype)
     return merged
 

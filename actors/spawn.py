@@ -1,5 +1,6 @@
 """Starts the actors of a run: the only file of actors that names ray.remote and verl's worker groups."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -94,6 +95,19 @@ class ReferenceActor(Worker):
         return self._reference.logprobs(with_pixels(groups))
 
 
+class RankGroup(RayWorkerGroup):
+    """verl's group, but its look-up of rank 0 takes no CPU, where verl wants a whole one of any bundle."""
+
+    def __init__(self, *, start_timeout_s: float, **options: Any) -> None:
+        self._start_timeout_s = start_timeout_s
+        super().__init__(**options)
+
+    def _get_master_addr_port(self, pg: PlacementGroup, bundle_index: int = 0, master_port_range: Any = None) -> None:
+        first = PlacementGroupSchedulingStrategy(pg, placement_group_bundle_index=bundle_index)
+        call = ray.remote(_free_address).options(num_cpus=0, scheduling_strategy=first).remote()
+        self._master_addr, self._master_port = fetched(call, "the address of rank 0", self._start_timeout_s)
+
+
 def start_ray(config: ClusterConfig, *, with_reference: bool) -> None:
     """Joins the cluster at config.address, or starts Ray on this machine with what the run asks for."""
     need = {
@@ -101,9 +115,9 @@ def start_ray(config: ClusterConfig, *, with_reference: bool) -> None:
         "GPU": config.gpus_needed(with_reference=with_reference),
     }
     if config.address:
-        ray.init(address=config.address, log_to_driver=False)
+        ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
     else:
-        ray.init(num_cpus=ceil(need["CPU"]), include_dashboard=False, log_to_driver=False)
+        ray.init(num_cpus=ceil(need["CPU"]), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     room = ray.cluster_resources()
     for kind, amount in need.items():
         if amount > room.get(kind, 0):
@@ -119,7 +133,7 @@ def spawn(kind: type, config: ClusterConfig) -> ActorHandle:
     return ray.remote(kind).options(runtime_env={"env_vars": worker_env(config)}, **resources).remote()
 
 
-def spawn_group(kind: type, count: int, config: ClusterConfig) -> RayWorkerGroup:
+def spawn_group(kind: type, count: int, config: ClusterConfig) -> RankGroup:
     """`count` ranks of one torch.distributed group, placed together by verl's single controller."""
     use_gpu = config.gpus_per_actor > 0
     pool = RayResourcePool([count], use_gpu=use_gpu, max_colocate_count=1)
@@ -133,19 +147,6 @@ def spawn_group(kind: type, count: int, config: ClusterConfig) -> RayWorkerGroup
         device_name=device_name(use_gpu),
         worker_env=worker_env(config),
     )
-
-
-class RankGroup(RayWorkerGroup):
-    """verl's group, but its look-up of rank 0 takes no CPU, where verl wants a whole one of any bundle."""
-
-    def __init__(self, *, start_timeout_s: float, **options: Any) -> None:
-        self._start_timeout_s = start_timeout_s
-        super().__init__(**options)
-
-    def _get_master_addr_port(self, pg: PlacementGroup, bundle_index: int = 0, master_port_range: Any = None) -> None:
-        first = PlacementGroupSchedulingStrategy(pg, placement_group_bundle_index=bundle_index)
-        call = ray.remote(_free_address).options(num_cpus=0, scheduling_strategy=first).remote()
-        self._master_addr, self._master_port = fetched(call, "the address of rank 0", self._start_timeout_s)
 
 
 def _free_address() -> tuple[str, str]:

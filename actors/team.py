@@ -8,12 +8,13 @@ from typing import Any
 
 from ray import ObjectRef
 from ray.actor import ActorHandle
-from verl.single_controller.ray import RayWorkerGroup
 
 from actors.config import ClusterConfig
+from actors.spawn import RankGroup
 from actors.waiting import answer, answers
 from rl.algorithm import AlgoConfig
 from rl.batching import plan_updates
+from rl.parity import warn_of_parity
 from rl.roles import Metrics
 from rl.timing import Timings
 from rl.types import Group, Sample
@@ -97,7 +98,7 @@ class RayJudge:
 class RayPolicy:
     """The FSDP learner group."""
 
-    def __init__(self, learners: RayWorkerGroup, algo: AlgoConfig, cluster: ClusterConfig, timings: Timings):
+    def __init__(self, learners: RankGroup, algo: AlgoConfig, cluster: ClusterConfig, timings: Timings):
         self._learners = learners
         self._algo = algo
         self._cluster = cluster
@@ -113,7 +114,9 @@ class RayPolicy:
             )
             reports = await self._answers(self._learners.update(plans))
         self._timings.add("gradient", max(report.pop("time/gradient") for report in reports))
-        return reports[0]
+        report = reports[0]
+        warn_of_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
+        return report
 
     async def publish(self) -> ObjectRef:
         with self._timings.span("publish"):
@@ -131,7 +134,7 @@ class RayPolicy:
 class RayReference:
     """The frozen starting policy, in an actor of its own."""
 
-    def __init__(self, reference: RayWorkerGroup, cluster: ClusterConfig, timings: Timings):
+    def __init__(self, reference: RankGroup, cluster: ClusterConfig, timings: Timings):
         self._reference = reference
         self._cluster = cluster
         self._timings = timings

@@ -8,12 +8,20 @@ _LOG = logging.getLogger(__name__)
 
 
 def check_parity(mean: float, largest: float, config: AlgoConfig) -> None:
-    """Warns past the first threshold, stops past the second; NaN stops too."""
-    found = f"engine and learner log-probs differ by {mean:.2g} on average and {largest:.2g} at most"
+    """Stops the run past the second threshold; NaN is past every threshold."""
     if not mean <= config.parity_stop:
         raise ValueError(
-            f"{found}, past algo.parity_stop={config.parity_stop}: they do not run the same weights, tokens, pixels or "
-            "precision; compare model.precision and rollout.temperature on both sides before raising the threshold"
+            f"{_found(mean, largest)}, past algo.parity_stop={config.parity_stop}: they do not run the same weights, "
+            "tokens, pixels or precision; compare model.precision and rollout.temperature on both sides before raising "
+            "the threshold"
         )
+
+
+def warn_of_parity(mean: float, largest: float, config: AlgoConfig) -> None:
+    """Says so past the first threshold; called where the user sees it."""
     if mean > config.parity_warn:
-        _LOG.warning("%s, past algo.parity_warn=%s", found, config.parity_warn)
+        _LOG.warning("%s, past algo.parity_warn=%s", _found(mean, largest), config.parity_warn)
+
+
+def _found(mean: float, largest: float) -> str:
+    return f"engine and learner log-probs differ by {mean:.2g} on average and {largest:.2g} at most"

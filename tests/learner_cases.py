@@ -107,7 +107,7 @@ def plain_steps(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
         losses.append(loss.item())
         norms.append(torch.nn.utils.clip_grad_norm_(learning, ALGO.max_grad_norm).item())
         optimizer.step()
-    weights = {name: parameter.detach().numpy() for name, parameter in policy.hf.named_parameters()}
+    weights = {name: tensor.numpy() for name, tensor in policy.hf.state_dict().items()}
     return {"losses": losses, "norms": norms, "weights": weights}
 
 
@@ -215,10 +215,11 @@ def saved(port: int, folder: Path, out: Path, model: dict[str, Any]) -> Any:
         learner.update(plans_of(groups, 1)[0])
     learner.save(str(out))
     loaded = AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32)
-    found = learner.update(plans_of(with_engine_logprobs(groups, loaded), 1)[0])["parity/logprob_abs_max"]
+    gaps = {"published": furthest_weight(learner.weights(), loaded.state_dict())}
+    report = learner.update(plans_of(with_engine_logprobs(groups, loaded), 1)[0])
+    gaps["saved"] = report["parity/logprob_abs_max"]
     learner.close()
     batch = to_batch(groups)
-    gaps = {"saved": found}
     with torch.no_grad():
         merged = as_policy(loaded)(batch).logprobs
         gaps["moved"] = float((merged - as_policy(load_model(model_config(folder)))(batch).logprobs).abs().max())
@@ -229,6 +230,11 @@ def saved(port: int, folder: Path, out: Path, model: dict[str, Any]) -> Any:
     return gaps
 
 
+def furthest_weight(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    assert set(found) == set(expected)
+    return max(float((tensor - expected[name]).abs().max()) for name, tensor in found.items())
+
+
 def changed_parts(port: int, folder: Path, model: dict[str, Any]) -> set[str]:
     """Which parts of the model an update changed."""
     learner = open_learner(port, model_config(folder, **model))
@@ -236,7 +242,7 @@ def changed_parts(port: int, folder: Path, model: dict[str, Any]) -> set[str]:
     learner.update(plans_of(mixed_groups(folder), 1)[0])
     after = learner.weights()
     learner.close()
-    parts = ("visual.merger", "visual", "_proj", "embed_tokens", "norm")
+    parts = ("visual.merger", "visual", "_proj", "embed_tokens", "norm", "lm_head")
     moved = [name for name, tensor in before.items() if not torch.equal(tensor, after[name])]
     return {next(part for part in parts if part in name) for name in moved}
 
