@@ -74,10 +74,10 @@ class Learner:
             start = time.perf_counter()
             batches = self._batches(plans)
             batches = [[self._with_reference(batch) for batch in update] for update in batches]
-            prepared = time.perf_counter()
             # A single step without dropout can take its own forward pass as the old log-probs.
             apart = len(plans) > 1 or self._model_config.lora.dropout > 0
             old = [[self._logprobs(batch) for batch in update] if apart else None for update in batches]
+            prepared = time.perf_counter()
             reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
             gradient_s = time.perf_counter() - prepared
         return {**_averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}

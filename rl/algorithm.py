@@ -42,7 +42,7 @@ class AlgoConfig:
     warmup_steps: int = key(0, "Optimizer steps of linear warm-up.", ge=0)
     schedule: Schedule = key(Schedule.constant, "Learning rate after the warm-up; linear and cosine end at 0.")
     max_grad_norm: float = key(1.0, "Gradients are clipped to this norm.", gt=0)
-    parity_warn: float = key(1e-3, "Warn when engine and learner log-probs differ by more than this on average.", gt=0)
+    parity_warn: float = key(2e-2, "Warn when engine and learner log-probs differ by more than this on average.", gt=0)
     parity_stop: float = key(
         1e-1, "Stop the run when engine and learner log-probs differ by more than this on average.", gt=0
     )
