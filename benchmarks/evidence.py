@@ -37,23 +37,42 @@ class Claim:
     """Runs the command and judges what came out."""
 
 
-def run(command: str, timeout_s: float) -> tuple[int, str, float]:
-    """(exit code, output, seconds) of a shell command."""
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    output: str
+    """What it printed to standard output."""
+    seconds: float
+    fault: str
+    """The last line of what went wrong; "" when nothing did."""
+
+    @property
+    def last_line(self) -> str:
+        return (self.output.strip().splitlines() or [""])[-1]
+
+
+def run(command: str, timeout_s: float) -> Done:
+    """Runs a shell command as a user would."""
+    # A make inside make would print more than the command itself.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     start = time.perf_counter()
     done = subprocess.run(
-        command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s, check=False
+        command, env=environment, shell=True, capture_output=True, text=True, timeout=timeout_s, check=False
     )
-    return done.returncode, done.stdout, time.perf_counter() - start
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    fault = f"exit {done.returncode}: {said[-1][:200] if said else ''}" if done.returncode else ""
+    return Done(code=done.returncode, output=done.stdout, seconds=time.perf_counter() - start, fault=fault)
 
 
 def by_tests(command: str) -> Outcome:
     """Holds when the tests pass; the figures are the lines that they print as `figure: …`."""
-    code, output, seconds = run(command, timeout_s=1800)
-    figures = re.findall(r"^figure: (.*)$", output, flags=re.MULTILINE)
-    passed = re.findall(r"\d+ (?:passed|failed|error)[^=\n]*", output)
-    return Outcome(
-        holds=code == 0, figure="; ".join(figures or passed[-1:] or [f"exit {code}"]) + f" ({seconds:.0f} s)"
-    )
+    done = run(command, timeout_s=1800)
+    figures = re.findall(r"^figure: (.*)$", done.output, flags=re.MULTILINE)
+    passed = re.findall(r"\d+ (?:passed|failed|error)[^=\n]*", done.output)
+    found = "; ".join(figures or passed[-1:]) or "no test ran"
+    return Outcome(holds=not done.code, figure=f"{done.fault or found} ({done.seconds:.0f} s)")
 
 
 def machine() -> str:

@@ -1,6 +1,8 @@
 """The claims of the demo."""
 
 import json
+import re
+import time
 from pathlib import Path
 
 from benchmarks.evidence import Claim, Outcome, by_tests, run
@@ -16,14 +18,11 @@ SUMMARIES: list[dict] = []
 def demo_ends(command: str) -> Outcome:
     seconds = []
     for seed in SEEDS:
-        code, output, wall_s = run(command.replace("SEED", str(seed)), timeout_s=1800)
-        summary = json.loads(output.strip().splitlines()[-1]) if code == 0 else {}
-        if not summary.keys() >= KEYS:
-            return Outcome(
-                holds=False, figure=f"seed {seed}: exit {code}, last line {output.strip().splitlines()[-1][:200]}"
-            )
-        SUMMARIES.append(summary)
-        seconds.append(wall_s)
+        done = run(command.format(seed=seed), timeout_s=1800)
+        if done.code or not json.loads(done.last_line).keys() >= KEYS:
+            return Outcome(holds=False, figure=f"seed {seed}: {done.fault or done.last_line}")
+        SUMMARIES.append(json.loads(done.last_line))
+        seconds.append(done.seconds)
     figure = "seconds by seed: " + ", ".join(f"{s:.0f}" for s in seconds)
     return Outcome(holds=max(seconds) <= 720, figure=figure)
 
@@ -67,24 +66,24 @@ def overhead_is_small(_: str) -> Outcome:
 def same_seed_same_rewards(command: str) -> Outcome:
     rewards = []
     for attempt in ("a", "b"):
-        code, output, _ = run(command.replace("OUT", f"runs/evidence/same_{attempt}"), timeout_s=900)
-        if code:
-            return Outcome(holds=False, figure=output.strip().splitlines()[-1][:200])
-        lines = Path(f"runs/evidence/same_{attempt}/metrics.jsonl").read_text().splitlines()
-        rows = [json.loads(line) for line in lines]
+        folder = Path("runs/evidence") / time.strftime(f"%Y-%m-%d_%H-%M-%S_{attempt}")
+        done = run(command.format(folder=folder), timeout_s=900)
+        if done.code:
+            return Outcome(holds=False, figure=done.fault)
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         rewards.append([row["reward/mean"] for row in rows if "reward/mean" in row])
     same = rewards[0] == rewards[1] and len(rewards[0]) == 6
     return Outcome(holds=same, figure=f"{len(rewards[0])} steps, rewards {'identical' if same else 'differ'}")
 
 
 def tests_are_quick(command: str) -> Outcome:
-    code, output, seconds = run(command, timeout_s=3600)
-    return Outcome(
-        holds=code == 0 and seconds <= 1200, figure=f"{seconds:.0f} s, {output.strip().splitlines()[-1].strip('= ')}"
-    )
+    done = run(command, timeout_s=3600)
+    passed = ", ".join(re.findall(r"^(?:=+ )?(\d+ passed[^=\n]*)", done.output, flags=re.MULTILINE))
+    figure = f"{done.seconds:.0f} s; {done.fault or passed}"
+    return Outcome(holds=not done.code and done.seconds <= 1200, figure=figure)
 
 
-DEMO = "make demo SEED=SEED"
+DEMO = "make demo SEED={seed}"
 CLAIMS = [
     Claim(
         text="The demo ends in 12 minutes on 2 cores and its last line is the summary", command=DEMO, check=demo_ends
@@ -103,7 +102,7 @@ CLAIMS = [
     ),
     Claim(
         text="The same seed gives the same rewards, step by step",
-        command=".venv/bin/assay train experiment=demo num_steps=6 data.num_heldout=16 output=OUT",
+        command=".venv/bin/assay train experiment=demo num_steps=6 data.num_heldout=16 output={folder}",
         check=same_seed_same_rewards,
     ),
     Claim(
