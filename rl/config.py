@@ -1,5 +1,6 @@
 """How config keys are declared: a typed dataclass field with a help sentence and, where it has one, a range."""
 
+import math
 from dataclasses import field, fields, is_dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ def check_ranges(config: Any, path: str = "") -> None:
 
 
 def _check_range(name: str, value: Any, limits: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number; got {value}")
     if limits.get("ge") is not None and not value >= limits["ge"]:
         raise ValueError(f"{name} must be ≥ {limits['ge']}; got {value}")
     if limits.get("gt") is not None and not value > limits["gt"]:

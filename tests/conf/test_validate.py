@@ -9,7 +9,9 @@ import pytest
 from actors.config import ClusterConfig, LoraConfig, ModelConfig, ReferenceKind
 from conf.schema import DemoDataConfig, TrainConfig
 from conf.validate import check_demo_data, check_resources, check_train
+from rewards.config import BoxConfig, RewardConfig
 from rl.algorithm import AlgoConfig
+from rl.config import check_ranges
 from rl.data.config import DataConfig
 from rollout.config import RolloutConfig
 
@@ -93,3 +95,9 @@ def test_the_size_of_another_machine_is_left_to_ray(good):
 def test_demo_data_needs_a_folder():
     with pytest.raises(ValueError, match="output is empty"):
         check_demo_data(DemoDataConfig(output=""))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_is_none_is_refused(value):
+    with pytest.raises(ValueError, match=r"reward\.box\.weight must be a finite number"):
+        check_ranges(TrainConfig(reward=RewardConfig(box=BoxConfig(weight=value))))
