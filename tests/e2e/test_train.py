@@ -121,7 +121,15 @@ def test_an_actor_that_cannot_start_ends_the_run_with_its_sentence(demo_data: Pa
 def test_ctrl_c_ends_the_run_and_leaves_no_process(demo_data: Path, tmp_path: Path):
     command = [sys.executable, "-m", "launch", "train", *SMALL, "num_steps=500"]
     options = [f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]
-    run = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = subprocess.Popen(
+        [*command, *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A suite started in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         _wait_for_step(tmp_path / "metrics.jsonl")
         family = psutil.Process(run.pid).children(recursive=True)
