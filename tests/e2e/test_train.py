@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from conftest import ROOT, SMALL, Run, assay
+from small_runs import ROOT, SMALL, Run, assay
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from rl.data.config import DataConfig, Instructions
