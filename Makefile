@@ -15,7 +15,7 @@ PINS := -c constraints/$(DEVICE).txt -c constraints/dev.txt
 
 demo: setup
 	@test -d data/demo || $(BIN)/assay data output=data/demo
-	@$(BIN)/assay train experiment=demo seed=$(SEED)
+	@$(BIN)/assay train experiment=demo seed=$(SEED) $(if $(filter gpu,$(DEVICE)),cluster=local_gpu)
 
 test: check
 	$(BIN)/pytest -m slow --timeout 900
@@ -42,7 +42,7 @@ $(STAMP):
 	@test -n "$(PYTHON)" || { echo "Assay needs Python 3.11 or 3.12; install one, or name it: make PYTHON=…"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(TORCH_FIRST)
-	$(PIP) install -q -e ".[$(DEVICE),dev]" $(PINS)
+	$(PIP) install -q -e ".[$(DEVICE),sweep,dev]" $(PINS)
 	rm -f .venv/.installed-*
 	touch $@
 
@@ -59,10 +59,11 @@ endif
 
 # Resolves anew what the extras bring and pins it, for Python 3.12 too, where vLLM asks for an older setuptools.
 constraints:
-	$(call pin,".[cpu]",cpu)
-	$(call pin,".[gpu]" $$(grep '^setuptools==' constraints/cpu.txt),gpu)
+	$(call pin,".[cpu$(COMMA)sweep]",cpu)
+	$(call pin,".[gpu$(COMMA)sweep]" $$(grep '^setuptools==' constraints/cpu.txt),gpu)
 	$(call pin,$$($(BIN)/python -c '$(DEV_TOOLS)') -c constraints/cpu.txt,dev)
 
+COMMA := ,
 DEV_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"])
 PINNED := import json, sys; \
 	packages = [p["metadata"] for p in json.load(sys.stdin)["install"] if p["metadata"]["name"] != "assay"]; \

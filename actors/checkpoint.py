@@ -20,9 +20,9 @@ PREFIX = "hf."
 State = dict[str, torch.Tensor]
 
 
-def gathered_state(model: nn.Module) -> State:
-    """All weights on rank 0, on the CPU; {} on the other ranks, which must call it too."""
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+def gathered_state(model: nn.Module, *, trained_only: bool) -> State:
+    """The weights on rank 0, on the CPU; {} on the other ranks, which must call it too."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=trained_only)
     state = get_model_state_dict(model, options=options)
     return {name.removeprefix(PREFIX): tensor for name, tensor in state.items()}
 
@@ -85,3 +85,11 @@ def save_adapter(state: State, adapted: PeftModel, folder: Path) -> None:
     """The adapter alone, as peft loads it."""
     prefixed = {f"base_model.model.{name}": tensor for name, tensor in state.items()}
     adapted.save_pretrained(folder, state_dict=get_peft_model_state_dict(adapted, state_dict=prefixed))
+
+
+def write_merged(base: str, adapter: Path, precision: str, folder: Path) -> None:
+    """The base checkpoint with an adapter merged in, as a checkpoint of its own."""
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.to(getattr(torch, precision)).save_pretrained(folder)
+    AutoProcessor.from_pretrained(base).save_pretrained(folder)

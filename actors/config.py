@@ -16,6 +16,17 @@ class ReferenceKind(Enum):
     adapter_off = "adapter_off"
 
 
+class Placement(Enum):
+    """Which actors meet on which machines."""
+
+    packed = "packed"
+    """As few machines as possible."""
+    apart = "apart"
+    """No machine holds two kinds of actors."""
+    colocated = "colocated"
+    """Engine i shares the GPUs of learner i and sleeps while that learns; so does the reference, with learner 0."""
+
+
 @dataclass(kw_only=True)
 class LoraConfig:
     rank: int = key(0, "LoRA rank; 0 trains the full weights.", ge=0)
@@ -38,25 +49,21 @@ class ClusterConfig:
     num_learners: int = key(1, "FSDP ranks of the learner group.", ge=1)
     num_rollout_workers: int = key(1, "vLLM engines.", ge=1)
     num_reward_workers: int = key(1, "CPU processes that score.", ge=1)
-    micro_batch_tokens: int = key(4096, "Most tokens of one forward pass of a learner.", ge=1)
+    micro_batch_tokens: int = key(8192, "Most tokens of one forward pass of a learner; a whole group fits.", ge=1)
     reference: ReferenceKind = key(
         ReferenceKind.actor, "Who computes reference log-probs: an actor, or the learners with LoRA off."
     )
-    address: str = key("", "Ray address to join; empty starts Ray on this machine.")
-    gpus_per_actor: float = key(0.0, "GPUs of each rollout worker, learner and reference; 0 runs them on CPUs.", ge=0)
+    placement: Placement = key(
+        Placement.packed,
+        "Who shares machines: packed fills them, apart keeps the kinds of actors on machines of their own, colocated "
+        "has engine i share the GPUs of learner i and sleep while that learns.",
+    )
+    address: str = key("", "Ray address to join; empty joins that of RAY_ADDRESS or else starts Ray on this machine.")
+    gpus_per_actor: float = key(
+        0.0, "GPUs of each learner, rollout worker and reference, or of those that are colocated; 0 runs on CPUs.", ge=0
+    )
     cpus_per_actor: float = key(1.0, "CPUs of each rollout worker, learner and reference.", gt=0)
     cpus_per_reward_worker: float = key(1.0, "CPUs of each reward worker.", gt=0)
     threads_per_actor: int = key(1, "Compute threads of each of these actors.", ge=1)
-    start_timeout_s: float = key(300.0, "Longest wait for an actor to start.", gt=0)
+    start_timeout_s: float = key(300.0, "Longest wait for room in the cluster, and then for an actor to start.", gt=0)
     call_timeout_s: float = key(600.0, "Longest wait for any call on an actor.", gt=0)
-
-    def num_model_actors(self, *, with_reference: bool) -> int:
-        """Actors that hold a model: engines, learners and the reference if there is one."""
-        return self.num_learners + self.num_rollout_workers + (1 if with_reference else 0)
-
-    def cpus_needed(self, *, with_reference: bool) -> float:
-        models = self.cpus_per_actor * self.num_model_actors(with_reference=with_reference)
-        return models + self.cpus_per_reward_worker * self.num_reward_workers
-
-    def gpus_needed(self, *, with_reference: bool) -> float:
-        return self.gpus_per_actor * self.num_model_actors(with_reference=with_reference)

@@ -6,9 +6,12 @@ from typing import Any
 
 from actors.config import ClusterConfig, ModelConfig, ReferenceKind
 from actors.learner import Sampling
+from actors.peers import Peer, peers
+from actors.platform import engine_sleeps
+from actors.room import call_limit, reserve, start_limit
 from actors.spawn import LearnerActor, ReferenceActor, RewardActor, RolloutActor, spawn, spawn_group
 from actors.team import RayJudge, RayPolicy, RayReference, RaySampler
-from actors.waiting import answers
+from actors.waiting import Limit, answers, together
 from rewards.config import RewardConfig
 from rl.algorithm import AlgoConfig
 from rl.data.config import DataConfig
@@ -44,35 +47,61 @@ class Crew:
     judge: RayJudge
     policy: RayPolicy
     reference: RayReference | None
+    everyone: tuple[Peer, ...]
 
 
-async def start_crew(config: CrewConfig, timings: Timings) -> Crew:
-    """Starts every actor at once and waits until the last one holds its model."""
+async def start_crew(config: CrewConfig, timings: Timings, position: int) -> Crew:
+    """Starts every actor at once and waits until the last one holds its model; sampling goes on at `position`."""
     cluster = config.cluster
-    learners = spawn_group(LearnerActor, cluster.num_learners, cluster)
-    reference = spawn_group(ReferenceActor, 1, cluster) if config.with_reference else None
-    engines = [spawn(RolloutActor, cluster) for _ in range(cluster.num_rollout_workers)]
-    rewarders = [spawn(RewardActor, cluster) for _ in range(cluster.num_reward_workers)]
-
+    start, call = start_limit(cluster), call_limit(cluster)
+    room = await reserve(cluster, with_reference=config.with_reference)
+    # Looks up rank 0's address, for which it waits.
+    learners = await asyncio.to_thread(spawn_group, LearnerActor, room.learners, room, cluster)
+    reference = None
+    if room.reference:
+        reference = await asyncio.to_thread(spawn_group, ReferenceActor, room.reference, room, cluster)
+    crews = await together(
+        [
+            peers("learner", learners.workers, start),
+            peers("reference", reference.workers if reference else [], start),
+            peers("rollout worker", spawn(RolloutActor, room, cluster), start),
+            peers("reward worker", spawn(RewardActor, room, cluster), start),
+        ]
+    )
+    of_learners, of_reference, engines, rewarders = crews
     starts = {
-        "rollout worker": [engine.start.remote(**_engine(config, index)) for index, engine in enumerate(engines)],
-        "reward worker": [rewarder.start.remote(config=config.reward) for rewarder in rewarders],
         "learner": learners.start([_learner(config)] * cluster.num_learners),
         "reference": reference.start([_reference(config)]) if reference else [],
+        "rollout worker": [peer.handle.start.remote(**_engine(config, i)) for i, peer in enumerate(engines)],
+        "reward worker": [peer.handle.start.remote(config=config.reward) for peer in rewarders],
     }
-    await asyncio.gather(*(answers(calls, who, cluster.start_timeout_s) for who, calls in starts.items()))
-    timeout_s = cluster.call_timeout_s
+    names = [map(str, crew) for crew in crews]
+    await together(answers(calls, named, start) for calls, named in zip(starts.values(), names, strict=True))
     return Crew(
-        sampler=RaySampler(engines, config.algo.num_completions, config.seed, timeout_s, timings),
-        judge=RayJudge(rewarders, config.reward.timeout_s, timings),
-        policy=RayPolicy(learners, config.algo, cluster, timings),
-        reference=RayReference(reference, cluster, timings) if reference else None,
+        sampler=RaySampler(engines, config.algo.num_completions, config.seed, position, call, timings),
+        judge=RayJudge(rewarders, Limit(seconds=config.reward.timeout_s, key="reward.timeout_s"), timings),
+        policy=RayPolicy(
+            learners,
+            [str(peer) for peer in of_learners],
+            config.algo,
+            cluster,
+            timings,
+            roommates=engines if engine_sleeps(cluster) else (),
+        ),
+        reference=RayReference(reference, [str(peer) for peer in of_reference], call, timings) if reference else None,
+        everyone=tuple(peer for crew in crews for peer in crew),
     )
 
 
 def _engine(config: CrewConfig, index: int) -> dict[str, Any]:
     """Options of one RolloutWorker."""
-    return {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": config.seed + index}
+    return {
+        "model": config.model,
+        "data": config.data,
+        "rollout": config.rollout,
+        "seed": config.seed + index,
+        "sleeps": engine_sleeps(config.cluster),
+    }
 
 
 def _sampling(config: CrewConfig) -> Sampling:

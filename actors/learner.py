@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +14,10 @@ from actors.checkpoint import State, gathered_state, merged_state, published_sta
 from actors.config import ClusterConfig, ModelConfig, ReferenceKind
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.platform import device, join_group
+from actors.saving import Saver, fingerprint
 from rl.algorithm import AlgoConfig
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
+from rl.checkpoints import Record
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
@@ -58,28 +59,30 @@ class Learner:
             image_token_id=hf.config.image_token_id,
             banned_token_ids=frozenset(sampling.banned_token_ids),
         )
+        self._fingerprint = fingerprint(hf)
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
         self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.kl_weight > 0
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
         shard(self._policy.train(), model.precision, self._device)
         self._trained = [parameter for parameter in self._policy.parameters() if parameter.requires_grad]
+        self._only_adapter = all(".lora_" in name for name, p in self._policy.named_parameters() if p.requires_grad)
         self._optimizer = torch.optim.AdamW(self._trained, lr=algo.lr, weight_decay=algo.weight_decay)
         self._schedule = LambdaLR(self._optimizer, lambda step: lr_factor(step, algo, num_updates))
+        self._saver = Saver(self._policy, self._optimizer, self._schedule)
         # The same weights on every rank until here, other dropout from here on.
         torch.manual_seed(seed + dist.get_rank())
 
     def update(self, plans: Sequence[UpdatePlan]) -> Metrics:
         """GRPO on one rollout batch: averages over its optimizer steps, and the seconds that gradients took."""
-        with self._leaving_no_peer_waiting():
-            start = time.perf_counter()
-            batches = self._batches(plans)
-            batches = [[self._with_reference(batch) for batch in update] for update in batches]
-            # A single step without dropout can take its own forward pass as the old log-probs.
-            apart = len(plans) > 1 or self._model_config.lora.dropout > 0
-            old = [[self._logprobs(batch) for batch in update] if apart else None for update in batches]
-            prepared = time.perf_counter()
-            reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
-            gradient_s = time.perf_counter() - prepared
+        start = time.perf_counter()
+        batches = self._batches(plans)
+        batches = [[self._with_reference(batch) for batch in update] for update in batches]
+        # A single step without dropout can take its own forward pass as the old log-probs.
+        apart = len(plans) > 1 or self._model_config.lora.dropout > 0
+        old = [[self._logprobs(batch) for batch in update] if apart else None for update in batches]
+        prepared = time.perf_counter()
+        reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
+        gradient_s = time.perf_counter() - prepared
         return {**_averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}
 
     def weights(self) -> State:
@@ -87,15 +90,36 @@ class Learner:
         state = published_state(self._policy)
         return merged_state(state, self._policy, self._dtype) if state else {}
 
-    def save(self, folder: str) -> None:
-        """Writes a folder that transformers and vLLM load, and with LoRA the adapter in adapter/."""
-        state = gathered_state(self._policy)
-        if not state:
-            return
-        merged = merged_state(state, self._policy, self._dtype)
-        save_folder(merged, self._policy.hf, self._model_config.path, Path(folder))
-        if self._adapted:
-            save_adapter(state, self._adapted, Path(folder) / "adapter")
+    def save(self, folder: str, record: Record) -> None:
+        """Takes the state and weights of this moment as the checkpoint `folder`, written while training goes on."""
+        self._saver.save(Path(folder), replace(record, model=self._fingerprint), self._weights_writer())
+
+    def finish_saving(self) -> None:
+        """Waits until the last checkpoint is written."""
+        self._saver.finish()
+
+    def restore(self, folder: str, model: str) -> None:
+        """Goes on from a checkpoint whose run started from the weights with the fingerprint `model`."""
+        if model != self._fingerprint:
+            raise ValueError(
+                f"{folder}: the checkpoint of a run that started from other weights than model.path="
+                f"{self._model_config.path}; give that run's model.path, or another resume="
+            )
+        self._saver.restore(Path(folder))
+
+    def _weights_writer(self) -> Callable[[Path], None]:
+        """Writes the weights of this moment: adapter/ for peft and, when more than it has learnt, hf/ for the rest."""
+        state = gathered_state(self._policy, trained_only=self._only_adapter)
+        whole = merged_state(state, self._policy, self._dtype) if state and not self._only_adapter else {}
+        adapter = {name: tensor.clone() for name, tensor in state.items() if ".lora_" in name}
+
+        def write(folder: Path) -> None:
+            if whole:
+                save_folder(whole, self._policy.hf, self._model_config.path, folder / "hf")
+            if self._adapted:
+                save_adapter(adapter, self._adapted, folder / "adapter")
+
+        return write
 
     def close(self) -> None:
         """Leaves the process group."""
@@ -105,17 +129,6 @@ class Learner:
     @property
     def _dtype(self) -> torch.dtype:
         return getattr(torch, self._model_config.precision.value)
-
-    @contextmanager
-    def _leaving_no_peer_waiting(self) -> Iterator[None]:
-        """A rank that fails alone leaves the group, so that its peers fail too; ValueErrors are raised by all."""
-        try:
-            yield
-        except ValueError:
-            raise
-        except BaseException:
-            self.close()
-            raise
 
     def _batches(self, plans: Sequence[UpdatePlan]) -> list[list[GroupBatch]]:
         """The tensors of each update's micro-batches; all ranks refuse together what one of them cannot take."""

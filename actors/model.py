@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from peft import LoraConfig as PeftConfig
 from peft import PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -93,12 +94,13 @@ class PolicyModel(nn.Module):
         return taken, entropy
 
 
-def load_model(config: ModelConfig) -> Qwen2_5_VLForConditionalGeneration:
-    """The checkpoint with its frozen parts frozen; weights are fp32 masters whatever the precision of the passes."""
-    _check_folder(config.path)
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        config.path, dtype=torch.float32, attn_implementation="sdpa"
-    )
+def load_model(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Qwen2_5_VLForConditionalGeneration:
+    """The checkpoint with its frozen parts frozen; learners hold fp32 whatever the precision of their passes."""
+    check_folder(config.path)
+    try:
+        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(config.path, dtype=dtype, attn_implementation="sdpa")
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{config.path}: its weights cannot be read ({error}); copy the checkpoint anew") from error
     projector = {id(parameter) for parameter in model.model.visual.merger.parameters()}
     for parameter in model.model.visual.parameters():
         frozen = config.freeze_projector if id(parameter) in projector else config.freeze_vision
@@ -108,7 +110,7 @@ def load_model(config: ModelConfig) -> Qwen2_5_VLForConditionalGeneration:
     return model
 
 
-def _check_folder(path: str) -> None:
+def check_folder(path: str) -> None:
     """Raises a ValueError that says what model.path lacks."""
     try:
         kind = AutoConfig.from_pretrained(path).model_type
@@ -143,7 +145,8 @@ def shard(model: PolicyModel, precision: Precision, on: torch.device) -> None:
     mesh = init_device_mesh(on.type, (dist.get_world_size(),))
     policy = MixedPrecisionPolicy()
     if precision is Precision.bf16:
-        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        # Casting what goes in would round the rotary tables, which everyone else has in fp32.
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for block in (*model.hf.model.language_model.layers, *model.hf.model.visual.blocks):
         fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)

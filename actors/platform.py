@@ -6,7 +6,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from actors.config import ClusterConfig
+from actors.config import ClusterConfig, Placement
 
 
 def worker_env(config: ClusterConfig) -> dict[str, str]:
@@ -29,6 +29,11 @@ def device_name(use_gpu: bool) -> str:
 def device(config: ClusterConfig) -> torch.device:
     """Ray shows each actor its own GPU only, as number 0."""
     return torch.device(device_name(config.gpus_per_actor > 0))
+
+
+def engine_sleeps(config: ClusterConfig) -> bool:
+    """Whether engines give their memory away while learners work; vLLM can free that of GPUs."""
+    return config.placement is Placement.colocated and config.gpus_per_actor > 0
 
 
 def join_group(config: ClusterConfig) -> None:

@@ -21,7 +21,8 @@ class ReferencePolicy:
         torch.set_num_threads(cluster.threads_per_actor)
         self._device = device(cluster)
         self._budget = cluster.micro_batch_tokens
-        hf = load_model(model).to(self._device, getattr(torch, model.precision.value))
+        # Loaded in its precision, not cast to it: that would round the rotary tables too.
+        hf = load_model(model, getattr(torch, model.precision.value))
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
         self._policy.to(self._device).eval()
 

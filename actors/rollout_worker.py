@@ -15,12 +15,12 @@ from rollout.config import RolloutConfig
 class RolloutWorker:
     """One engine and the prompt builder that feeds it."""
 
-    def __init__(self, model: ModelConfig, data: DataConfig, rollout: RolloutConfig, seed: int) -> None:
+    def __init__(self, model: ModelConfig, data: DataConfig, rollout: RolloutConfig, seed: int, sleeps: bool) -> None:
         # vLLM takes seconds to import, and the driver imports this file only to name the class.
         from rollout.engine import Engine
 
         self._builder = PromptBuilder(model.path, data)
-        self._engine = Engine(model.path, rollout, dtype=model.precision.value, seed=seed)
+        self._engine = Engine(model.path, rollout, dtype=model.precision.value, seed=seed, sleeps=sleeps)
 
     def generate(
         self, samples: Sequence[Sample], num_completions: int, greedy: bool, first_seed: int
@@ -38,6 +38,10 @@ class RolloutWorker:
     def load(self, weights: Mapping[str, Tensor], version: int) -> None:
         """Takes the learners' weights; later completions carry `version`."""
         self._engine.load_weights(weights, version)
+
+    def sleep(self) -> None:
+        """Gives the GPU's memory away until samples or weights come."""
+        self._engine.sleep()
 
     def drain_generate_s(self) -> float:
         """Seconds spent sampling since the last call."""

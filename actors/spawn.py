@@ -1,21 +1,22 @@
 """Starts the actors of a run: the only file of actors that names ray.remote and verl's worker groups."""
 
-import logging
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from math import ceil
+from threading import Event
 from typing import Any
 
 import rl.torchvision_ops  # noqa: F401
 
 import ray
 from ray.actor import ActorHandle
-from ray.util.placement_group import PlacementGroup, placement_group
+from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from verl.single_controller.base import Worker
 from verl.single_controller.base.decorator import Dispatch, register
-from verl.single_controller.ray import RayClassWithInitArgs, RayResourcePool, RayWorkerGroup
+from verl.single_controller.ray import RayClassWithInitArgs, RayWorkerGroup
+from verl.single_controller.ray.base import SubRayResourcePool
 
 from actors.config import ClusterConfig
 from actors.learner import Learner
@@ -23,16 +24,35 @@ from actors.platform import device_name, worker_env
 from actors.reference import Logprobs, ReferencePolicy
 from actors.reward_worker import RewardWorker
 from actors.rollout_worker import RolloutWorker
-from actors.waiting import fetched, placed
+from actors.room import Room
+from actors.waiting import fetched
 from rl.batching import UpdatePlan
+from rl.checkpoints import Record
 from rl.types import Group, Sample, Score
 
 GROUP_CALL = {"dispatch_mode": Dispatch.ALL_TO_ALL, "blocking": False}
 """verl hands each rank its own element of every list argument and returns at once with one reference a rank."""
 FETCH_TIMEOUT_S = 60.0
+PULSE = "pulse"
+"""Concurrency group of the call that lasts as long as its actor."""
 
 
-class RolloutActor:
+class Watched:
+    """What every actor can say of itself, busy or not."""
+
+    def where(self) -> str:
+        """Its node, process and log file."""
+        node = ray.get_runtime_context().get_node_id()
+        log = os.path.realpath("/proc/self/fd/2")
+        return f"node {ray.util.get_node_ip_address()} {node[:8]}, pid {os.getpid()}, log {log}"
+
+    @ray.method(concurrency_group=PULSE)
+    def pulse(self) -> None:
+        """Returns never: whoever waits for it learns at once when the actor is gone."""
+        Event().wait()
+
+
+class RolloutActor(Watched):
     """RolloutWorker behind Ray: pixels stay in the object store, the driver sees references."""
 
     def start(self, **options: Any) -> None:
@@ -47,11 +67,14 @@ class RolloutActor:
     def load(self, weights: dict[str, Any], version: int) -> None:
         self._worker.load(weights, version)
 
+    def sleep(self) -> None:
+        self._worker.sleep()
+
     def drain_generate_s(self) -> float:
         return self._worker.drain_generate_s()
 
 
-class RewardActor:
+class RewardActor(Watched):
     """RewardWorker behind Ray: only the scores travel back."""
 
     def start(self, **options: Any) -> None:
@@ -61,7 +84,7 @@ class RewardActor:
         return self._worker.score(group).scores
 
 
-class LearnerActor(Worker):
+class LearnerActor(Worker, Watched):
     """One FSDP rank of the learner group."""
 
     @register(**GROUP_CALL)
@@ -79,11 +102,19 @@ class LearnerActor(Worker):
         return self._learner.weights()
 
     @register(**GROUP_CALL)
-    def save(self, folder: str) -> None:
-        self._learner.save(folder)
+    def save(self, folder: str, record: Record) -> None:
+        self._learner.save(folder, record)
+
+    @register(**GROUP_CALL)
+    def finish_saving(self, _: None) -> None:
+        self._learner.finish_saving()
+
+    @register(**GROUP_CALL)
+    def restore(self, folder: str, model: str) -> None:
+        self._learner.restore(folder, model)
 
 
-class ReferenceActor(Worker):
+class ReferenceActor(Worker, Watched):
     """One rank of the frozen reference."""
 
     @register(**GROUP_CALL)
@@ -108,37 +139,31 @@ class RankGroup(RayWorkerGroup):
         self._master_addr, self._master_port = fetched(call, "the address of rank 0", self._start_timeout_s)
 
 
-def start_ray(config: ClusterConfig, *, with_reference: bool) -> None:
-    """Joins the cluster at config.address, or starts Ray on this machine with what the run asks for."""
-    need = {
-        "CPU": config.cpus_needed(with_reference=with_reference),
-        "GPU": config.gpus_needed(with_reference=with_reference),
-    }
-    if config.address:
-        ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        ray.init(num_cpus=ceil(need["CPU"]), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    room = ray.cluster_resources()
-    for kind, amount in need.items():
-        if amount > room.get(kind, 0):
-            raise ValueError(f"the run needs {amount:g} {kind}s and Ray has {room.get(kind, 0):g}; change cluster.*")
-
-
-def spawn(kind: type, config: ClusterConfig) -> ActorHandle:
-    """One plain actor; reward workers take CPUs only."""
+def spawn(kind: type, room: Room, config: ClusterConfig) -> list[ActorHandle]:
+    """The plain actors of a kind, each in its part of the room; reward workers take CPUs only."""
     if kind is RewardActor:
-        resources = {"num_cpus": config.cpus_per_reward_worker, "num_gpus": 0.0}
+        bundles, resources = room.reward_workers, {"num_cpus": config.cpus_per_reward_worker, "num_gpus": 0.0}
     else:
-        resources = {"num_cpus": config.cpus_per_actor, "num_gpus": config.gpus_per_actor}
-    return ray.remote(kind).options(runtime_env={"env_vars": worker_env(config)}, **resources).remote()
+        bundles, resources = room.rollout_workers, {"num_cpus": config.cpus_per_actor, "num_gpus": room.gpus_each}
+    actor = _remote(kind)
+    env = {"env_vars": worker_env(config)}
+    places = [PlacementGroupSchedulingStrategy(room.group, placement_group_bundle_index=bundle) for bundle in bundles]
+    return [actor.options(runtime_env=env, scheduling_strategy=place, **resources).remote() for place in places]
 
 
-def spawn_group(kind: type, count: int, config: ClusterConfig) -> RankGroup:
-    """`count` ranks of one torch.distributed group, placed together by verl's single controller."""
+def spawn_group(kind: type, bundles: list[int], room: Room, config: ClusterConfig) -> RankGroup:
+    """The ranks of one torch.distributed group, in consecutive bundles, under verl's single controller."""
     use_gpu = config.gpus_per_actor > 0
-    pool = RayResourcePool([count], use_gpu=use_gpu, max_colocate_count=1)
-    pool.pgs = [_reserve(kind.__name__, count, config)]
-    actor = RayClassWithInitArgs(cls=ray.remote(kind))
+    pool = SubRayResourcePool(
+        placement_groups=[room.group],
+        start_bundle_index=bundles[0],
+        subgroup_world_size=len(bundles),
+        process_on_nodes=[room.group.bundle_count],
+        use_gpu=use_gpu,
+        # verl gives each rank one part in so many of a GPU.
+        max_colocate_count=1 / room.gpus_each if use_gpu else 1,
+    )
+    actor = RayClassWithInitArgs(cls=_remote(kind))
     actor.update_options({"num_cpus": config.cpus_per_actor})
     return RankGroup(
         start_timeout_s=config.start_timeout_s,
@@ -149,17 +174,14 @@ def spawn_group(kind: type, count: int, config: ClusterConfig) -> RankGroup:
     )
 
 
+def _remote(kind: type) -> Any:
+    return ray.remote(concurrency_groups={PULSE: 1})(kind)
+
+
 def _free_address() -> tuple[str, str]:
     with socket.socket() as found:
         found.bind(("", 0))
         return ray.util.get_node_ip_address(), str(found.getsockname()[1])
-
-
-def _reserve(name: str, count: int, config: ClusterConfig) -> PlacementGroup:
-    bundle = {"CPU": config.cpus_per_actor, "GPU": config.gpus_per_actor}
-    wanted = {resource: amount for resource, amount in bundle.items() if amount}
-    group = placement_group([wanted] * count, strategy="PACK")
-    return placed(group, f"{count} x {name} with {wanted}", config.start_timeout_s)
 
 
 def with_pixels(groups: list[Group]) -> list[Group]:

@@ -1,19 +1,22 @@
-"""The roles of rl.roles played by Ray actors: fan out, then wait once, never longer than the timeout."""
+"""The roles of rl.roles played by Ray actors: fan out, then wait once, never longer than the limit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ray import ObjectRef
-from ray.actor import ActorHandle
 
 from actors.config import ClusterConfig
+from actors.peers import Peer, ask, ask_one
+from actors.room import call_limit
 from actors.spawn import RankGroup
-from actors.waiting import answer, answers
+from actors.waiting import Limit, answer, answers
 from rl.algorithm import AlgoConfig
 from rl.batching import plan_updates
+from rl.brake import dropped
+from rl.checkpoints import Record
 from rl.parity import warn_of_parity
 from rl.roles import Metrics
 from rl.timing import Timings
@@ -23,14 +26,17 @@ from rl.types import Group, Sample
 class RaySampler:
     """Rollout workers: sample i of a call goes to worker i mod n, so the same seed gives the same run."""
 
-    def __init__(self, workers: list[ActorHandle], num_completions: int, seed: int, timeout_s: float, timings: Timings):
+    def __init__(
+        self, workers: list[Peer], num_completions: int, seed: int, position: int, limit: Limit, timings: Timings
+    ):
         self._workers = workers
         self._num_completions = num_completions
-        self._next_seed = seed
-        self._timeout_s = timeout_s
+        # A seed for each sample and worker: where a run stands in its stream is all that its sampling depends on.
+        self._next_seed = seed + len(workers) * position
+        self._limit = limit
         self._timings = timings
 
-    async def collect(self, samples: Sequence[Sample], *, greedy: bool = False) -> AsyncIterator[tuple[int, Group]]:
+    async def collect(self, samples: Sequence[Sample], *, greedy: bool = False) -> AsyncGenerator[tuple[int, Group]]:
         arrived: asyncio.Queue[tuple[int, Group]] = asyncio.Queue()
         with self._timings.span("rollout"):
             readers = [
@@ -38,31 +44,36 @@ class RaySampler:
                 for worker_index in range(len(self._workers))
             ]
             finished = asyncio.gather(*readers)
-            async for item in _until(finished, arrived):
-                yield item
-        self._next_seed += len(self._workers) * len(samples)
+            try:
+                async for item in _until(finished, arrived):
+                    yield item
+            finally:
+                await dropped([finished])
+        if not greedy:
+            self._next_seed += len(self._workers) * len(samples)
         self._timings.add("generate", max(finished.result()))
 
     async def _read(self, worker_index: int, samples: Sequence[Sample], greedy: bool, arrived: asyncio.Queue) -> float:
         """Streams one worker's groups into `arrived`; returns the seconds that it spent generating."""
-        worker, who = self._workers[worker_index], f"rollout worker {worker_index}"
+        worker = self._workers[worker_index]
         mine = range(worker_index, len(samples), len(self._workers))
-        stream = worker.generate.options(num_returns="streaming").remote(
+        stream = worker.handle.generate.options(num_returns="streaming").remote(
             [samples[index] for index in mine],
             num_completions=1 if greedy else self._num_completions,
             greedy=greedy,
             first_seed=self._next_seed + worker_index * len(samples),
         )
         for _ in mine:
-            reference, pixels = [await answer(anext(stream), who, self._timeout_s) for _ in range(2)]
-            position, group = await answer(reference, who, self._timeout_s)
+            # The item before its pixels: a worker's failure is the stream's last item.
+            item = await answer(anext(stream), str(worker), self._limit)
+            position, group = await answer(item, str(worker), self._limit)
+            pixels = await answer(anext(stream), str(worker), self._limit)
             await arrived.put((mine[position], replace(group, prompt=replace(group.prompt, pixels=pixels))))
-        return await answer(worker.drain_generate_s.remote(), who, self._timeout_s)
+        return await ask_one(worker, lambda handle: handle.drain_generate_s.remote(), self._limit)
 
     async def load(self, weights: ObjectRef, version: int) -> None:
         with self._timings.span("sync"):
-            loads = [worker.load.remote(weights, version) for worker in self._workers]
-            await answers(loads, "rollout worker", self._timeout_s)
+            await ask(self._workers, lambda handle: handle.load.remote(weights, version), self._limit)
 
 
 async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncIterator[Any]:
@@ -80,37 +91,52 @@ async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncItera
 class RayJudge:
     """A pool of reward workers, taken in turn."""
 
-    def __init__(self, workers: list[ActorHandle], timeout_s: float, timings: Timings):
+    def __init__(self, workers: list[Peer], limit: Limit, timings: Timings):
         self._workers = workers
-        self._timeout_s = timeout_s
+        self._limit = limit
         self._timings = timings
         self._calls = 0
 
     async def score(self, group: Group) -> Group:
-        index = self._calls % len(self._workers)
+        worker = self._workers[self._calls % len(self._workers)]
         self._calls += 1
         light = replace(group, prompt=replace(group.prompt, pixels=None))
-        call = self._workers[index].score.remote(light)
-        scores = await answer(call, f"reward worker {index} on sample {group.prompt.sample.id}", self._timeout_s)
+        who = f"{worker} on sample {group.prompt.sample.id}"
+        with self._timings.shared_span("reward"):
+            scores = await answer(worker.handle.score.remote(light), who, self._limit)
         return replace(group, scores=scores)
 
 
 class RayPolicy:
     """The FSDP learner group."""
 
-    def __init__(self, learners: RankGroup, algo: AlgoConfig, cluster: ClusterConfig, timings: Timings):
+    def __init__(
+        self,
+        learners: RankGroup,
+        names: list[str],
+        algo: AlgoConfig,
+        cluster: ClusterConfig,
+        timings: Timings,
+        *,
+        roommates: Sequence[Peer],
+    ):
         self._learners = learners
+        self._names = names
         self._algo = algo
-        self._cluster = cluster
+        self._micro_batch_tokens = cluster.micro_batch_tokens
+        self._limit = call_limit(cluster)
         self._timings = timings
+        self._roommates = roommates
+        """Engines that share the learners' GPUs: they sleep while weights are learnt."""
 
     async def update(self, groups: Sequence[Group]) -> Metrics:
         with self._timings.span("update"):
+            await ask(self._roommates, lambda handle: handle.sleep.remote(), self._limit)
             plans = plan_updates(
                 groups,
                 num_updates=self._algo.num_updates,
-                num_ranks=self._cluster.num_learners,
-                micro_batch_tokens=self._cluster.micro_batch_tokens,
+                num_ranks=len(self._names),
+                micro_batch_tokens=self._micro_batch_tokens,
             )
             reports = await self._answers(self._learners.update(plans))
         self._timings.add("gradient", max(report.pop("time/gradient") for report in reports))
@@ -120,29 +146,42 @@ class RayPolicy:
 
     async def publish(self) -> ObjectRef:
         with self._timings.span("publish"):
-            weights, *others = self._learners.weights([None] * self._cluster.num_learners)
-            await self._answers(others)
+            weights, *others = self._learners.weights(self._each(None))
+            await answers(others, self._names[1:], self._limit)
         return weights
 
-    async def save(self, folder: Path) -> None:
-        await self._answers(self._learners.save([str(folder)] * self._cluster.num_learners))
+    async def save(self, folder: Path, record: Record) -> None:
+        """Takes the state of this moment; it is written while training goes on."""
+        with self._timings.span("checkpoint"):
+            await self._answers(self._learners.save(self._each(str(folder)), self._each(record)))
+
+    async def finish_saving(self) -> None:
+        """Waits until what was taken last is written."""
+        await self._answers(self._learners.finish_saving(self._each(None)))
+
+    async def restore(self, folder: Path, model: str) -> None:
+        """Goes on from a checkpoint of the same model."""
+        await self._answers(self._learners.restore(self._each(str(folder)), self._each(model)))
+
+    def _each(self, value: Any) -> list[Any]:
+        return [value] * len(self._names)
 
     async def _answers(self, references: list[ObjectRef]) -> list[Any]:
-        return await answers(references, "learner", self._cluster.call_timeout_s)
+        return await answers(references, self._names, self._limit)
 
 
 class RayReference:
     """The frozen starting policy, in an actor of its own."""
 
-    def __init__(self, reference: RankGroup, cluster: ClusterConfig, timings: Timings):
+    def __init__(self, reference: RankGroup, names: list[str], limit: Limit, timings: Timings):
         self._reference = reference
-        self._cluster = cluster
+        self._names = names
+        self._limit = limit
         self._timings = timings
 
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         with self._timings.span("reference"):
-            call = self._reference.logprobs([list(groups)])
-            (logprobs,) = await answers(call, "reference", self._cluster.call_timeout_s)
+            (logprobs,) = await answers(self._reference.logprobs([list(groups)]), self._names, self._limit)
         return [
             replace(group, reference_logprobs=per_completion)
             for group, per_completion in zip(groups, logprobs, strict=True)

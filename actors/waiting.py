@@ -1,33 +1,51 @@
 """Every wait on an actor: bounded, and ended by one sentence that says who failed and how."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
+from rl.brake import dropped
 from rl.faults import RunFailure
 
+OUT_OF_MEMORY = ("low on memory", "out of memory", "OutOfMemory")
 
-async def answer(reference: Awaitable[Any], who: str, timeout_s: float) -> Any:
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """The longest that something may take, and the config key that says so."""
+
+    seconds: float
+    key: str
+
+
+async def answer(reference: Awaitable[Any], who: str, limit: Limit) -> Any:
     """What the actor answered; ValueErrors of user faults pass through as themselves."""
     try:
-        return await asyncio.wait_for(_as_future(reference), timeout_s)
-    except TimeoutError as error:
-        raise RunFailure(
-            f"{who} gave no answer in {timeout_s:g} s; see its log or raise cluster.call_timeout_s"
-        ) from error
+        return await asyncio.wait_for(_as_future(reference), limit.seconds)
     except RayTaskError as error:
         raise _sentence(error, who) from error
-    except RayActorError as error:
-        raise RunFailure(f"{who} died ({str(error).strip().splitlines()[-1].strip()})") from error
+    except TimeoutError as error:
+        raise RunFailure(f"{who} gave no answer in {limit.seconds:g} s; see its log or raise {limit.key}") from error
+    except RayError as error:
+        raise RunFailure(f"{who} {death(error)}") from error
 
 
-async def answers(references: Sequence[Awaitable[Any]], who: str, timeout_s: float) -> list[Any]:
-    """The answers of a group of actors; the first failure ends the wait for all of them."""
-    named = [answer(reference, f"{who} {rank}", timeout_s) for rank, reference in enumerate(references)]
-    return list(await asyncio.gather(*named))
+async def answers(references: Sequence[Awaitable[Any]], names: Iterable[str], limit: Limit) -> list[Any]:
+    """The answers of several actors; the first failure ends the wait for all of them."""
+    return await together(answer(*named, limit) for named in zip(references, names, strict=True))
+
+
+async def together(works: Iterable[Awaitable[Any]]) -> list[Any]:
+    """What each gives; when one fails the others are dropped."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        await dropped(tasks)
 
 
 async def _as_future(reference: Awaitable[Any]) -> Any:
@@ -38,15 +56,20 @@ def _sentence(error: RayTaskError, who: str) -> Exception:
     cause = error.cause
     if isinstance(cause, ValueError):
         return ValueError(str(cause))
-    return RunFailure(f"{who} failed: {type(cause).__name__}: {cause}")
+    return RunFailure(f"{who} failed: {type(cause).__name__}: {' '.join(str(cause).split())}")
 
 
-def placed(group: Any, need: str, timeout_s: float) -> Any:
-    """The placement group, once Ray has reserved it."""
-    ready, _ = ray.wait([group.ready()], timeout=timeout_s)
-    if not ready:
-        raise RunFailure(f"Ray found no room for {need} within {timeout_s:g} s; free the cluster or lower cluster.*")
-    return group
+def death(error: RayError) -> str:
+    """How an actor died, in Ray's words without their boilerplate."""
+    text = " ".join(str(error).split())
+    if any(sign in text for sign in OUT_OF_MEMORY):
+        return "was killed because its machine ran out of memory; lower cluster.micro_batch_tokens or use more machines"
+    if isinstance(error, ActorUnavailableError):
+        return "died: the connection to it broke, its process or its node is gone"
+    if not isinstance(error, RayActorError):
+        return f"was lost: {type(error).__name__}: {text[:200]}"
+    detail = text.partition("Worker exit detail: ")[2] or text
+    return f"died: {detail.partition('. There are')[0].rstrip('.')[:200]}"
 
 
 def fetched(reference: ray.ObjectRef, what: str, timeout_s: float) -> Any:
@@ -55,3 +78,5 @@ def fetched(reference: ray.ObjectRef, what: str, timeout_s: float) -> Any:
         return ray.get(reference, timeout=timeout_s)
     except GetTimeoutError as error:
         raise RunFailure(f"{what} did not arrive within {timeout_s:g} s; see whether its node is alive") from error
+    except RayError as error:
+        raise RunFailure(f"{what} could not be had: {type(error).__name__}: {str(error).strip()[:200]}") from error

@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 
 PAGE = Path("docs/evidence.md")
+FAREWELL = re.compile("nanobind|leaked|skipped remainder")
+"""What vLLM's libraries print when a process that held an engine ends."""
 HEADER = "| claim | command | holds | figure | measured |\n|---|---|---|---|---|\n"
 
 
@@ -61,9 +63,15 @@ def run(command: str, timeout_s: float) -> Done:
     done = subprocess.run(
         command, env=environment, shell=True, capture_output=True, text=True, timeout=timeout_s, check=False
     )
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    fault = f"exit {done.returncode}: {said[-1][:200] if said else ''}" if done.returncode else ""
+    fault = f"exit {done.returncode}: {_telling(done.stdout, done.stderr)[:200]}" if done.returncode else ""
     return Done(code=done.returncode, output=done.stdout, seconds=time.perf_counter() - start, fault=fault)
+
+
+def _telling(out: str, err: str) -> str:
+    """The line that says what went wrong: a failed test's, or the last one that is no farewell of a library."""
+    failed = re.findall(r"^(?:FAILED|ERROR) .*", out, flags=re.MULTILINE)
+    said = [line for line in (err.strip() or out.strip()).splitlines() if not FAREWELL.search(line)]
+    return "; ".join(failed) or (said[-1] if said else "")
 
 
 def by_tests(command: str) -> Outcome:
@@ -72,7 +80,7 @@ def by_tests(command: str) -> Outcome:
     figures = re.findall(r"^figure: (.*)$", done.output, flags=re.MULTILINE)
     passed = re.findall(r"\d+ (?:passed|failed|error)[^=\n]*", done.output)
     found = "; ".join(figures or passed[-1:]) or "no test ran"
-    return Outcome(holds=not done.code, figure=f"{done.fault or found} ({done.seconds:.0f} s)")
+    return Outcome(holds=not done.code, figure=f"{done.fault or found} ({done.seconds:.0f} s)".replace("|", "/"))
 
 
 def machine() -> str:

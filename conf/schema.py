@@ -7,6 +7,7 @@ from hydra.core.config_store import ConfigStore
 from actors.config import ClusterConfig, ModelConfig
 from rewards.config import RewardConfig
 from rl.algorithm import AlgoConfig
+from rl.checkpoints import CheckpointConfig
 from rl.config import key
 from rl.data.config import DataConfig
 from rl.evaluation.config import LoggingConfig
@@ -20,6 +21,9 @@ class TrainConfig:
     num_steps: int = key(100, "Training steps: rollout batches to learn from.", ge=1)
     seed: int = key(0, "Seed of the data split, the sampling and the training.", ge=0)
     output: str = key("", "Run folder; each job of a sweep gets a numbered folder in it.")
+    resume: str = key(
+        "", "auto goes on from the newest whole checkpoint of output, if any; a path from that one; empty starts anew."
+    )
     eval_every: int = key(0, "Evaluate the held-out samples every so many steps; 0 only before and after.", ge=0)
     model: ModelConfig = key(ModelConfig, "The model that is trained.")
     data: DataConfig = key(DataConfig, "The samples that it learns from and is judged on.")
@@ -27,6 +31,7 @@ class TrainConfig:
     algo: AlgoConfig = key(AlgoConfig, "GRPO and its optimizer.")
     rollout: RolloutConfig = key(RolloutConfig, "Sampling and the engine.")
     cluster: ClusterConfig = key(ClusterConfig, "The actors and what they occupy.")
+    checkpoint: CheckpointConfig = key(CheckpointConfig, "When checkpoints are written and which are kept.")
     logging: LoggingConfig = key(LoggingConfig, "What is recorded and shown.")
 
 
@@ -39,5 +44,14 @@ class DemoDataConfig:
     num_parts: int = key(300, "Parts of each material; every second one has a defect.", ge=2)
 
 
+@dataclass(kw_only=True)
+class ExportConfig:
+    """Config of `assay export`."""
+
+    checkpoint: str = key("", "A run folder, whose newest whole checkpoint is taken, or one of its checkpoints/step_N.")
+    output: str = key("", "Folder to write: weights with adapters merged in, tokenizer, processor and model card.")
+
+
+ConfigStore.instance().store(name="export_schema", node=ExportConfig)
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
 ConfigStore.instance().store(name="data_schema", node=DemoDataConfig)

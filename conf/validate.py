@@ -3,21 +3,29 @@
 import os
 from pathlib import Path
 
-from actors.config import ReferenceKind
-from conf.schema import DemoDataConfig, TrainConfig
+from actors.config import Placement, ReferenceKind
+from actors.placement import Machine, plan, slots
+from conf.schema import DemoDataConfig, ExportConfig, TrainConfig
 
 COLDEST = 0.01
 """vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
 
 
 def check_train(config: TrainConfig) -> None:
-    """Raises a ValueError for the first contradiction, this machine's size included when Ray is started on it."""
+    """Raises a ValueError for the first contradiction, or for what this machine lacks."""
+    check_elsewhere(config)
+    _check_paths(config)
+    if not (config.cluster.address or os.environ.get("RAY_ADDRESS")):
+        check_resources(config, cpus=os.cpu_count() or 1, gpus=_num_gpus())
+
+
+def check_elsewhere(config: TrainConfig) -> None:
+    """The same for a run on another machine, which alone can tell its size and its folders."""
     _check_updates(config)
     _check_sampling(config)
     _check_reference(config)
-    _check_paths(config)
-    if not config.cluster.address:
-        check_resources(config, cpus=os.cpu_count() or 1, gpus=_num_gpus())
+    _check_cluster(config)
+    _check_given(config)
 
 
 def check_demo_data(config: DemoDataConfig) -> None:
@@ -26,20 +34,18 @@ def check_demo_data(config: DemoDataConfig) -> None:
         raise ValueError("output is empty; give the folder to write, e.g. output=data/demo")
 
 
+def check_export(config: ExportConfig) -> None:
+    """Raises a ValueError when nothing says what to export, or where to."""
+    for name in ("checkpoint", "output"):
+        if not getattr(config, name):
+            raise ValueError(f"{name} is empty; write assay export checkpoint=runs/mine output=models/mine")
+
+
 def check_resources(config: TrainConfig, *, cpus: float, gpus: float) -> None:
-    """Raises a ValueError when the actors of the run need more than there is."""
-    cluster = config.cluster
-    with_reference = config.algo.kl_weight > 0 and cluster.reference is ReferenceKind.actor
-    needs = {"CPU": cluster.cpus_needed(with_reference=with_reference)}
-    needs["GPU"] = cluster.gpus_needed(with_reference=with_reference)
-    for kind, room in {"CPU": cpus, "GPU": gpus}.items():
-        if needs[kind] > room:
-            counts = f"{cluster.num_learners} learners, {cluster.num_rollout_workers} rollout workers"
-            counts += f", {cluster.num_reward_workers} reward workers" + (", a reference" if with_reference else "")
-            raise ValueError(
-                f"cluster: the actors ({counts}) need {needs[kind]:g} {kind}s and there are {room:g}; "
-                f"lower cluster.num_* or cluster.{kind.lower()}s_per_*, or choose another cluster="
-            )
+    """Raises a ValueError when the actors of the run need more than a machine of this size has."""
+    with_reference = config.algo.kl_weight > 0 and config.cluster.reference is ReferenceKind.actor
+    machine = Machine(id="", name="this machine", cpus=cpus, gpus=gpus)
+    plan(slots(config.cluster, with_reference=with_reference), [machine], config.cluster.placement)
 
 
 def _check_updates(config: TrainConfig) -> None:
@@ -64,31 +70,56 @@ def _check_sampling(config: TrainConfig) -> None:
     temperature = rollout.temperature
     if temperature < COLDEST:
         raise ValueError(f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {temperature}")
-    if rollout.top_p < 1:
-        raise ValueError(
-            f"rollout.top_p must be 1 with GRPO, whose ratios know no cut tail; got {rollout.top_p}; "
-            f"lower rollout.temperature instead"
-        )
     if data.min_pixels > data.max_pixels:
         raise ValueError(f"data.min_pixels must be ≤ data.max_pixels; got {data.min_pixels} > {data.max_pixels}")
 
 
 def _check_reference(config: TrainConfig) -> None:
-    if config.cluster.reference is ReferenceKind.adapter_off and not config.model.lora.rank:
+    if config.cluster.reference is not ReferenceKind.adapter_off:
+        return
+    model = config.model
+    if not model.lora.rank:
         raise ValueError(
             "cluster.reference=adapter_off needs LoRA: give model.lora.rank ≥ 1, or choose cluster.reference=actor"
         )
+    if not (model.freeze_vision and model.freeze_projector):
+        raise ValueError(
+            "cluster.reference=adapter_off needs model.freeze_vision and model.freeze_projector, which would train "
+            "beside the adapter; freeze both, or choose cluster.reference=actor"
+        )
+
+
+def _check_cluster(config: TrainConfig) -> None:
+    cluster, algo, rollout = config.cluster, config.algo, config.rollout
+    if cluster.placement is Placement.colocated and cluster.num_rollout_workers != cluster.num_learners:
+        raise ValueError(
+            "cluster.placement=colocated pairs each rollout worker with a learner; got "
+            f"{cluster.num_rollout_workers} and {cluster.num_learners}; make cluster.num_rollout_workers equal"
+        )
+    longest = rollout.max_prompt_tokens + algo.num_completions * rollout.max_response_tokens
+    if longest > cluster.micro_batch_tokens:
+        raise ValueError(
+            f"cluster.micro_batch_tokens={cluster.micro_batch_tokens} is less than a whole group may have, "
+            f"rollout.max_prompt_tokens + algo.num_completions × rollout.max_response_tokens = {longest}; raise it"
+        )
+
+
+def _check_given(config: TrainConfig) -> None:
+    if not config.output:
+        raise ValueError("output is empty; give the run folder, e.g. output=runs/mine")
+    if not config.data.root:
+        raise ValueError("data.root is empty; give the folder of your images, data.root=FOLDER")
+    if not config.model.path:
+        raise ValueError("model.path is empty; give a folder or a hub id such as owner/name")
 
 
 def _check_paths(config: TrainConfig) -> None:
     root = config.data.root
-    if not root:
-        raise ValueError("data.root is empty; give the folder of your images, data.root=FOLDER")
     if not Path(root).is_dir():
         raise ValueError(f"data.root: there is no folder '{root}'; `assay data` writes the demo's to data/demo")
     path = Path(config.model.path)
     could_be_hub_id = len(path.parts) == 2 and not path.parent.exists()
-    if not config.model.path or not (path.is_dir() or could_be_hub_id):
+    if not (path.is_dir() or could_be_hub_id):
         raise ValueError(f"model.path: '{config.model.path}' is neither a folder nor a hub id such as owner/name")
 
 

@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from launch.arguments import Parser, with_values
 from launch.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.help_page import help_page
+from launch.ray_launcher import NAME as RAY_JOBS
+from launch.sweep import begin_member, fail_member, finish_sweep, member_value
 from rl.faults import RunFailure
 
 RUN_FAULT, USAGE_FAULT = 1, 2
@@ -39,31 +42,72 @@ class App:
     """Raises a ValueError for a contradiction in the config."""
     main: Callable[[Any], int]
     """Takes the config, returns the exit code."""
+    check_elsewhere: Callable[[Any], None] | None = None
+    """The check for a run that is a Ray job, on another machine; None for a verb that is no job."""
+    ranks: bool = False
+    """Whether a run writes a summary, by whose entry logging.rank_by the members of a sweep are ranked."""
 
 
 def run_app(app: App, argv: Sequence[str]) -> int:
     """Composes and checks every job that argv asks for before the first one runs; returns the exit code."""
     try:
-        options = _parse(argv)
+        parser = Parser()
+        parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+        options = parser.read(argv)
         with open_composer(app.verb, app.schema, options.hydra_arguments) as composer:
             if options.help:
                 print(_head(app) + help_page(composer, composer.compose(options.overrides)))
                 return 0
-            for arguments in jobs_of(options.overrides) if options.multirun else [options.overrides]:
-                config = composer.compose(arguments)
-                if not options.cfg:
-                    app.check(config)
+            jobs = jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]
+            check = _check(app, composer.launcher)
+            configs = [composer.compose(arguments) for arguments in jobs]
+            for config in configs if not options.cfg else []:
+                check(config)
     except ValueError as error:
-        return _fault(app, error, USAGE_FAULT)
+        return fault(app.verb, error, USAGE_FAULT)
+    if options.multirun and not options.cfg:
+        return _sweep(app, options, configs[0])
     return _run(app, options)
+
+
+def _check(app: App, launcher: str) -> Callable[[Any], None]:
+    if launcher != RAY_JOBS:
+        return app.check
+    if app.check_elsewhere is None:
+        raise ValueError(f"{app.verb} does not run as a Ray job; leave hydra/launcher={RAY_JOBS} out")
+    return app.check_elsewhere
+
+
+def _sweep(app: App, options: argparse.Namespace, first: Any) -> int:
+    """Runs the members into one folder, whichever the sweeper and the launcher, and ranks them."""
+    folder = Path(first.output)
+    named = {"output": str(folder)}
+    if app.ranks:
+        named["logging.group"] = first.logging.group or folder.name
+    options.overrides = with_values(options.overrides, named)
+    try:
+        code = _run(app, options)
+    except SystemExit:
+        # Hydra's way to end when a member raised; what became of the others is still to be told, if there are any.
+        if not any(folder.glob("*/")):
+            raise
+        code = RUN_FAULT
+    if not app.ranks:
+        return code
+    try:
+        return max(code, finish_sweep(folder, first.logging.rank_by))
+    except ValueError as error:
+        return fault(app.verb, error, RUN_FAULT)
 
 
 def _run(app: App, options: argparse.Namespace) -> int:
     """Lets Hydra run the jobs; the exit code is the worst of theirs."""
     codes = [0]
 
-    def job(composed: DictConfig) -> None:
-        codes.append(_run_job(app, composed))
+    def job(composed: DictConfig) -> float | None:
+        code, value = _run_job(app, composed)
+        codes.append(code)
+        return value
 
     flags = ["--multirun"] * options.multirun + (["--cfg", options.cfg] if options.cfg else [])
     with _arguments([f"assay {app.verb}", *flags, *options.overrides, *options.hydra_arguments]):
@@ -71,44 +115,36 @@ def _run(app: App, options: argparse.Namespace) -> int:
     return max(codes)
 
 
-def _run_job(app: App, composed: DictConfig) -> int:
+def _run_job(app: App, composed: DictConfig) -> tuple[int, float | None]:
+    """The exit code and, of a member of a sweep, the number that ranks it."""
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode is not RunMode.MULTIRUN:
+        return _run_main(app, composed, composed.output)[0], None
+    folder = Path(composed.output) / hydra_config.sweep.subdir
+    if not app.ranks:
+        return _run_main(app, composed, str(folder))[0], None
+    begin_member(folder, hydra_config.overrides.task)
+    code, sentence = _run_main(app, composed, str(folder))
+    if code:
+        fail_member(folder, sentence)
+    return code, member_value(folder, composed.logging.rank_by)
+
+
+def _run_main(app: App, composed: DictConfig, output: str) -> tuple[int, str]:
+    """The exit code and, if it is not 0, why."""
     try:
-        config = to_dataclass(composed, app.schema)
-        if HydraConfig.get().mode is RunMode.MULTIRUN:
-            config = replace(config, output=str(Path(config.output) / HydraConfig.get().sweep.subdir))
-        return app.main(config)
+        code = app.main(replace(to_dataclass(composed, app.schema), output=output))
+        return code, f"exit code {code}"
     except (ValueError, RunFailure) as error:
         if os.environ.get(TRACEBACK):
             raise
-        return _fault(app, error, RUN_FAULT)
+        return fault(app.verb, error, RUN_FAULT), str(error)
 
 
-def _fault(app: App, error: Exception, code: int) -> int:
-    print(f"assay {app.verb}: {error}", file=sys.stderr, flush=True)
+def fault(verb: str, error: Exception, code: int) -> int:
+    """Says what went wrong; returns the code."""
+    print(f"assay {verb}: {error}", file=sys.stderr, flush=True)
     return code
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see --help")
-
-
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Flags and overrides in any order."""
-    parser = _Parser(add_help=False)
-    parser.add_argument("--help", "-h", action="store_true")
-    parser.add_argument("--multirun", "-m", action="store_true")
-    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
-    parser.add_argument("--config-dir", "-cd", type=Path)
-    parser.add_argument("arguments", nargs="*")
-    options = parser.parse_intermixed_args(argv)
-    options.overrides = [text for text in options.arguments if not text.lstrip("+~").startswith("hydra")]
-    options.hydra_arguments = [text for text in options.arguments if text not in options.overrides]
-    if options.config_dir:
-        if not options.config_dir.is_dir():
-            raise ValueError(f"--config-dir: there is no folder {options.config_dir}")
-        options.hydra_arguments.append(f"hydra.searchpath=['{options.config_dir.resolve()}']")
-    return options
 
 
 def _head(app: App) -> str:

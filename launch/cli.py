@@ -1,10 +1,13 @@
 """The console command: `assay <verb> …`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from conf.schema import DemoDataConfig, TrainConfig
-from conf.validate import check_demo_data, check_train
+from conf.schema import DemoDataConfig, ExportConfig, TrainConfig
+from conf.validate import check_demo_data, check_elsewhere, check_export, check_train
+from launch import submit
 from launch.app import USAGE_FAULT, App, run_app
 from launch.mistakes import nearest
 
@@ -21,6 +24,12 @@ def _data(config: DemoDataConfig) -> int:
     return main(config)
 
 
+def _export(config: ExportConfig) -> int:
+    from launch.export import main
+
+    return main(config)
+
+
 # A verb's module is imported when it runs: help and mistyped keys need not wait for ray, torch and vllm.
 APPS = (
     App(
@@ -30,11 +39,14 @@ APPS = (
             "assay train experiment=demo",
             "assay train experiment=demo algo.lr=1e-5 seed=1",
             "assay train -m experiment=demo algo.lr=1e-5,1e-4",
-            "assay train model=qwen2_5_vl_3b data=folder data.root=photos cluster=1xh100",
+            "assay train -m hydra/launcher=ray_jobs experiment=demo algo.lr=1e-5,1e-4",
+            "assay train experiment=mmr_ad model=qwen2_5_vl_3b data.root=photos cluster=1xh100",
         ),
         schema=TrainConfig,
         check=check_train,
         main=_train,
+        check_elsewhere=check_elsewhere,
+        ranks=True,
     ),
     App(
         verb="data",
@@ -44,22 +56,47 @@ APPS = (
         check=check_demo_data,
         main=_data,
     ),
+    App(
+        verb="export",
+        summary="Make a checkpoint a model folder of its own: adapters merged in, with a model card.",
+        examples=("assay export checkpoint=runs/demo/mine output=models/mine",),
+        schema=ExportConfig,
+        check=check_export,
+        main=_export,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """What is typed after `assay`."""
+
+    name: str
+    summary: str
+    """One line for the list of verbs."""
+    run: Callable[[Sequence[str]], int]
+    """Takes what was typed after the verb, returns the exit code."""
+
+
+VERBS = (
+    *(Verb(name=app.verb, summary=app.summary, run=partial(run_app, app)) for app in APPS),
+    Verb(name="submit", summary=submit.SUMMARY, run=submit.main),
 )
 
 
 def assay(argv: Sequence[str]) -> int:
     """Runs the verb that argv names; returns the exit code."""
-    apps = {app.verb: app for app in APPS}
-    verb, *rest = argv or ["--help"]
-    if verb in ("--help", "-h", "help"):
+    verbs = {verb.name: verb for verb in VERBS}
+    name, *rest = argv or ["--help"]
+    if name in ("--help", "-h", "help"):
         print("usage: assay <verb> [key=value …]\n")
-        print("\n".join(f"  {app.verb:<10}{app.summary}" for app in APPS))
+        print("\n".join(f"  {verb.name:<10}{verb.summary}" for verb in VERBS))
         print("\n`assay <verb> --help` lists the keys of a verb.")
         return 0
-    if verb not in apps:
-        print(f"assay: {verb} is not a verb; did you mean {nearest(verb, list(apps))}?", file=sys.stderr)
+    if name not in verbs:
+        print(f"assay: {name} is not a verb; did you mean {nearest(name, list(verbs))}?", file=sys.stderr)
         return USAGE_FAULT
-    return run_app(apps[verb], rest)
+    return verbs[name].run(rest)
 
 
 def main() -> int:

@@ -11,15 +11,20 @@ import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 import conf
 from launch.mistakes import check_override, parse_overrides, unknown_key
+from launch.resume import default_output
 from rl.config import check_ranges
 
 CONF = Path(conf.__file__).parent
+OmegaConf.register_new_resolver("run_folder", default_output, replace=True)
+BASIC = "basic"
+"""Hydra's own sweeper, which runs every combination."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,10 @@ class Composer:
     """The options of each group."""
     hydra_arguments: list[str]
     """Overrides of hydra.*, which Hydra checks itself."""
+    sweeper: str
+    """Hydra's sweeper: who forms the jobs of a sweep."""
+    launcher: str
+    """Hydra's launcher: who runs them."""
 
     def compose(self, arguments: Sequence[str]) -> Any:
         """The config dataclass with the overrides."""
@@ -52,21 +61,45 @@ def open_composer(name: str, schema: type, hydra_arguments: list[str]) -> Iterat
     """A composer for as long as Hydra is at its service."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = _compose(name, hydra_arguments, schema)
-        choices = {group: option for group, option in composed.hydra.runtime.choices.items() if "hydra/" not in group}
+        chosen = composed.hydra.runtime.choices
+        choices = {group: option for group, option in chosen.items() if "hydra/" not in group}
         loader = GlobalHydra.instance().config_loader()
         options = {
             group: loader.get_group_options(group, config_name=name, overrides=hydra_arguments) for group in choices
         }
-        yield Composer(name=name, schema=schema, choices=choices, options=options, hydra_arguments=hydra_arguments)
+        yield Composer(
+            name=name,
+            schema=schema,
+            choices=choices,
+            options=options,
+            hydra_arguments=hydra_arguments,
+            sweeper=chosen["hydra/sweeper"],
+            launcher=chosen["hydra/launcher"],
+        )
 
 
-def jobs_of(arguments: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job of a sweep, as Hydra's own sweeper will form them."""
+def jobs_of(arguments: Sequence[str], sweeper: str) -> list[list[str]]:
+    """The overrides of each job of a sweep, or the outermost ones of a sweeper that forms its jobs on the way."""
+    overrides = parse_overrides(arguments)
+    if any(override.key_or_group == "output" and override.is_sweep_override() for override in overrides):
+        raise ValueError("output has several values; a sweep writes into one folder, with a numbered one for each job")
+    if sweeper != BASIC:
+        return [[_bounds(override)[end] for override in overrides] for end in (0, -1)]
     try:
-        (jobs,) = BasicSweeper.split_arguments(parse_overrides(arguments), max_batch_size=None)
+        (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     except HydraException as error:
         raise ValueError(f"cannot sweep: {_one_line(error)}") from error
     return jobs
+
+
+def _bounds(override: Override) -> list[str]:
+    """What a sweeper may choose first and last."""
+    value, key = override.value(), override.get_key_element()
+    if isinstance(value, IntervalSweep):
+        return [f"{key}={value.start}", f"{key}={value.end}"]
+    if override.is_sweep_override():
+        return [f"{key}={text}" for text in override.sweep_string_iterator()]
+    return [str(override.input_line)]
 
 
 def to_dataclass(composed: DictConfig, schema: type) -> Any:
@@ -96,6 +129,8 @@ def _compose(name: str, arguments: list[str], schema: type) -> DictConfig:
 def _sentence(error: BaseException, schema: type) -> str:
     """Of a fault in a YAML file or an interpolation; a mistyped key in a file is answered as on the command line."""
     cause = error.__cause__ or error.__context__ or error
+    if isinstance(cause, MissingConfigException) and str(cause.missing_cfg_file).startswith("hydra/sweeper/"):
+        return f"{cause.missing_cfg_file} is not installed; Optuna comes with the extra `sweep`"
     if isinstance(cause, ConfigKeyError) and not str(cause.full_key).startswith("hydra"):
         where = re.match(r"In '([^']*)'", str(error))
         return (f"{where[1]}.yaml: " if where else "") + unknown_key(str(cause.full_key), schema)

@@ -10,12 +10,24 @@ from rl.data.synthesis import write_demo
 
 def main(config: DemoDataConfig) -> int:
     """Its last printed line says what was written; the folder appears when it is complete."""
-    root = Path(config.output)
+    root = Path(config.output).resolve()
+    try:
+        _write(root, config)
+    except OSError as error:
+        raise ValueError(
+            f"{config.output}: nothing can be written there ({error.strerror or error}); "
+            "give another folder: output=FOLDER"
+        ) from error
+    print(json.dumps({"output": str(Path(config.output)), "images": sum(1 for _ in root.glob("*/t*/*/*.png"))}))
+    return 0
+
+
+def _write(root: Path, config: DemoDataConfig) -> None:
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"{config.output} is a file; give a folder: output=FOLDER")
     if root.exists() and any(root.iterdir()):
-        raise ValueError(f"{root} is not empty; remove it, or give another folder: output=FOLDER")
+        raise ValueError(f"{config.output} is not empty; remove it, or give another folder: output=FOLDER")
     unfinished = root.with_name(f"{root.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     write_demo(unfinished, seed=config.seed, num_parts=config.num_parts)
     unfinished.replace(root)
-    print(json.dumps({"output": str(root), "images": sum(1 for _ in root.glob("*/t*/*/*.png"))}))
-    return 0

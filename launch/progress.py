@@ -30,12 +30,12 @@ class RunProgress:
 
     def show(self, step: int, metrics: Metrics) -> None:
         self._recent_s.append(metrics["time/step"])
-        left_s = fmean(self._recent_s) * (self._num_steps - step - 1)
-        line, count = describe(metrics, left_s), f"{step + 1}/{self._num_steps}"
+        left_s = fmean(self._recent_s) * (self._num_steps - step)
+        line, count = describe(metrics, left_s), f"{step}/{self._num_steps}"
         if self._live and self._bar is not None:
             self._live.start()
-            self._live.update(self._bar, completed=step + 1, description=line, step=count)
-        elif step % max(1, self._num_steps // PLAIN_LINES) == 0 or step + 1 == self._num_steps:
+            self._live.update(self._bar, completed=step, description=line, step=count)
+        elif (step - 1) % max(1, self._num_steps // PLAIN_LINES) == 0 or step == self._num_steps:
             self.say(f"step {count} · {line}")
 
     def say(self, sentence: str) -> None:

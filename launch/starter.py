@@ -34,7 +34,7 @@ from rl.verl_core import Scale
 DATA = DataConfig(instructions=Instructions.none)
 WARMUP_STEPS = 50
 PLAIN = (0.25, 0.6)
-BUSY = Annotators(faintest_found=0.12, strongest_found=0.75, false_alarms=0.08, looseness=4.0, lapses=0.15)
+BUSY = Annotators(faintest_found=0.3, strongest_found=0.8, false_alarms=0.08, looseness=5.0, lapses=0.3)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import wandb
 from PIL import Image
 
+from launch.answers import answers_file, write_answers
 from launch.progress import RunProgress
 from rewards.parse import parse_answer
 from rl.evaluation.config import LoggingConfig, WandbMode
@@ -25,6 +27,7 @@ from rl.timing import Timings
 from rl.types import Box, Group
 
 BENCHMARK = "heldout"
+SILENT_STEPS = 10
 TABLE_ROWS = 8
 """Groups shown in one table of samples, by their first completion."""
 TABLE_PIXELS = 512
@@ -43,48 +46,88 @@ class Evaluation:
     groups: tuple[Group, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """What a run that goes on had recorded outside metrics.jsonl."""
+
+    wandb_id: str
+    evaluations: tuple[Evaluation, ...]
+
+
+class Ending(Enum):
+    """How a run ended, as W&B's exit code."""
+
+    done = 0
+    stopped = 130
+    failed = 1
+
+
 class RunTracker:
     """Plays rl.roles.Tracker: every step and evaluation is a row of metrics.jsonl, a line and a point in W&B."""
 
     def __init__(
-        self, folder: Path, config: LoggingConfig, run_config: dict[str, Any], num_steps: int, timings: Timings
+        self,
+        folder: Path,
+        config: LoggingConfig,
+        run_config: dict[str, Any],
+        num_steps: int,
+        timings: Timings,
+        resumed: Resumed | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.rows: list[Metrics] = []
+        metrics = folder / "metrics.jsonl"
+        self.rows: list[Metrics] = read_rows(metrics) if resumed else []
         """What metrics.jsonl holds of this run."""
-        self.evaluations: list[Evaluation] = []
+        self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
+        """The first and the last; those between are in samples/."""
         self._timings = timings
         self._samples_every = config.samples_every
-        self._started_at = time.perf_counter()
-        self._samples = folder / "samples"
-        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._started_at = time.perf_counter() - (self.rows[-1]["time_s"] if self.rows else 0.0)
+        self._folder = folder
+        self._file = metrics.open("a", encoding="utf-8")
+        self.metrics_bytes = self._file.tell()
+        """Length of metrics.jsonl after the last training step."""
         self._progress = RunProgress(num_steps)
-        self._wandb = WandbRun(folder, config, run_config, self._progress.say)
+        self._wandb = WandbRun(folder, config, run_config, self.say, resumed.wandb_id if resumed else "")
+
+    @property
+    def wandb_id(self) -> str:
+        return self._wandb.id
+
+    @property
+    def last_step(self) -> int:
+        return int(self.rows[-1]["step"]) if self.rows else 0
+
+    def say(self, sentence: str) -> None:
+        self._progress.say(sentence)
 
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
         self._record(step, metrics)
+        self.metrics_bytes = self._file.tell()
         self._progress.show(step, metrics)
+        self._warn_of_silence(step, metrics)
         if self._samples_every and step % self._samples_every == 0:
             self._wandb.log_samples(step, "samples", groups)
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
         """Keeps the groups for the report; the evaluation's seconds count for no training step."""
-        self.evaluations.append(Evaluation(step=step, groups=tuple(groups)))
+        light = tuple(replace(group, prompt=replace(group.prompt, pixels=None)) for group in groups)
+        self.evaluations = [*self.evaluations[:1], Evaluation(step=step, groups=light)]
         metrics = evaluation_metrics(groups)
         self._timings.drain()
-        write_answers(self._samples / f"{BENCHMARK}_step_{step}.jsonl", groups)
+        write_answers(answers_file(self._folder, BENCHMARK, step), groups)
         self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
         shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in ("accuracy", "mean_iou") if name in metrics)
-        self._progress.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
+        self.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
         if self._samples_every:
             self._wandb.log_samples(step, f"eval/{BENCHMARK}/samples", groups)
 
-    def finish(self, summary: dict[str, Any], failed: bool) -> None:
+    def finish(self, summary: dict[str, Any], ending: Ending) -> None:
         """Ends the line, the file and the W&B run."""
         self._progress.stop()
         self._file.close()
-        self._wandb.finish(summary, failed)
+        self._wandb.finish(summary, ending)
 
     def _record(self, step: int, metrics: Metrics) -> None:
         row = {"step": step, "time_s": round(time.perf_counter() - self._started_at, 3), **metrics}
@@ -94,25 +137,28 @@ class RunTracker:
         self._file.flush()
         self._wandb.log(step, metrics)
 
+    def _warn_of_silence(self, step: int, metrics: Metrics) -> None:
+        """Where all completions of every group earn the same there is nothing to learn from, step after step."""
+        recent = [row["reward/zero_std_groups"] for row in self.rows if "reward/zero_std_groups" in row]
+        if step % SILENT_STEPS == 0 and min(recent[-SILENT_STEPS:]) == 1:
+            self.say(f"no group had two different rewards in {SILENT_STEPS} steps: the model learns nothing any more")
 
-def write_answers(path: Path, groups: Sequence[Group]) -> None:
-    """One line an answer: the sample, what was said, what is true, how it was scored."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for group in groups:
-            target = group.prompt.target
-            for completion, score in zip(group.completions, group.scores, strict=True):
-                truth = {"label": target.label, "boxes": target.boxes, "box_labels": target.box_labels}
-                scored = {"total": score.total, "components": score.components, "malformed": score.malformed}
-                answer = {"id": group.prompt.sample.id, "completion": completion.text, "target": truth}
-                file.write(json.dumps(answer | scored) + "\n")
+
+def read_rows(metrics: Path) -> list[Metrics]:
+    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    return [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
 
 
 class WandbRun:
     """A W&B run that cannot stop ours: its first failure is said once, then it records no more."""
 
     def __init__(
-        self, folder: Path, config: LoggingConfig, run_config: dict[str, Any], say: Callable[[str], None]
+        self,
+        folder: Path,
+        config: LoggingConfig,
+        run_config: dict[str, Any],
+        say: Callable[[str], None],
+        resumed_id: str,
     ) -> None:
         self._say = say
         self._known: set[str] = set()
@@ -120,6 +166,9 @@ class WandbRun:
         options = {
             "project": config.project,
             "name": config.run_name or folder.resolve().name,
+            "group": config.group or None,
+            "id": resumed_id or None,
+            "resume": "allow" if resumed_id else None,
             "dir": str(folder),
             "config": without_secrets(run_config),
             "settings": wandb.Settings(
@@ -133,6 +182,8 @@ class WandbRun:
         mode = chosen_mode(config.wandb)
         if mode != WandbMode.disabled.value:
             self._guarded(lambda: self._start(mode, options))
+        self.id = str(self._run.id) if self._run else resumed_id
+        """"" while W&B has recorded nothing."""
 
     def log(self, step: int, metrics: Metrics) -> None:
         self._guarded(lambda: self._log(step, metrics))
@@ -141,8 +192,8 @@ class WandbRun:
         """A table of samples with their images, true and predicted boxes drawn."""
         self._guarded(lambda: self._log_table(step, name, groups[:TABLE_ROWS]))
 
-    def finish(self, summary: dict[str, Any], failed: bool) -> None:
-        self._guarded(lambda: self._finish(summary, failed))
+    def finish(self, summary: dict[str, Any], ending: Ending) -> None:
+        self._guarded(lambda: self._finish(summary, ending))
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:
@@ -157,6 +208,7 @@ class WandbRun:
         if mode == WandbMode.online.value:
             try:
                 self._run = wandb.init(**(options | {"mode": mode}))
+                self._say(f"W&B: {self._run.url}")
                 return
             except Exception as error:  # noqa: BLE001 - an unreachable server is said, and the run is kept offline
                 self._say(
@@ -187,10 +239,12 @@ class WandbRun:
             table.add_data(group.prompt.sample.id, picture, group.prompt.target.label, answer, score.total, *values)
         self._run.log({name: table}, step=step)
 
-    def _finish(self, summary: dict[str, Any], failed: bool) -> None:
+    def _finish(self, summary: dict[str, Any], ending: Ending) -> None:
         if self._run is not None:
             self._run.summary.update(summary)
-            self._run.finish(exit_code=1 if failed else 0)
+            if ending is Ending.stopped:
+                self._run.mark_preempting()
+            self._run.finish(exit_code=ending.value)
 
 
 def chosen_mode(mode: WandbMode) -> str:

@@ -1,34 +1,39 @@
 """`assay train`: reads the data, starts the actors, runs the loop, saves, reports."""
 
 import asyncio
+import hashlib
 import json
+import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import ray
 
-from actors.crew import CrewConfig, start_crew
-from actors.spawn import start_ray
+from actors.crew import Crew, CrewConfig, start_crew
+from actors.model import check_folder
+from actors.peers import watch
+from actors.room import join_ray
 from conf.schema import TrainConfig
+from launch.answers import answers_file, read_answers
+from launch.archive import RunArchive
 from launch.composing import dump_config
-from launch.tracking import RunTracker
-from rewards.compose import reward_range
-from rewards.parse import parse_answer
+from launch.resume import SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
+from launch.summary import summarize, write_run_report
+from launch.tracking import BENCHMARK, Ending, Evaluation, Resumed, RunTracker, without_secrets
+from rl.brake import Brake, Stopped, dropped
+from rl.checkpoints import Checkpoint
 from rl.data.prompts import PromptBuilder, check_prompts
-from rl.data.readers import read_mvtec, split_heldout
+from rl.data.readers import check_boxes, read_mvtec, split_heldout
 from rl.data.stream import SampleStream
-from rl.evaluation.metrics import evaluation_metrics
-from rl.evaluation.report import RunRecord, write_report
+from rl.faults import RunFailure
 from rl.loop import Exam, Team, train
 from rl.timing import Timings
 from rl.types import Sample
 
-ENDS = 10
-"""Steps at each end of a run whose mean reward the summary compares."""
+SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,43 +43,84 @@ class Data:
     training: list[Sample]
     heldout: list[Sample]
 
+    @property
+    def hash(self) -> str:
+        """Tells the samples and their truth apart from others."""
+        truth = [(sample.id, sample.question, asdict(sample.target)) for sample in self.training + self.heldout]
+        return hashlib.sha256(json.dumps(truth, default=str).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run, from where it begins."""
+
+    config: TrainConfig
+    folder: Path
+    data: Data
+    start: Checkpoint | None
+    tracker: RunTracker
+    timings: Timings
+    brake: Brake
+
+    @property
+    def first_step(self) -> int:
+        return self.start.record.progress.step if self.start else 0
+
 
 def main(config: TrainConfig) -> int:
     """One run from data to report; its last printed line is the summary."""
-    started = time.perf_counter()
-    folder = Path(config.output)
-    data = read_data(config)
-    timings = Timings()
-    folder.mkdir(parents=True, exist_ok=True)
+    with run_folder(config.output) as folder:
+        config = with_absolute_paths(config)
+        start = find_start(config, folder, print)
+        summary = finished(folder, start, config.num_steps)
+        if summary is not None:
+            print(f"{folder} has done its {config.num_steps} steps; raise num_steps to go on")
+            print(json.dumps(summary))
+            return 0
+        print("reading the data", flush=True)
+        data = read_data(config)
+        if start and start.record.data_hash != data.hash:
+            print(f"the data is not that of {start.folder}: the run goes on at its place in other samples")
+        prepare(folder, start)
+        return _go(config, folder, data, start)
+
+
+def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> int:
+    began = time.perf_counter()
     (folder / "config.yaml").write_text(dump_config(config))
-    tracker = RunTracker(folder, config.logging, plain(config), config.num_steps, timings)
-    summary: dict[str, Any] = {"output": str(folder)}
-    sentence = "stopped before the end"
+    timings = Timings()
+    options = without_secrets(plain(config))
+    tracker = RunTracker(folder, config.logging, options, config.num_steps, timings, _resumed(folder, data, start))
+    run = Run(config=config, folder=folder, data=data, start=start, tracker=tracker, timings=timings, brake=Brake())
+    ending, sentence = Ending.failed, ""
     try:
-        asyncio.run(_run(config, data, tracker, timings))
-        sentence = ""
+        asyncio.run(_run(run))
+        ending = Ending.done
+    except (Stopped, asyncio.CancelledError):
+        ending, sentence = Ending.stopped, f"stopped by {run.brake.reason} after step {tracker.last_step}"
+    except RunFailure as error:
+        sentence = f"{error}; {how_to_resume(folder)}"
+        raise RunFailure(sentence) from error
     except Exception as error:
         sentence = " ".join(str(error).split())
         raise
     finally:
         ray.shutdown()
-        summary |= summarize(config, tracker, time.perf_counter() - started)
-        (folder / "summary.json").write_text(json.dumps(summary, indent=1))
-        _report(config, data, tracker, summary, sentence)
-        tracker.finish(summary, failed=bool(sentence))
+        summary = summarize(config, tracker, time.perf_counter() - began)
+        if sentence or ending is Ending.failed:
+            summary[ending.name] = sentence or "stopped before the end"
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
+        write_run_report(config, tracker, summary, (len(data.training), len(data.heldout)), sentence)
+        tracker.finish(summary, ending)
+    if ending is Ending.stopped:
+        print(f"{sentence}; {how_to_resume(folder)}", flush=True)
+        return 128 + next(number for number, name in SIGNALS.items() if name == run.brake.reason)
     print(json.dumps(summary))
     return 0
 
 
-def read_data(config: TrainConfig) -> Data:
-    """Every file has been opened once; a bad one is named before an actor starts."""
-    training, heldout = split_heldout(read_mvtec(config.data), config.data.heldout_share, config.seed)
-    check_prompts(training + heldout, PromptBuilder(config.model.path, config.data), config.rollout.max_prompt_tokens)
-    order = SampleStream(heldout, config.seed)
-    return Data(training=training, heldout=order.take(min(config.data.num_heldout or len(heldout), len(heldout))))
-
-
-async def _run(config: TrainConfig, data: Data, tracker: RunTracker, timings: Timings) -> None:
+async def _run(run: Run) -> None:
+    config = run.config
     sections = CrewConfig(
         model=config.model,
         data=config.data,
@@ -85,62 +131,99 @@ async def _run(config: TrainConfig, data: Data, tracker: RunTracker, timings: Ti
         num_steps=config.num_steps,
         seed=config.seed,
     )
-    start_ray(config.cluster, with_reference=sections.with_reference)
-    crew = await start_crew(sections, timings)
-    team = Team(sampler=crew.sampler, judge=crew.judge, policy=crew.policy, reference=crew.reference, tracker=tracker)
-    stream = SampleStream(data.training, config.seed)
-    await train(config.algo, team, stream, Exam(samples=data.heldout, every=config.eval_every), config.num_steps)
-    await team.policy.save(Path(config.output) / "checkpoints" / f"step_{config.num_steps}" / "hf")
+    stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
+    join_ray(config.cluster, with_reference=sections.with_reference)
+    # After Ray, which takes SIGTERM for itself.
+    whole = asyncio.current_task()
+    for number, name in SIGNALS.items():
+        asyncio.get_running_loop().add_signal_handler(number, _stop, run.brake, name, whole)
+    run.tracker.say(f"starting {_crew_in_words(sections)}")
+    crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream.position))
+    (run.folder / "actors.json").write_text(json.dumps({peer.name: peer.place for peer in crew.everyone}, indent=1))
+    watching = asyncio.ensure_future(watch(crew.everyone))
+    training = asyncio.ensure_future(_train(run, crew, stream))
+    try:
+        await asyncio.wait({watching, training}, return_when=asyncio.FIRST_COMPLETED)
+        if training.done():
+            training.result()
+        else:
+            watching.result()
+    finally:
+        await dropped([watching, training])
 
 
-def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[str, Any]:
-    """The run in numbers; those that were never measured are left out."""
-    steps = [row for row in tracker.rows if "time/step" in row]
-    rewards = [row["reward/mean"] for row in steps if "reward/mean" in row]
-    summary: dict[str, Any] = {
-        "steps": len(steps),
-        "seconds": round(seconds, 1),
-        "reward_range": reward_range(config.reward),
-    }
-    if steps:
-        summary |= {
-            "reward_first": fmean(rewards[:ENDS]),
-            "reward_last": fmean(rewards[-ENDS:]),
-            "samples_per_s": fmean(row["perf/samples_per_s"] for row in steps),
-            "parity_mean": fmean(row["parity/logprob_abs_mean"] for row in steps),
-            "overhead": fmean(row["perf/overhead"] for row in steps),
-        }
-    for name, evaluation in zip(("heldout_before", "heldout_after"), _ends(tracker), strict=False):
-        metrics = evaluation_metrics(evaluation)
-        summary[name] = {key: metrics[key] for key in ("accuracy", "mean_iou", "samples") if key in metrics}
-    return summary
+def _stop(brake: Brake, reason: str, whole: asyncio.Task | None) -> None:
+    """Once: after a checkpoint. Twice: now."""
+    if brake.is_pulled and whole:
+        whole.cancel()
+    brake.pull(reason)
 
 
-def _ends(tracker: RunTracker) -> list[Any]:
-    """The groups of the first and the last evaluation."""
-    passes = [evaluation.groups for evaluation in tracker.evaluations]
-    return [passes[0], passes[-1]] if len(passes) > 1 else passes
-
-
-def _report(config: TrainConfig, data: Data, tracker: RunTracker, summary: dict[str, Any], failed: str) -> None:
-    before, after = (_ends(tracker) + [(), ()])[:2]
-    facts = {
-        "Model": config.model.path,
-        "Data": f"{config.data.root}: {len(data.training)} training and {len(data.heldout)} held-out samples",
-        "Batch": f"{config.algo.num_prompts} prompts × {config.algo.num_completions} completions",
-        "Seed": str(config.seed),
-    }
-    record = RunRecord(
-        title=Path(config.output).name,
-        facts=facts,
-        rows=tracker.rows,
-        before=before,
-        after=after,
-        summary=summary,
-        reward_range=reward_range(config.reward),
-        failed=failed,
+async def _train(run: Run, crew: Crew, stream: SampleStream) -> None:
+    config = run.config
+    if run.start:
+        await crew.policy.restore(run.start.folder, run.start.record.model)
+    archive = RunArchive(
+        run.folder,
+        config.checkpoint,
+        crew.policy,
+        run.tracker,
+        facts={"data_hash": run.data.hash, "config": without_secrets(plain(config))},
+        steps=range(run.first_step, config.num_steps),
     )
-    write_report(Path(config.output), record, parse_answer)
+    team = Team(
+        sampler=crew.sampler,
+        judge=crew.judge,
+        policy=crew.policy,
+        reference=crew.reference,
+        tracker=run.tracker,
+        archive=archive,
+        brake=run.brake,
+    )
+    exam = Exam(samples=run.data.heldout, every=config.eval_every)
+    try:
+        await train(config.algo, team, stream, exam, run.first_step, config.num_steps)
+    finally:
+        await archive.close()
+
+
+def read_data(config: TrainConfig) -> Data:
+    """Every file has been opened once; a bad one is named before an actor starts."""
+    check_folder(config.model.path)
+    training, heldout = split_heldout(read_mvtec(config.data), config.data.heldout_share, config.seed)
+    builder = PromptBuilder(config.model.path, config.data)
+    check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
+    check_boxes(training + heldout, config.reward.box.weight)
+    order = SampleStream(heldout, config.seed)
+    return Data(training=training, heldout=order.take(min(config.data.num_heldout or len(heldout), len(heldout))))
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """Actors of a cluster that was there before run in other folders than this process."""
+    model, data = config.model, config.data
+    path = str(Path(model.path).resolve()) if Path(model.path).is_dir() else model.path
+    return replace(
+        config,
+        output=str(Path(config.output).resolve()),
+        model=replace(model, path=path),
+        data=replace(data, root=str(Path(data.root).resolve())),
+    )
+
+
+def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | None:
+    if start is None:
+        return None
+    first = answers_file(folder, BENCHMARK, 0)
+    groups = read_answers(first, data.heldout) if first.exists() else []
+    evaluations = (Evaluation(step=0, groups=tuple(groups)),) if groups else ()
+    return Resumed(wandb_id=start.record.wandb_id, evaluations=evaluations)
+
+
+def _crew_in_words(sections: CrewConfig) -> str:
+    cluster = sections.cluster
+    counts = {"learner": cluster.num_learners, "rollout worker": cluster.num_rollout_workers}
+    counts |= {"reference": int(sections.with_reference), "reward worker": cluster.num_reward_workers}
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count)
 
 
 def plain(config: Any) -> dict[str, Any]:

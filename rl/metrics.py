@@ -46,7 +46,8 @@ MEANINGS = {
     "perf/samples_per_s": Meaning(text="completions a second of the whole step", reduction=Reduction.mean),
     "perf/tokens_per_s": Meaning(text="completion tokens a second of the whole step", reduction=Reduction.mean),
     "perf/overhead": Meaning(
-        text="share of the step that is neither generating, scoring, nor computing gradients", reduction=Reduction.mean
+        text="share of the step that neither generates nor computes gradients; scoring goes on while others generate",
+        reduction=Reduction.mean,
     ),
     "time/step": Meaning(text="seconds from one step's record to the next", reduction=Reduction.mean),
     "time/*": Meaning(text="seconds of the step spent in this stage", reduction=Reduction.mean),
@@ -69,8 +70,8 @@ def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> 
 
 
 def staleness(step: int, groups: Sequence[Group]) -> Metrics:
-    """Updates between the weights that sampled and those of step `step`; 0 when training is in step."""
-    lags = [step - completion.policy_version for group in groups for completion in group.completions]
+    """Updates between the weights that sampled and those that step `step` changed; 0 when training is in step."""
+    lags = [step - 1 - completion.policy_version for group in groups for completion in group.completions]
     return {"staleness/mean": fmean(lags), "staleness/max": float(max(lags))}
 
 
@@ -99,8 +100,8 @@ def _rewards(scores: Sequence[Sequence[Score]]) -> Metrics:
 
 
 def _overhead(timings: Metrics) -> Metrics:
-    """The share of the step that was neither generating, scoring, nor computing gradients."""
-    busy = sum(timings.get(f"time/{name}", 0.0) for name in ("generate", "score", "gradient"))
+    """The share of the step that neither generated nor computed gradients; scoring beyond generating counts to it."""
+    busy = sum(timings.get(f"time/{name}", 0.0) for name in ("generate", "gradient"))
     return {"perf/overhead": 1 - busy / timings["time/step"]}
 
 

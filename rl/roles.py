@@ -1,16 +1,16 @@
 """The roles that the training loop speaks to; `actors` plays them with Ray, tests with plain classes."""
 
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
+from rl.checkpoints import Progress
 from rl.types import Group, Sample
 
 Metrics = dict[str, float]
 
 
 class Sampler(Protocol):
-    def collect(self, samples: Sequence[Sample], *, greedy: bool = False) -> AsyncIterator[tuple[int, Group]]:
+    def collect(self, samples: Sequence[Sample], *, greedy: bool = False) -> AsyncGenerator[tuple[int, Group]]:
         """Yields (index of the sample, its group) as groups finish; `greedy` gives one most-likely completion each."""
 
     async def load(self, weights: Any, version: int) -> None:
@@ -34,9 +34,6 @@ class Policy(Protocol):
     async def publish(self) -> Any:
         """The current weights, in the form `Sampler.load` takes."""
 
-    async def save(self, folder: Path) -> None:
-        """Writes a folder that transformers and vLLM load directly."""
-
 
 class Tracker(Protocol):
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
@@ -44,3 +41,8 @@ class Tracker(Protocol):
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
         """Records one pass over the held-out samples."""
+
+
+class Archive(Protocol):
+    async def keep(self, progress: Progress, *, now: bool = False) -> None:
+        """Writes a checkpoint when one is due or wanted now; training goes on while it is written."""

@@ -12,6 +12,8 @@ class Timings:
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._drained_at = time.perf_counter()
+        self._open: dict[str, tuple[int, float]] = {}
+        """How many shared spans of a name are open, and since when there are any."""
 
     def add(self, name: str, seconds: float) -> None:
         self._seconds[name] += seconds
@@ -21,6 +23,20 @@ class Timings:
         start = time.perf_counter()
         yield
         self.add(name, time.perf_counter() - start)
+
+    @contextmanager
+    def shared_span(self, name: str) -> Iterator[None]:
+        """Spans of one name that overlap count once."""
+        count, since = self._open.get(name, (0, time.perf_counter()))
+        self._open[name] = (count + 1, since)
+        try:
+            yield
+        finally:
+            count, since = self._open.pop(name)
+            if count > 1:
+                self._open[name] = (count - 1, since)
+            else:
+                self.add(name, time.perf_counter() - since)
 
     def drain(self) -> dict[str, float]:
         """The seconds of every name as `time/<name>`, `time/step` being all that passed; starts again from zero."""

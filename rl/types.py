@@ -18,7 +18,7 @@ class Target:
     box_labels: tuple[str, ...] = ()
     """Defect type of each box."""
     mask: Path | None = None
-    """Pixel mask of the defects, same size as the image; None for a normal image."""
+    """Pixel mask of the defects, same size as the image; None for a normal image or where there is none."""
     rationale: str = ""
     """A reference reasoning, without tags."""
 

@@ -8,7 +8,6 @@ from rl.config import key
 @dataclass(kw_only=True)
 class RolloutConfig:
     temperature: float = key(1.0, "Sampling temperature of training rollouts.", gt=0)
-    top_p: float = key(1.0, "Nucleus share of training rollouts; below 1 it biases the ratios.", gt=0, le=1)
     max_prompt_tokens: int = key(2048, "Longest prompt, image tokens included; a longer one is an error.", ge=1)
     max_images: int = key(2, "Most images of one prompt.", ge=0)
     max_response_tokens: int = key(512, "Longest completion.", ge=1)

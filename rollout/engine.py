@@ -42,6 +42,8 @@ MERGED_PATCHES = 4
 """Vision patches behind one image token (2x2)."""
 BLOCK_TOKENS = 32
 """Tokens of a cache block; completions share the whole blocks of their prompt, so short blocks save prefill."""
+GPU_SHARE = 0.05
+"""Free share of its GPU that vLLM insists on at the start; kv_cache_mb sizes the cache, and others may be there."""
 STEP_TOKENS = 8192
 """Tokens of one forward pass: the prefill of many short prompts or a piece of a long one."""
 EMBEDDING = "model.language_model.embed_tokens.weight"
@@ -52,8 +54,9 @@ NEVER = float("-inf")
 class Engine:
     """Samples completions and takes new weights in place."""
 
-    def __init__(self, model_path: str, config: RolloutConfig, *, dtype: str, seed: int) -> None:
+    def __init__(self, model_path: str, config: RolloutConfig, *, dtype: str, seed: int, sleeps: bool = False) -> None:
         self._config = config
+        self._asleep = False
         self._version = 0
         self._generate_s = 0.0
         self._tied = AutoConfig.from_pretrained(model_path).tie_word_embeddings
@@ -64,34 +67,14 @@ class Engine:
         if config.enforce_eager:
             # vLLM compiles parts of its sampler even so, which costs a short run more than it saves.
             torch.compiler.set_stance("force_eager")
-        self._engine = LLMEngine.from_engine_args(
-            EngineArgs(
-                model=model_path,
-                dtype=dtype,
-                seed=seed,
-                max_model_len=config.max_prompt_tokens + config.max_response_tokens,
-                max_num_seqs=config.max_num_seqs,
-                # Also the room for image features, so an image fits whenever its prompt does.
-                max_num_batched_tokens=max(STEP_TOKENS, config.max_prompt_tokens + config.max_response_tokens),
-                block_size=BLOCK_TOKENS,
-                kv_cache_memory_bytes=config.kv_cache_mb * 2**20,
-                enforce_eager=config.enforce_eager,
-                limit_mm_per_prompt={"image": config.max_images, "video": 0},
-                skip_mm_profiling=True,
-                # Pixels arrive processed: vLLM neither keeps a copy nor normalizes them once more.
-                mm_processor_cache_gb=0,
-                mm_device_do_normalize=False,
-                distributed_executor_backend="uni",
-                logprobs_mode="processed_logprobs",
-                disable_log_stats=True,
-            )
-        )
+        self._engine = _started(_engine_args(model_path, config, dtype=dtype, seed=seed, sleeps=sleeps), config)
         self._tokenizer = self._engine.get_tokenizer()
 
     def generate(
         self, prompts: Sequence[Prompt], *, num_completions: int, greedy: bool, first_seed: int
     ) -> Iterator[tuple[int, tuple[Completion, ...]]]:
         """Yields (index of the prompt, its completions) as prompts finish; the same call gives the same completions."""
+        self._wake()
         for prompt in prompts:
             self._check(prompt)
         # Not a seed a request: where vLLM splits such a request's prefill over steps, it dies on a CPU.
@@ -111,15 +94,27 @@ class Engine:
 
     def load_weights(self, weights: Mapping[str, torch.Tensor], version: int) -> None:
         """Takes weights by their transformers names; those that vLLM fuses (q, k, v; gate, up) must come together."""
+        self._wake()
         if self._tied and EMBEDDING in weights:
             # vLLM keeps a packed copy of a tied output layer, which only weights of that name reach.
             weights = {**weights, OUTPUT_LAYER: weights[EMBEDDING]}
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights.items()})
         # Keys, values and image features of the old weights must not meet the new ones.
-        assert self._engine.reset_prefix_cache(), "weights arrived while completions were being sampled"
+        if not self._engine.reset_prefix_cache():
+            raise RuntimeError("weights arrived while completions were being sampled")
         self._engine.reset_mm_cache()
         self._engine.reset_encoder_cache()
         self._version = version
+
+    def sleep(self) -> None:
+        """Moves the weights to the host and gives the GPU's memory away, until samples or weights come."""
+        self._engine.sleep(level=1)
+        self._asleep = True
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._engine.wake_up()
+            self._asleep = False
 
     def drain_generate_s(self) -> float:
         """Seconds spent sampling since the last call."""
@@ -141,7 +136,6 @@ class Engine:
         return SamplingParams(
             n=num_completions,
             temperature=0.0 if greedy else self._config.temperature,
-            top_p=1.0 if greedy else self._config.top_p,
             max_tokens=self._config.max_response_tokens,
             logit_bias=dict.fromkeys(self.banned_token_ids, NEVER),
             logprobs=0,
@@ -179,6 +173,43 @@ class Engine:
         found = [end - start for start, end in prompt.image_spans]
         if wanted != found:
             raise ValueError(f"{who}: its images need {wanted} tokens each, its prompt has {found}; build it anew")
+
+
+def _engine_args(model_path: str, config: RolloutConfig, *, dtype: str, seed: int, sleeps: bool) -> EngineArgs:
+    return EngineArgs(
+        model=model_path,
+        dtype=dtype,
+        seed=seed,
+        max_model_len=config.max_prompt_tokens + config.max_response_tokens,
+        max_num_seqs=config.max_num_seqs,
+        # Also the room for image features, so an image fits whenever its prompt does.
+        max_num_batched_tokens=max(STEP_TOKENS, config.max_prompt_tokens + config.max_response_tokens),
+        block_size=BLOCK_TOKENS,
+        kv_cache_memory_bytes=config.kv_cache_mb * 2**20,
+        gpu_memory_utilization=GPU_SHARE,
+        enforce_eager=config.enforce_eager,
+        enable_sleep_mode=sleeps,
+        limit_mm_per_prompt={"image": config.max_images, "video": 0},
+        skip_mm_profiling=True,
+        # Pixels arrive processed: vLLM neither keeps a copy nor normalizes them once more.
+        mm_processor_cache_gb=0,
+        mm_device_do_normalize=False,
+        distributed_executor_backend="uni",
+        logprobs_mode="processed_logprobs",
+        disable_log_stats=True,
+    )
+
+
+def _started(arguments: EngineArgs, config: RolloutConfig) -> LLMEngine:
+    try:
+        return LLMEngine.from_engine_args(arguments)
+    except ValueError as error:
+        if "cache" not in str(error):
+            raise
+        raise ValueError(
+            f"rollout.kv_cache_mb={config.kv_cache_mb} holds no sequence of rollout.max_prompt_tokens + "
+            f"max_response_tokens = {arguments.max_model_len} tokens; raise it or shorten them ({error})"
+        ) from error
 
 
 def _engine_input(prompt: Prompt) -> EngineInput:

@@ -1,8 +1,9 @@
 """What the learner's tests run inside ranks, and the plain training that they compare with."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from actors.model import PolicyModel, load_model, with_lora
 from actors.reference import ReferencePolicy
 from rl.algorithm import AlgoConfig
 from rl.batching import GroupBatch, UpdatePlan, group_length, plan_updates, to_batch
+from rl.checkpoints import Progress, Record, checkpoint_folder, read_checkpoint
 from rl.loss import LossInputs, policy_loss
 from rl.types import Group
 from rl.verl_core import Scale
 
 SAMPLING = Sampling(temperature=0.9, banned_token_ids=(262, 263), max_response_tokens=16)
+RECORD = Record(
+    progress=Progress(step=2, position=0), policy_version=2, metrics_bytes=0, wandb_id="", data_hash="", config={}
+)
 NO_GATE = {"parity_warn": 1e9, "parity_stop": 1e9}
 ALGO = AlgoConfig(num_prompts=5, kl_weight=0.1, clip_low=0.1, lr=1e-3, **NO_GATE)
 SEED = 5
@@ -35,6 +40,8 @@ MODELS = {
     "lora": {"lora": LoraConfig(rank=4, alpha=8)},
     "lora and projector": {"lora": LoraConfig(rank=4, alpha=8), "freeze_projector": False},
 }
+RESUMED = {"frozen vision": {}, "lora": {"lora": LoraConfig(rank=4, dropout=0.5)}}
+"""With dropout, so that random states matter."""
 
 
 def model_config(folder: Path, **options: Any) -> ModelConfig:
@@ -150,17 +157,6 @@ def bad_token_on_rank_1(rank: int, port: int, folder: Path) -> Any:
     return found
 
 
-def crash_on_rank_1(rank: int, port: int, folder: Path) -> Any:
-    """Rank 1 gets pixels whose patches have the wrong width, which only its own forward pass notices."""
-    learner = open_learner(port, model_config(folder))
-    (plan,) = plans_of(mixed_groups(folder)[:2], 2)[rank]
-    if rank == 1:
-        group = plan.micro_batches[0][0]
-        pixels = replace(group.prompt.pixels, values=group.prompt.pixels.values[:, :-1])
-        plan = replace(plan, micro_batches=[[replace(group, prompt=replace(group.prompt, pixels=pixels))]])
-    return caught(lambda: learner.update([plan]))
-
-
 def _with_first_group(plan: UpdatePlan, change: Callable[[Group], Group], token: int) -> UpdatePlan:
     group = change(plan.micro_batches[0][0])
     completion = replace(group.completions[0], token_ids=(token, 1))
@@ -213,8 +209,10 @@ def saved(port: int, folder: Path, out: Path, model: dict[str, Any]) -> Any:
     groups = mixed_groups(folder)
     for _ in range(2):
         learner.update(plans_of(groups, 1)[0])
-    learner.save(str(out))
-    loaded = AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32)
+    step = checkpoint_folder(out, 2)
+    learner.save(str(step), RECORD)
+    learner.finish_saving()
+    loaded = loaded_weights(folder, step)
     gaps = {"published": furthest_weight(learner.weights(), loaded.state_dict())}
     report = learner.update(plans_of(with_engine_logprobs(groups, loaded), 1)[0])
     gaps["saved"] = report["parity/logprob_abs_max"]
@@ -223,11 +221,65 @@ def saved(port: int, folder: Path, out: Path, model: dict[str, Any]) -> Any:
     with torch.no_grad():
         merged = as_policy(loaded)(batch).logprobs
         gaps["moved"] = float((merged - as_policy(load_model(model_config(folder)))(batch).logprobs).abs().max())
-        if (out / "adapter").is_dir():
-            base = load_model(model_config(folder))
-            adapted = PeftModel.from_pretrained(base, out / "adapter")
-            gaps["adapter"] = float((as_policy(adapted.base_model.model)(batch).logprobs - merged).abs().max())
+    gaps["kinds"] = sorted(path.name for path in step.iterdir() if path.name in ("hf", "adapter"))
     return gaps
+
+
+def loaded_weights(folder: Path, step: Path) -> Any:
+    """The model that a checkpoint's weights give: hf/ as it is, else the adapter merged into the base."""
+    if (step / "hf").is_dir():
+        return AutoModelForImageTextToText.from_pretrained(step / "hf", dtype=torch.float32)
+    return PeftModel.from_pretrained(load_model(model_config(folder)), step / "adapter").merge_and_unload()
+
+
+def resumed_steps(
+    rank: int, ports: Iterator[int], folder: Path, out: Path, num_ranks: int, model: dict[str, Any]
+) -> Any:
+    """Four updates straight; the last two again by a learner that went on from the checkpoint after two."""
+    plans = plans_of(mixed_groups(folder), num_ranks)[rank]
+    learner = open_learner(next(ports), model_config(folder, **model), replace(ALGO, lr=1e-2, warmup_steps=3))
+    step = checkpoint_folder(out, 2)
+    straight = []
+    for number in range(4):
+        if number == 2:
+            learner.save(str(step), RECORD)
+        straight.append(learner.update(plans))
+    learner.finish_saving()
+    whole = learner.weights()
+    learner.close()
+    again = open_learner(next(ports), model_config(folder, **model), replace(ALGO, lr=1e-2, warmup_steps=3))
+    again.restore(str(step), read_checkpoint(step).record.model)
+    resumed = [again.update(plans) for _ in range(2)]
+    same = all(torch.equal(tensor, whole[name]) for name, tensor in again.weights().items())
+    again.close()
+    return {
+        "straight": [timeless(report) for report in straight[2:]],
+        "resumed": list(map(timeless, resumed)),
+        "same": same,
+    }
+
+
+def timeless(report: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in report.items() if not name.startswith("time/")}
+
+
+def refused_restores(port: int, folder: Path, out: Path) -> list[str]:
+    """What a learner says to checkpoints that are not its model's."""
+    learner = open_learner(port, model_config(folder, lora=LoraConfig(rank=2)))
+    step = checkpoint_folder(out / "resumed" / "lora", 2)
+    record = read_checkpoint(step).record
+    said = [caught(partial(learner.restore, str(step), mark))[1] for mark in ("0" * 16, record.model)]
+    learner.close()
+    return said
+
+
+def resharded_case(rank: int, ports: list[int], folder: Path, step: Path) -> dict[str, float]:
+    """The update that one rank makes from a checkpoint that two ranks wrote."""
+    learner = open_learner(ports[rank], model_config(folder), replace(ALGO, lr=1e-2, warmup_steps=3))
+    learner.restore(str(step), read_checkpoint(step).record.model)
+    report = learner.update(plans_of(mixed_groups(folder), 1)[0])
+    learner.close()
+    return timeless(report)
 
 
 def furthest_weight(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
@@ -306,6 +358,10 @@ def one_rank(_: int, ports: list[int], folder: Path, out: Path) -> dict[str, Any
         "reference": [reference_by(next(port), folder, kind) for kind in ReferenceKind],
         "two updates": two_updates(next(port), folder),
         "bf16": parity_with(next(port), folder, precision=Precision.bf16),
+        "resumed": {
+            name: resumed_steps(0, port, folder, out / "resumed" / name, 1, model) for name, model in RESUMED.items()
+        },
+        "refused": refused_restores(next(port), folder, out),
         "dropout": parity_with(next(port), folder, lora=LoraConfig(rank=4, dropout=0.5)),
     }
 
@@ -319,7 +375,10 @@ def two_ranks(rank: int, ports: list[int], folder: Path, out: Path) -> dict[str,
     found["bad token"] = bad_token_on_rank_1(rank, next(port), folder)
     learner = open_learner(next(port), model_config(folder, **MODELS["lora"]))
     learner.update(plans_of(mixed_groups(folder), 2)[rank])
-    learner.save(str(out / "two_ranks"))
+    learner.save(str(checkpoint_folder(out, 1)), RECORD)
+    learner.finish_saving()
     learner.close()
-    found["crash"] = crash_on_rank_1(rank, next(port), folder)
+    found["resumed"] = {
+        name: resumed_steps(rank, port, folder, out / name, 2, model) for name, model in RESUMED.items()
+    }
     return found

@@ -2,19 +2,21 @@
 
 import re
 import shlex
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from launch.app import run_app
+from launch.arguments import Parser
 from launch.cli import APPS
+from launch.composing import jobs_of, open_composer
+from launch.submit import _parse
+from launch.sweep import sweep_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README.md"), *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
-OTHER_PROGRAMS = {"cd", "git", "source", "ray", "wandb", "export"}
+OTHER_PROGRAMS = {"cd", "docker", "export", "git", "kubectl", "ray", "sbatch", "source", "wandb"}
 
 
 def commands(page: Path) -> list[str]:
@@ -28,7 +30,7 @@ SHOWN = [(page.name, command) for page in PAGES for command in commands(page)]
 
 
 @pytest.mark.parametrize(("page", "command"), SHOWN)
-def test_a_command_works_as_it_stands(page, command, tmp_path, monkeypatch):
+def test_a_command_works_as_it_stands(page, command):
     words = shlex.split(command, comments=True)
     words = words[words.index("--") + 1 :] if "--" in words else words
     program = Path(words[0]).name
@@ -38,22 +40,36 @@ def test_a_command_works_as_it_stands(page, command, tmp_path, monkeypatch):
     elif words[:2] == ["python", "-m"]:
         assert find_spec(words[2])
         if words[2].startswith("launch."):
-            check_verb(words[2].removeprefix("launch."), words[3:], tmp_path, monkeypatch)
+            check_module(words[2].removeprefix("launch."), words[3:])
     elif program == "assay":
-        check_verb(words[1] if len(words) > 1 else "--help", words[2:], tmp_path, monkeypatch)
+        check_verb(words[1] if len(words) > 1 else "--help", words[2:])
     elif program in ("pip", "pytest"):
         assert [word for word in words[1:] if "tests/" in word and not (ROOT / word).exists()] == []
     else:
         assert program in OTHER_PROGRAMS
 
 
-def check_verb(verb: str, arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_module(name: str, arguments: list[str]) -> None:
+    if name == "sweep":
+        assert sweep_parser().parse_args(arguments).rank_by
+    else:
+        check_verb(name, arguments)
+
+
+def check_verb(verb: str, arguments: list[str]) -> None:
     """The verb exists and takes these arguments."""
     if verb == "--help":
         return
-    (app,) = [app for app in APPS if app.verb == verb]
-    monkeypatch.chdir(folder)
-    assert run_app(replace(app, check=lambda config: None, main=lambda config: 0), arguments) == 0
+    if verb == "submit":
+        options, app = _parse(arguments), "train"
+    else:
+        parser, app = Parser(), verb
+        parser.add_argument("--cfg", "-c")
+        options = parser.read(arguments)
+    (schema,) = [one.schema for one in APPS if one.verb == app]
+    with open_composer(app, schema, options.hydra_arguments) as composer:
+        for job in jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]:
+            composer.compose(job)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,6 +1,5 @@
 """From a sample to the prompt that a model sees: chat text, tokens, and the images processed once."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,13 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer
 
 from rl.data.config import DataConfig, Instructions
+from rl.data.images import Size, in_threads, open_image, stated_size
 from rl.types import Box, Pixels, Prompt, Sample, Target
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 IMAGE_PAD = "<|image_pad|>"
+WORD = "defective"
+NO_TEMPLATE = "no chat template (chat_template.jinja) that repeats what a user says; copy it from the base model"
 MERGED_PATCHES = 4
 """Vision patches behind one image token (2x2)."""
 # Table 2 of MMR-AD without the hints that only its teacher is given.
@@ -56,12 +58,8 @@ class PromptBuilder:
         self.max_pixels = config.max_pixels
         self._tokenizer = _load(AutoTokenizer, model_path, "tokenizer")
         self._processor = _load(AutoImageProcessor, model_path, "image processor (preprocessor_config.json)")
-        # Where the tokenizer's files are missing, transformers makes up an empty one.
-        if IMAGE_PAD not in self._tokenizer.get_vocab():
-            raise ValueError(
-                f"{model_path}: no tokenizer with {IMAGE_PAD} in this model folder; copy it from the base model"
-            )
         self._image_pad = self._tokenizer.convert_tokens_to_ids(IMAGE_PAD)
+        self._check_model(model_path)
 
     def build(self, sample: Sample) -> Prompt:
         """The prompt, its images read from their files."""
@@ -91,11 +89,19 @@ class PromptBuilder:
         """The tokens of an answer that is taught, the end of the turn included."""
         return (*self._tokenizer.encode(text, add_special_tokens=False), self._tokenizer.eos_token_id)
 
-    def num_tokens(self, sample: Sample) -> int:
-        """Length of the sample's prompt, told from its images' sizes alone."""
-        text = len(self._tokenizer.encode(self.chat(sample), add_special_tokens=False))
-        # The chat holds one placeholder an image.
-        return text + sum(self._num_image_tokens(path) - 1 for path in sample.images)
+    def num_text_tokens(self, sample: Sample) -> int:
+        """Length of the sample's prompt without its image tokens."""
+        text = self._tokenizer.encode(self.chat(sample), add_special_tokens=False)
+        return len(text) - len(sample.images)
+
+    def num_image_tokens(self, path: Path, size: Size) -> int:
+        """How many tokens an image of this size becomes; the path is named when it is too long and thin."""
+        width, height = size
+        limits = {"min_pixels": self._config.min_pixels, "max_pixels": self._config.max_pixels}
+        try:
+            return self._processor.get_number_of_image_patches(height, width, limits) // MERGED_PATCHES
+        except ValueError as error:
+            raise ValueError(f"{path}: the image is {width}x{height} ({error}); cut it") from error
 
     def chat(self, sample: Sample) -> str:
         """The chat up to where the assistant answers, one placeholder an image."""
@@ -105,16 +111,27 @@ class PromptBuilder:
             messages = [*system, {"role": "user", "content": f"{images}{sample.question}\n{TASK}"}]
         else:
             messages = [{"role": "user", "content": images + sample.question}]
-        return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return self._render(messages)
 
-    def _num_image_tokens(self, path: Path) -> int:
-        with Image.open(path) as image:
-            width, height = image.size
-        limits = {"min_pixels": self._config.min_pixels, "max_pixels": self._config.max_pixels}
+    def _check_model(self, model_path: str) -> None:
+        """Raises a ValueError for files that load and yet make no prompts."""
+        # Where tokenizer.json is missing, transformers makes up a tokenizer that drops every word.
+        words = self._tokenizer.decode(self._tokenizer.encode(WORD, add_special_tokens=False))
+        image = self._tokenizer.encode(IMAGE_PAD, add_special_tokens=False)
+        if words != WORD or image != [self._image_pad]:
+            raise ValueError(
+                f"{model_path}: no tokenizer with words and {IMAGE_PAD} in this model folder (tokenizer.json, "
+                "tokenizer_config.json); copy it from the base model"
+            )
         try:
-            return self._processor.get_number_of_image_patches(height, width, limits) // MERGED_PATCHES
-        except ValueError as error:
-            raise ValueError(f"{path}: the image is {width}x{height} ({error}); cut it") from error
+            chat = self._render([{"role": "user", "content": IMAGE}])
+        except Exception as error:  # A template is a program.
+            raise ValueError(f"{model_path}: {NO_TEMPLATE}") from error
+        if chat.count(IMAGE) != 1:
+            raise ValueError(f"{model_path}: {NO_TEMPLATE}")
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
     def _process(self, images: list[Image.Image]) -> Pixels:
         size = {"shortest_edge": self._config.min_pixels, "longest_edge": self._config.max_pixels}
@@ -129,10 +146,22 @@ class PromptBuilder:
         return "".join(piece + IMAGE_PAD * count for piece, count in zip(pieces, [*counts, 0], strict=True))
 
 
-def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_tokens: int) -> None:
-    """Raises a ValueError for the first sample whose prompt would be too long, before a model is started."""
+def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_tokens: int, max_images: int) -> None:
+    """Raises a ValueError for the first sample that the engine would refuse, before a model is started."""
+    paths = list(dict.fromkeys(path for sample in samples for path in sample.images))
+    sizes = dict(zip(paths, in_threads(stated_size, paths), strict=True))
+    texts: dict[tuple[str, int], int] = {}
     for sample in samples:
-        length = builder.num_tokens(sample)
+        if len(sample.images) > max_images:
+            raise ValueError(
+                f"sample {sample.id} has {len(sample.images)} images, more than rollout.max_images={max_images}; "
+                "raise rollout.max_images"
+            )
+        # A prompt's text is its question's.
+        text = sample.question, len(sample.images)
+        if text not in texts:
+            texts[text] = builder.num_text_tokens(sample)
+        length = texts[text] + sum(builder.num_image_tokens(path, sizes[path]) for path in sample.images)
         if length > max_prompt_tokens:
             names = " and ".join(str(path) for path in sample.images)
             raise ValueError(
@@ -141,24 +170,10 @@ def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_
             )
 
 
-def open_image(path: Path) -> Image.Image:
-    """The image in RGB; a missing or damaged file is named."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I;16"):
-                # Pillow would clip 16-bit grey at 255.
-                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-            return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: the image is missing; restore it or remove its sample") from error
-    except OSError as error:
-        raise ValueError(f"{path}: the image is damaged ({error}); restore it or remove its sample") from error
-
-
 def _load(kind: Any, model_path: str, what: str) -> Any:
     try:
         return kind.from_pretrained(model_path)
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+    except Exception as error:  # transformers lets whatever its readers raise pass.
         raise ValueError(
             f"{model_path}: no {what} loads from this model folder; copy it from the base model"
         ) from error

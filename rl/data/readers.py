@@ -1,16 +1,17 @@
 """Reads folders in MVTec-AD layout into samples, and refuses bad files before a model is started."""
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
+from rl.data.annotations import Note, check_within, entry_of, read_notes
 from rl.data.config import DataConfig
+from rl.data.images import Size, decoded_size, in_threads, open_mask
 from rl.types import Box, Sample, Target
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -19,13 +20,34 @@ MIN_DEFECT_PIXELS = 4
 """Smaller specks beside a larger region of a mask are annotation noise, not boxes."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Inspected:
+    """An image below test/, before it is opened."""
+
+    folder: Path
+    """Of its category."""
+    path: Path
+    reference: Path
+    opens_reference: bool
+    """Whether it is the first that needs its reference, which is opened once."""
+    note: Note
+    masked: bool
+    """Whether the category has masks."""
+
+    @property
+    def name(self) -> str:
+        """Below the category's folder, e.g. test/scratch/001.png."""
+        return self.path.relative_to(self.folder).as_posix()
+
+
 def read_mvtec(config: DataConfig) -> list[Sample]:
     """One sample a test image, in the order of the file names; every image and mask has been opened once."""
     root = Path(config.root)
     categories = sorted(path.parent for path in root.glob("*/test") if path.is_dir())
     if not categories:
         raise ValueError(f"{root}: no <category>/test folder; the layout is <category>/{{train/good,test/<defect>}}")
-    return [sample for category in categories for sample in _read_category(category, config.question)]
+    inspected = [item for category in categories for item in _inspected(category)]
+    return in_threads(partial(_sample, config.question), inspected)
 
 
 def split_heldout(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
@@ -40,43 +62,59 @@ def split_heldout(samples: Sequence[Sample], share: float, seed: int) -> tuple[l
     return training, heldout
 
 
-def _read_category(folder: Path, question: str) -> list[Sample]:
-    annotations = _annotations(folder / "annotations.json")
+def check_boxes(samples: Sequence[Sample], weight: float) -> None:
+    """Raises a ValueError for the first sample that a box reward of this weight could not judge."""
+    for sample in samples:
+        if weight and sample.target.label == "defective" and not sample.target.boxes:
+            raise ValueError(
+                f"sample {sample.id}: nothing says where its defect is, which reward.box.weight={weight} has to know; "
+                "add its mask or boxes, or choose reward=yes_no"
+            )
+
+
+def _inspected(folder: Path) -> Iterator[_Inspected]:
     references = _images_in(folder / "train" / "good")
     kinds = sorted(path for path in (folder / "test").iterdir() if path.is_dir())
-    return [
-        _sample(folder, path, references[number % len(references)], question, annotations)
-        for kind in kinds
-        for number, path in enumerate(_images_in(kind))
-    ]
+    images = [(number, path) for kind in kinds for number, path in enumerate(_images_in(kind))]
+    notes = read_notes(folder, {path.relative_to(folder).as_posix() for _, path in images})
+    seen: set[Path] = set()
+    for number, path in images:
+        note = notes.get(path.relative_to(folder).as_posix(), Note())
+        reference = folder / note.reference if note.reference else references[number % len(references)]
+        yield _Inspected(
+            folder=folder,
+            path=path,
+            reference=reference,
+            opens_reference=reference not in seen,
+            note=note,
+            masked=(folder / "ground_truth").exists(),
+        )
+        seen.add(reference)
 
 
-def _sample(folder: Path, path: Path, reference: Path, question: str, annotations: dict[str, Any]) -> Sample:
-    name = path.relative_to(folder).as_posix()
-    noted = annotations.get(name)
-    if noted:
-        reference = folder / noted["reference"]
-    size = _checked_size(path)
-    _checked_size(reference)
+def _sample(question: str, item: _Inspected) -> Sample:
+    size = decoded_size(item.path)
+    if item.opens_reference:
+        decoded_size(item.reference)
     return Sample(
-        id=f"{folder.name}/{path.relative_to(folder).with_suffix('').as_posix()}",
-        images=(reference, path),
+        id=f"{item.folder.name}/{Path(item.name).with_suffix('').as_posix()}",
+        images=(item.reference, item.path),
         question=question,
-        target=_target(folder, path, size, noted),
-        category=folder.name,
+        target=_target(item, size),
+        category=item.folder.name,
     )
 
 
-def _target(folder: Path, path: Path, size: tuple[int, int], noted: dict[str, Any] | None) -> Target:
-    kind = path.parent.name
-    rationale = noted["rationale"] if noted else ""
+def _target(item: _Inspected, size: Size) -> Target:
+    kind, note = item.path.parent.name, item.note
     if kind == "good":
-        return Target(label="normal", rationale=rationale)
-    mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-    found = mask_boxes(_read_mask(mask, path, size))
-    boxes = tuple(tuple(box) for box in noted["boxes"]) if noted else found
-    labels = tuple(noted["labels"]) if noted else (kind,) * len(boxes)
-    return Target(label="defective", boxes=boxes, box_labels=labels, mask=mask, rationale=rationale)
+        return Target(label="normal", rationale=note.rationale)
+    mask = item.folder / "ground_truth" / kind / f"{item.path.stem}_mask.png" if item.masked else None
+    found = mask_boxes(_read_mask(mask, item.path, size)) if mask else ()
+    check_within(entry_of(item.folder, item.name), note.boxes, size)
+    boxes = note.boxes or found
+    labels = note.labels or (kind,) * len(boxes)
+    return Target(label="defective", boxes=boxes, box_labels=labels, mask=mask, rationale=note.rationale)
 
 
 def mask_boxes(mask: np.ndarray) -> tuple[Box, ...]:
@@ -94,31 +132,16 @@ def mask_boxes(mask: np.ndarray) -> tuple[Box, ...]:
     )
 
 
-def _read_mask(mask: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
+def _read_mask(mask: Path, image: Path, size: Size) -> np.ndarray:
     if not mask.is_file():
         raise ValueError(f"{mask}: the mask of {image} is missing; add it or move the image to test/good")
-    mask_size = _checked_size(mask)
-    if mask_size != size:
-        raise ValueError(
-            f"{mask}: the mask is {mask_size[0]}x{mask_size[1]} and its image {size[0]}x{size[1]}; redraw it"
-        )
-    with Image.open(mask) as opened:
-        pixels = np.asarray(opened.convert("L")) > 0
+    pixels = open_mask(mask)
+    height, width = pixels.shape
+    if (width, height) != size:
+        raise ValueError(f"{mask}: the mask is {width}x{height} and its image {size[0]}x{size[1]}; redraw it")
     if not pixels.any():
         raise ValueError(f"{mask}: the mask of a defective image is empty; redraw it or move the image to test/good")
     return pixels
-
-
-def _checked_size(path: Path) -> tuple[int, int]:
-    """(width, height) of an image that decodes."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image.size
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: the image is missing; restore it") from error
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: the image is damaged ({error}); replace it or remove it") from error
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -128,13 +151,3 @@ def _images_in(folder: Path) -> list[Path]:
     if not images:
         raise ValueError(f"{folder}: the folder holds no image ({', '.join(IMAGES)}); add some or remove the folder")
     return images
-
-
-def _annotations(path: Path) -> dict[str, Any]:
-    """What the demo's generator, or a user, noted beside the images; {} where there is no such file."""
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: line {error.lineno} is not JSON ({error.msg}); mend the file") from error

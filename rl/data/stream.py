@@ -9,11 +9,13 @@ from rl.types import Sample
 class SampleStream:
     """Shuffles the samples anew each epoch; its order depends on the seed and the position alone."""
 
-    def __init__(self, samples: Sequence[Sample], seed: int) -> None:
+    def __init__(self, samples: Sequence[Sample], seed: int, position: int = 0) -> None:
         self._samples = tuple(samples)
         self._seed = seed
-        self.position = 0
-        """Samples taken so far."""
+        self._epoch = -1
+        self._order: list[int] = []
+        self.position = position
+        """Samples taken so far, in the runs before this one too."""
 
     def take(self, count: int) -> list[Sample]:
         taken = [self._at(self.position + offset) for offset in range(count)]
@@ -22,6 +24,11 @@ class SampleStream:
 
     def _at(self, position: int) -> Sample:
         epoch, offset = divmod(position, len(self._samples))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._shuffled(epoch)
+        return self._samples[self._order[offset]]
+
+    def _shuffled(self, epoch: int) -> list[int]:
         order = list(range(len(self._samples)))
         random.Random(f"{self._seed}/{epoch}").shuffle(order)
-        return self._samples[order[offset]]
+        return order

@@ -21,6 +21,7 @@ Point = tuple[float, float]
 @dataclass(frozen=True, kw_only=True)
 class Series:
     name: str
+    """In legend and tooltips; "" is in neither."""
     points: tuple[Point, ...]
     """(step, value), steps rising."""
     color: int = 0
@@ -32,7 +33,7 @@ class Chart:
     title: str
     caption: str
     series: tuple[Series, ...]
-    """For a stacked chart, all at the same steps, the lowest first."""
+    """For a stacked chart, all at the same steps, the lowest first; otherwise the first is drawn on top."""
     stacked: bool = False
     log: bool = False
     """Logarithmic value axis; values that are not positive are left out."""
@@ -166,7 +167,7 @@ def _path(points: Sequence[Point], axes: Axes) -> str:
 
 
 def _lines(series: Sequence[Series], axes: Axes, smooth: bool) -> str:
-    return "".join(_line(one, axes, smooth and len(one.points) >= SMOOTH_FROM) for one in series)
+    return "".join(_line(one, axes, smooth and len(one.points) >= SMOOTH_FROM) for one in reversed(series))
 
 
 def _line(series: Series, axes: Axes, smooth: bool) -> str:
@@ -194,7 +195,7 @@ def _hovers(series: Sequence[Series], axes: Axes, unit: str) -> str:
     """One invisible column a step that shows a guide and all values while the pointer is on it."""
     values: dict[float, list[str]] = {}
     for one in series:
-        for step, value in one.points:
+        for step, value in one.points if one.name else ():
             values.setdefault(step, []).append(f"{one.name}: {format_number(value)}{unit}")
     width = 100 / len(values)
     columns = []
@@ -210,9 +211,10 @@ def _hovers(series: Sequence[Series], axes: Axes, unit: str) -> str:
 
 def _legend(series: Sequence[Series], unit: str) -> str:
     """Each series with its last value, so that nothing depends on hovering."""
-    last = [format_number(one.points[-1][1]) + escape(unit) for one in series]
     items = [
-        f'<li><i class="s{one.color}"></i>{escape(one.name)} <b>{value}</b></li>'
-        for one, value in zip(series, last, strict=True)
+        f'<li><i class="s{one.color}"></i>{escape(one.name)} '
+        f"<b>{format_number(one.points[-1][1])}{escape(unit)}</b></li>"
+        for one in series
+        if one.name
     ]
     return f'<ul class="legend">{"".join(items)}</ul>'

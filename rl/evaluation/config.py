@@ -18,6 +18,11 @@ class LoggingConfig:
     wandb: WandbMode = key(WandbMode.auto, "W&B: auto is online when a key is configured and offline otherwise.")
     project: str = key("assay", "W&B project.")
     run_name: str = key("", "Name of the run in W&B; empty takes the name of the run folder.")
+    group: str = key("", "W&B group; the members of a sweep share the sweep's name.")
+    rank_by: str = key(
+        "reward_last",
+        "Entry of summary.json that ranks a sweep's members, e.g. heldout_after.accuracy; higher is better.",
+    )
     samples_every: int = key(
         10, "Steps between two tables of samples with their images and boxes; 0 writes none.", ge=0
     )

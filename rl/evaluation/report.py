@@ -12,7 +12,7 @@ from rl.evaluation.charts import draw, format_number
 from rl.evaluation.curves import run_charts
 from rl.evaluation.gallery import Reader, draw_shelf, shelves
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
-from rl.evaluation.theme import MARK, STYLE
+from rl.evaluation.theme import MARK, document
 from rl.roles import Metrics
 from rl.types import Group
 
@@ -34,8 +34,6 @@ SUMMARY_FACTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "overhead": ("Overhead", lambda share: f"{share:.1%}"),
 }
 """How a number of the summary is called and shown."""
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""Content policy: the page loads nothing and runs nothing, whatever a model wrote into it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +64,8 @@ def write_report(folder: Path, record: RunRecord, read: Reader) -> Path:
 
 
 def _page(record: RunRecord, read: Reader) -> str:
-    title = escape(record.title)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} · Assay</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>'
-        f"{_header(record)}<main>{_tiles(record)}{_facts(record)}{_held_out(record)}{_curves(record)}"
-        f"{_gallery(record, read)}</main><footer>Written by Assay; the page is complete in itself.</footer>"
-        "</body></html>"
-    )
+    body = f"{_tiles(record)}{_facts(record)}{_held_out(record)}{_curves(record)}{_gallery(record, read)}"
+    return document(record.title, f"{_header(record)}<main>{body}</main>")
 
 
 def _header(record: RunRecord) -> str:

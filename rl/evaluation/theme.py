@@ -1,4 +1,9 @@
-"""The looks of the report: one style sheet, light and dark, from phone to desktop."""
+"""The looks of every page: one style sheet, light and dark, from phone to desktop."""
+
+from html import escape
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Content policy: the page loads nothing and runs nothing, whatever a model wrote into it."""
 
 STYLE = """
 :root {
@@ -114,6 +119,18 @@ td b { font-weight: 620; } td small { color: var(--faint); margin-left: 6px; whi
   position: absolute; top: -3px; width: 2px; height: 10px; border-radius: 2px; background: var(--ink);
   opacity: .55;
 }
+.ranking tbody tr:first-child { background: none; }
+.ranking tbody th { white-space: normal; min-width: 230px; width: 36%; }
+.ranking tbody th .chip { display: inline-block; margin: 1px 5px 1px 0; overflow-wrap: anywhere; font-size: 12.5px; }
+.ranking .chip b { color: var(--ink); font-weight: 600; }
+.ranking .won > * { background: color-mix(in srgb, var(--good-page) 60%, transparent); }
+.ranking a { color: var(--s0); }
+.overlaid .chart.wide { grid-column: 1 / -1; } .overlaid .wide .plot { height: 300px; }
+.ranking .failed td { color: var(--bad); }
+.ranking .reason { font-size: 13px; overflow-wrap: anywhere; }
+.dot {
+  display: inline-block; width: 10px; height: 10px; border-radius: 99px; background: var(--c); margin-right: 10px;
+}
 .key { display: flex; flex-wrap: wrap; gap: 4px 18px; color: var(--soft); font-size: 13px; margin-top: 8px; }
 .key i {
   display: inline-block; width: 14px; height: 10px; border-radius: 2px; margin-right: 7px;
@@ -172,3 +189,13 @@ MARK = (
     '<rect x="2.5" y="2.5" width="19" height="19" rx="5"/><path d="M7 16.5 12 6.5l5 10M9 13h6" stroke-linecap="round"'
     ' stroke-linejoin="round"/></svg>'
 )
+
+
+def document(title: str, content: str) -> str:
+    """A page that is complete in itself; `content` is what its body shows."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Assay</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>'
+        f"{content}<footer>Written by Assay; the page is complete in itself.</footer></body></html>"
+    )

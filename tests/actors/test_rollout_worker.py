@@ -21,6 +21,7 @@ def worker(tiny_model: Path) -> RolloutWorker:
         data=DataConfig(),
         rollout=RolloutConfig(max_prompt_tokens=1024, max_response_tokens=6, kv_cache_mb=8),
         seed=0,
+        sleeps=False,
     )
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.waiting import answer, answers, fetched
+from actors.peers import Peer, ask, ask_one, peers, watch
+from actors.waiting import Limit, answer, answers, fetched, together
 from rl.faults import RunFailure
 
 pytestmark = pytest.mark.slow
+LONG = Limit(seconds=50.0, key="cluster.call_timeout_s")
+SHORT = Limit(seconds=1.0, key="cluster.call_timeout_s")
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,12 @@ def cluster():
 class Worker:
     def say(self, word: str) -> str:
         return word
+
+    def where(self) -> str:
+        return "some node"
+
+    def pulse(self) -> None:
+        time.sleep(60)
 
     def sleep(self) -> None:
         time.sleep(60)
@@ -47,9 +56,9 @@ def worker(cluster):
     ray.kill(actor)
 
 
-def wait(reference, timeout_s: float = 30.0):
+def wait(reference, limit: Limit = LONG):
     async def one():
-        return await answer(reference, "rollout worker 0", timeout_s)
+        return await answer(reference, "rollout worker 0", limit)
 
     return asyncio.run(one())
 
@@ -77,7 +86,7 @@ def test_a_death_names_the_actor(worker):
 def test_a_hung_call_ends_in_its_time(worker):
     start = time.monotonic()
     with pytest.raises(RunFailure, match=r"no answer in 1 s; .*cluster\.call_timeout_s"):
-        wait(worker.sleep.remote(), timeout_s=1.0)
+        wait(worker.sleep.remote(), SHORT)
     assert time.monotonic() - start < 10
 
 
@@ -85,12 +94,80 @@ def test_the_first_failure_of_a_group_ends_the_wait_for_all(worker):
     async def both():
         other = ray.remote(Worker).options(num_cpus=0.1).remote()
         try:
-            await answers([worker.sleep.remote(), other.blame_the_user.remote()], "learner", 50.0)
+            await answers([worker.sleep.remote(), other.blame_the_user.remote()], ["learner 0", "learner 1"], LONG)
         finally:
             ray.kill(other)
 
+    start = time.monotonic()
     with pytest.raises(ValueError, match=r"photo\.png"):
         asyncio.run(both())
+    assert time.monotonic() - start < 20
+
+
+def test_of_several_the_one_that_fails_is_named(worker):
+    async def both():
+        await answers([worker.say.remote("yes"), worker.have_a_bug.remote()], ["learner 0", "learner 1"], LONG)
+
+    with pytest.raises(RunFailure, match="learner 1 failed: KeyError"):
+        asyncio.run(both())
+
+
+def test_the_answers_come_in_the_order_of_the_questions(worker):
+    async def three():
+        return await answers([worker.say.remote(word) for word in "abc"], map(str, range(3)), LONG)
+
+    assert asyncio.run(three()) == ["a", "b", "c"]
+
+
+def test_what_is_waited_for_together_is_dropped_when_one_fails():
+    async def act():
+        dropped = asyncio.Event()
+
+        async def endless():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                dropped.set()
+
+        async def fail():
+            await asyncio.sleep(0)
+            raise RunFailure("learner 1 died")
+
+        with pytest.raises(RunFailure, match="learner 1 died"):
+            await together([endless(), fail()])
+        assert dropped.is_set()
+
+    asyncio.run(act())
+
+
+def test_peers_are_called_by_number_and_place(worker):
+    async def act():
+        (found,) = await peers("rollout worker", [worker], LONG)
+        assert str(found) == "rollout worker 0 (some node)"
+        assert await ask([found, found], lambda handle: handle.say.remote("yes"), LONG) == ["yes", "yes"]
+        with pytest.raises(RunFailure, match=r"^rollout worker 0 \(some node\) failed: KeyError"):
+            await ask_one(found, lambda handle: handle.have_a_bug.remote(), LONG)
+
+    asyncio.run(act())
+
+
+def test_a_peer_that_dies_while_another_hangs_is_noticed_at_once(worker):
+    mortal = ray.remote(Worker).options(num_cpus=0.1, max_concurrency=2).remote()
+    ray.get(mortal.say.remote("ready"), timeout=60)
+
+    async def act():
+        everyone = [
+            Peer(name=name, handle=handle, place="some node")
+            for name, handle in (("learner 0", worker), ("learner 1", mortal))
+        ]
+        watching = asyncio.ensure_future(watch(everyone))
+        await asyncio.sleep(0.2)
+        assert not watching.done()
+        mortal.die.remote()
+        await asyncio.wait_for(watching, 20)
+
+    with pytest.raises(RunFailure, match=r"learner 1 \(some node\) died"):
+        asyncio.run(act())
 
 
 def test_an_object_that_never_comes_is_named(worker):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.config import ClusterConfig, LoraConfig, ModelConfig, ReferenceKind
+from actors.config import ClusterConfig, LoraConfig, ModelConfig, Placement, ReferenceKind
 from conf.schema import DemoDataConfig, TrainConfig
-from conf.validate import check_demo_data, check_resources, check_train
+from conf.validate import check_demo_data, check_elsewhere, check_resources, check_train
 from rewards.config import BoxConfig, RewardConfig
 from rl.algorithm import AlgoConfig
 from rl.config import check_ranges
@@ -16,11 +16,17 @@ from rl.data.config import DataConfig
 from rollout.config import RolloutConfig
 
 
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
 @pytest.fixture
 def good(tmp_path: Path) -> TrainConfig:
     (tmp_path / "photos").mkdir()
     (tmp_path / "model").mkdir()
     return TrainConfig(
+        output=str(tmp_path / "run"),
         model=ModelConfig(path=str(tmp_path / "model")),
         data=DataConfig(root=str(tmp_path / "photos")),
         cluster=ClusterConfig(cpus_per_actor=0.1, cpus_per_reward_worker=0.1),
@@ -41,13 +47,29 @@ CONTRADICTIONS = {
     },
     "algo.parity_stop must be ≥ algo.parity_warn": {"algo": AlgoConfig(parity_warn=0.1, parity_stop=0.01)},
     "rollout.temperature must be ≥ 0.01": {"rollout": RolloutConfig(temperature=0.001)},
-    "rollout.top_p must be 1 with GRPO": {"rollout": RolloutConfig(top_p=0.9)},
     "data.min_pixels must be ≤ data.max_pixels": {"data": DataConfig(root=".", min_pixels=9000, max_pixels=8000)},
     "cluster.reference=adapter_off needs LoRA": {"cluster": ClusterConfig(reference=ReferenceKind.adapter_off)},
+    "needs model.freeze_vision and model.freeze_projector": {
+        "model": ModelConfig(path="a/b", lora=LoraConfig(rank=8), freeze_vision=False),
+        "cluster": ClusterConfig(reference=ReferenceKind.adapter_off),
+    },
+    "beside the adapter; freeze both": {
+        "model": ModelConfig(path="a/b", lora=LoraConfig(rank=8), freeze_projector=False),
+        "cluster": ClusterConfig(reference=ReferenceKind.adapter_off),
+    },
+    "cluster.placement=colocated pairs each rollout worker with a learner; got 2 and 1": {
+        "cluster": ClusterConfig(placement=Placement.colocated, num_rollout_workers=2)
+    },
+    "cluster.micro_batch_tokens=6143 is less than a whole group may have": {
+        "algo": AlgoConfig(num_completions=8),
+        "rollout": RolloutConfig(max_prompt_tokens=2048, max_response_tokens=512),
+        "cluster": ClusterConfig(micro_batch_tokens=6143),
+    },
+    "output is empty; give the run folder": {"output": ""},
     "data.root is empty": {"data": DataConfig()},
     "data.root: there is no folder 'nowhere'": {"data": DataConfig(root="nowhere")},
     "model.path: 'no/such/folder' is neither a folder nor a hub id": {"model": ModelConfig(path="no/such/folder")},
-    "model.path: '' is neither": {"model": ModelConfig()},
+    "model.path is empty; give a folder or a hub id": {"model": ModelConfig()},
 }
 
 
@@ -64,6 +86,12 @@ def test_a_hub_id_and_adapter_off_with_lora_pass(good):
     check_train(replace(good, model=model, cluster=cluster))
 
 
+def test_a_group_that_just_fits_a_micro_batch_passes(good):
+    rollout = RolloutConfig(max_prompt_tokens=2048, max_response_tokens=512)
+    cluster = replace(good.cluster, micro_batch_tokens=2048 + 8 * 512)
+    check_train(replace(good, algo=AlgoConfig(num_completions=8), rollout=rollout, cluster=cluster))
+
+
 def needs_three_cpus_and_two_gpus() -> TrainConfig:
     return TrainConfig(cluster=ClusterConfig(gpus_per_actor=1))
 
@@ -73,23 +101,45 @@ def test_actors_that_just_fit_pass():
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "message"), [(2, 2, "need 3 CPUs and there are 2"), (3, 1, "need 2 GPUs and there are 1")]
+    ("cpus", "gpus", "message"),
+    [
+        (2, 2, "a reward worker finds no room (this machine has 2 CPUs and 2 GPUs)"),
+        (3, 1, "a rollout worker finds no room (this machine has 3 CPUs and 1 GPUs)"),
+    ],
 )
 def test_more_actors_than_the_machine_holds_are_refused(cpus, gpus, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError) as caught:
         check_resources(needs_three_cpus_and_two_gpus(), cpus=cpus, gpus=gpus)
+    needs = "the run needs 1 × learner with 1 CPUs and 1 GPUs, 1 × rollout worker with 1 CPUs and 1 GPUs, "
+    assert message in str(caught.value) and needs in str(caught.value)
 
 
 def test_a_reference_actor_counts_only_when_the_kl_needs_it():
     config = replace(needs_three_cpus_and_two_gpus(), algo=AlgoConfig(kl_weight=0.1))
-    with pytest.raises(ValueError, match="a reference"):
+    with pytest.raises(ValueError, match="1 × reference with"):
         check_resources(config, cpus=3, gpus=2)
 
 
-def test_the_size_of_another_machine_is_left_to_ray(good):
-    check_train(replace(good, cluster=ClusterConfig(num_learners=1, num_reward_workers=10_000, address="auto")))
-    with pytest.raises(ValueError, match=f"there are {os.cpu_count()}"):
-        check_train(replace(good, cluster=ClusterConfig(num_reward_workers=10_000)))
+def test_one_machine_does_not_keep_the_kinds_apart():
+    config = replace(needs_three_cpus_and_two_gpus(), cluster=ClusterConfig(placement=Placement.apart))
+    with pytest.raises(ValueError, match="on machines of their own"):
+        check_resources(config, cpus=100, gpus=8)
+
+
+def test_the_size_of_another_machine_is_left_to_ray(good, monkeypatch):
+    many = ClusterConfig(num_reward_workers=10_000)
+    check_train(replace(good, cluster=replace(many, address="auto")))
+    with pytest.raises(ValueError, match=f"this machine has {os.cpu_count()} CPUs"):
+        check_train(replace(good, cluster=many))
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    check_train(replace(good, cluster=many))
+
+
+def test_the_folders_of_another_machine_are_left_to_it(good):
+    config = replace(good, data=DataConfig(root="only/there"), model=ModelConfig(path="/only/there/too"))
+    check_elsewhere(config)
+    with pytest.raises(ValueError, match="there is no folder 'only/there'"):
+        check_train(config)
 
 
 def test_demo_data_needs_a_folder():

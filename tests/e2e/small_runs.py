@@ -1,7 +1,12 @@
 """How the end-to-end tests start a small run of the real thing."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +35,53 @@ class Run:
     output: str
 
 
-def assay(*arguments: str, timeout_s: float = RUN_S) -> subprocess.CompletedProcess[str]:
+def assay(
+    *arguments: str, timeout_s: float = RUN_S, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "launch", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env=os.environ | (env or {}),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A run under way, the leader of its process group."""
+
+    process: subprocess.Popen[str]
+
+    def wait_for_step(self, folder: Path, step: int, timeout_s: float = 300) -> None:
+        """Until metrics.jsonl has that training step."""
+        deadline = time.monotonic() + timeout_s
+        metrics = folder / "metrics.jsonl"
+        while not (metrics.exists() and metrics.read_text().count('"reward/mean"') >= step):
+            assert self.process.poll() is None, self.process.communicate()[0][-2000:]
+            assert time.monotonic() < deadline, f"no step {step} in {timeout_s:g} s"
+            time.sleep(0.05)
+
+    def signal_group(self, number: int) -> None:
+        os.killpg(self.process.pid, number)
+
+
+@contextmanager
+def start(*arguments: str) -> Iterator[Started]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launch", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # A suite started in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        yield Started(process=process)
+    finally:
+        process.kill()

@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import time
 from pathlib import Path
 from statistics import median
@@ -10,7 +11,16 @@ from rich.console import Console
 from scored_groups import NO, YES, completion, group, score
 
 from launch.progress import RunProgress
-from launch.tracking import RunTracker, chosen_mode, drawn_boxes, without_secrets
+from launch.tracking import (
+    Ending,
+    Evaluation,
+    Resumed,
+    RunTracker,
+    chosen_mode,
+    drawn_boxes,
+    read_rows,
+    without_secrets,
+)
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.timing import Timings
 from rl.types import Group
@@ -42,10 +52,14 @@ def groups(tmp_path: Path) -> list[Group]:
 
 
 def tracker(
-    folder: Path, mode: WandbMode = WandbMode.disabled, num_steps: int = 3, samples_every: int = 2
+    folder: Path,
+    mode: WandbMode = WandbMode.disabled,
+    num_steps: int = 3,
+    samples_every: int = 2,
+    resumed: Resumed | None = None,
 ) -> RunTracker:
     config = LoggingConfig(wandb=mode, samples_every=samples_every)
-    return RunTracker(folder, config, {"teacher": {"api_key": "sesame-0815"}}, num_steps, Timings())
+    return RunTracker(folder, config, {"teacher": {"api_key": "sesame-0815"}}, num_steps, Timings(), resumed)
 
 
 def rows(folder: Path) -> list[dict]:
@@ -55,24 +69,76 @@ def rows(folder: Path) -> list[dict]:
 def test_every_step_and_evaluation_is_a_row_on_disk_at_once(tmp_path: Path, groups: list[Group]) -> None:
     run = tracker(tmp_path / "run")
     run.log_evaluation(0, [group([score()])])
-    run.log(0, groups, {"actor/loss": 0.5})
+    run.log(1, groups, {"actor/loss": 0.5})
     first, second = rows(tmp_path / "run")
     assert (first["step"], first["eval/heldout/accuracy"]) == (0, 1)
-    assert (second["step"], second["actor/loss"], second["reward/mean"]) == (0, 0.5, (2.5 + 0 + 3 + 3) / 4)
+    assert (second["step"], second["actor/loss"], second["reward/mean"]) == (1, 0.5, (2.5 + 0 + 3 + 3) / 4)
+    assert (second["staleness/mean"], run.last_step) == (0, 1)
     assert run.rows[1]["reward/mean"] == second["reward/mean"]
     assert [evaluation.step for evaluation in run.evaluations] == [0]
 
 
 def test_a_value_that_is_no_number_is_null_on_disk(tmp_path: Path, groups: list[Group]) -> None:
-    tracker(tmp_path).log(0, groups, {"actor/kl": float("nan")})
+    tracker(tmp_path).log(1, groups, {"actor/kl": float("nan")})
     assert rows(tmp_path)[0]["actor/kl"] is None
+    assert math.isnan(read_rows(tmp_path / "metrics.jsonl")[0]["actor/kl"])
+
+
+def test_the_length_of_the_metrics_is_known_as_of_the_last_training_step(tmp_path: Path, groups: list[Group]) -> None:
+    run = tracker(tmp_path)
+    assert run.metrics_bytes == 0
+    run.log(1, groups, {})
+    run.log_evaluation(1, [group([score()])])
+    first, _ = (tmp_path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    assert run.metrics_bytes == len(first)
+
+
+def test_a_run_that_goes_on_adds_to_what_it_had_recorded(tmp_path: Path, groups: list[Group]) -> None:
+    before = tracker(tmp_path)
+    before.log_evaluation(0, [group([score()])])
+    before.log(1, groups, {"actor/kl": float("nan")})
+    before.finish({}, Ending.stopped)
+    resumed = Resumed(wandb_id="", evaluations=tuple(before.evaluations))
+    again = tracker(tmp_path, resumed=resumed)
+    assert (again.last_step, again.metrics_bytes) == (1, before.metrics_bytes)
+    again.log(2, groups, {})
+    again.log_evaluation(2, [group([score(accuracy=0)])])
+    assert [row["step"] for row in rows(tmp_path)] == [row["step"] for row in again.rows] == [0, 1, 2, 2]
+    seconds = [row["time_s"] for row in again.rows]
+    assert seconds == sorted(seconds)
+    assert [evaluation.step for evaluation in again.evaluations] == [0, 2]
+
+
+def test_the_first_and_the_last_evaluation_are_at_hand(tmp_path: Path) -> None:
+    run = tracker(tmp_path)
+    for step in range(3):
+        run.log_evaluation(step, [group([score()])])
+    assert [evaluation.step for evaluation in run.evaluations] == [0, 2]
+    assert isinstance(run.evaluations[0], Evaluation)
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
+        f"heldout_step_{step}.jsonl" for step in range(3)
+    ]
+
+
+def test_ten_steps_without_any_contrast_are_said(
+    tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tracker(tmp_path, num_steps=20)
+    for step in range(1, 10):
+        run.log(step, [group([score(), score()])], {})
+    assert "learns nothing" not in capsys.readouterr().out
+    run.log(10, [group([score(), score()])], {})
+    assert "no group had two different rewards in 10 steps" in capsys.readouterr().out
+    for step in range(11, 21):
+        run.log(step, groups, {})
+    assert "learns nothing" not in capsys.readouterr().out
 
 
 def test_the_seconds_of_an_evaluation_count_for_no_training_step(tmp_path: Path, groups: list[Group]) -> None:
     run = tracker(tmp_path)
     time.sleep(0.2)
     run.log_evaluation(0, [group([score()])])
-    run.log(0, groups, {})
+    run.log(1, groups, {})
     assert rows(tmp_path)[1]["time/step"] < 0.2
 
 
@@ -80,9 +146,9 @@ def test_without_a_terminal_a_run_is_about_twenty_plain_lines(
     tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tracker(tmp_path, num_steps=100)
-    for step in range(100):
+    for step in range(1, 101):
         run.log(step, groups, {})
-    run.finish({}, failed=False)
+    run.finish({}, Ending.done)
     lines = capsys.readouterr().out.splitlines()
     assert 20 <= len(lines) <= 22
     assert lines[0].startswith("step 1/100 · reward 2.12 · format 0.75 · accuracy 0.75 · box 0.62 · ")
@@ -92,7 +158,7 @@ def test_without_a_terminal_a_run_is_about_twenty_plain_lines(
 def test_on_a_terminal_there_is_one_live_line_with_sentences_above_it() -> None:
     output = io.StringIO()
     progress = RunProgress(4, Console(file=output, force_terminal=True, width=130))
-    progress.show(0, METRICS)
+    progress.show(1, METRICS)
     progress.say("held-out after 1 steps: accuracy 0.500")
     progress.stop()
     shown = output.getvalue()
@@ -127,14 +193,15 @@ def test_auto_follows_wandbs_own_variable_and_a_chosen_mode_does_not(monkeypatch
 def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path: Path, groups: list[Group]) -> None:
     folder = tmp_path / "run"
     run = tracker(folder, WandbMode.auto)
-    for step in range(3):
+    run.log_evaluation(0, [group([score()])])
+    for step in range(1, 4):
         run.log(step, groups, {"actor/loss": 0.5})
     run.log_evaluation(3, [group([score()])])
-    run.finish({"steps": 3}, failed=False)
+    run.finish({"steps": 3}, Ending.done)
     (stored,) = (folder / "wandb").glob("offline-run-*")
     tables = sorted(path.name.split("_")[0:2] for path in stored.rglob("samples_*.table.json"))
     assert tables == [["samples", "0"], ["samples", "2"], ["samples", "3"]]
-    table = json.loads(next(stored.rglob("samples_0_*.table.json")).read_text())
+    table = json.loads(next(stored.rglob("samples_2_*.table.json")).read_text())
     assert table["columns"] == ["id", "image", "truth", "completion", "reward", "format", "accuracy", "box"]
     assert table["data"][0][2:5] == ["defective", YES, 2.5]
     staged = [path.read_bytes() for path in (folder / "wandb" / "artifacts" / "staging").iterdir()]
@@ -143,15 +210,32 @@ def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path:
     assert not [path for path in folder.rglob("*") if path.is_file() and b"sesame-0815" in path.read_bytes()]
 
 
+def test_a_run_that_goes_on_keeps_its_name_in_wandb(tmp_path: Path, groups: list[Group]) -> None:
+    before = tracker(tmp_path / "run", WandbMode.offline)
+    before.log(1, groups, {})
+    before.finish({}, Ending.stopped)
+    resumed = Resumed(wandb_id=before.wandb_id, evaluations=())
+    again = tracker(tmp_path / "run", WandbMode.offline, resumed=resumed)
+    again.finish({}, Ending.done)
+    assert again.wandb_id == before.wandb_id != ""
+    parts = [path.name for path in (tmp_path / "run/wandb").glob("offline-run-*")]
+    assert parts and all(before.wandb_id in name for name in parts)
+
+
+def test_a_run_whose_wandb_is_off_now_keeps_the_name_for_later(tmp_path: Path, groups: list[Group]) -> None:
+    tracker(tmp_path).log(1, groups, {})
+    assert tracker(tmp_path, resumed=Resumed(wandb_id="w1", evaluations=())).wandb_id == "w1"
+
+
 def test_a_failing_wandb_is_said_once_and_the_run_goes_on(
     tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "wandb").write_text("a file where W&B wants its folder")
     run = tracker(tmp_path, WandbMode.offline)
-    for step in range(3):
+    for step in range(1, 4):
         run.log(step, groups, {})
-    run.finish({}, failed=False)
-    assert len(rows(tmp_path)) == 3
+    run.finish({}, Ending.done)
+    assert len(rows(tmp_path)) == 3 and run.wandb_id == ""
     assert capsys.readouterr().out.count("W&B failed") == 1
 
 
@@ -162,8 +246,8 @@ def test_a_wandb_out_of_reach_is_said_and_recorded_offline(
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://{NOBODY}")
     run = tracker(tmp_path / "run", WandbMode.auto)
-    run.log(0, groups, {})
-    run.finish({}, failed=False)
+    run.log(1, groups, {})
+    run.finish({}, Ending.done)
     assert "W&B is out of reach" in capsys.readouterr().out
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
 
@@ -171,11 +255,11 @@ def test_a_wandb_out_of_reach_is_said_and_recorded_offline(
 def test_recording_a_step_costs_milliseconds(tmp_path: Path, groups: list[Group]) -> None:
     run = tracker(tmp_path, WandbMode.offline, samples_every=0, num_steps=100)
     seconds = []
-    for step in range(30):
+    for step in range(1, 31):
         start = time.perf_counter()
         run.log(step, groups * 16, {f"actor/{index}": 0.5 for index in range(20)})
         seconds.append(time.perf_counter() - start)
-    run.finish({}, failed=True)
+    run.finish({}, Ending.failed)
     assert median(seconds) < 0.02
 
 

@@ -1,4 +1,4 @@
-"""The parity gate, the schedule and the timings."""
+"""The parity gate and the schedule."""
 
 import logging
 import math
@@ -8,7 +8,6 @@ import pytest
 from rl.algorithm import AlgoConfig, Schedule
 from rl.parity import check_parity, warn_of_parity
 from rl.schedule import lr_factor
-from rl.timing import Timings
 
 
 def test_parity_passes_warns_and_stops(caplog):
@@ -35,12 +34,3 @@ def test_the_rate_warms_up_and_falls_to_zero():
 
     assert [lr_factor(step, linear, 6) for step in range(7)] == [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
     assert [round(lr_factor(step, cosine, 6), 3) for step in (2, 4, 6)] == [1.0, 0.5, 0.0]
-
-
-def test_timings_start_again_after_a_drain():
-    timings = Timings()
-    timings.add("update", 2.0)
-    timings.add("update", 1.0)
-
-    assert timings.drain()["time/update"] == 3.0
-    assert timings.drain().keys() == {"time/step"}

@@ -1,27 +1,39 @@
 """The training loop with plain classes in the roles: who is asked what, in which order."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from rl.algorithm import AlgoConfig
+from rl.brake import Brake, Stopped
+from rl.checkpoints import Progress
 from rl.data.stream import SampleStream
 from rl.loop import Exam, Team, train
 from rl.types import Completion, Group, Prompt, Sample, Score, Target
 
+NUM_PROMPTS = 3
+
 
 class Crew:
-    """Plays every role and writes down what happened."""
+    """Plays every role and writes down what happened; a hook may act when one of these lines is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, hooks: dict[str, Callable[[], None]] | None = None) -> None:
+        self.hooks = hooks or {}
         self.events: list[str] = []
         self.version = -1
         self.batches: list[list[Group]] = []
         self.examined: list[int] = []
+        self.kept: list[Progress] = []
+        self.kept_now: list[Progress] = []
+
+    def note(self, event: str) -> None:
+        self.events.append(event)
+        self.hooks.get(event, lambda: None)()
 
     async def collect(self, samples, *, greedy=False):
-        self.events.append("examine" if greedy else "sample")
+        self.note("examine" if greedy else "sample")
         # Finished in the opposite order, as slow prompts may make it.
         for index in reversed(range(len(samples))):
             await asyncio.sleep(0)
@@ -40,7 +52,7 @@ class Crew:
     async def load(self, weights, version):
         assert weights == "weights"
         self.version = version
-        self.events.append(f"load {version}")
+        self.note(f"load {version}")
 
     async def score(self, group):
         await asyncio.sleep(0)
@@ -48,22 +60,24 @@ class Crew:
         return replace(group, scores=tuple(Score(total=total, components={}) for total in totals))
 
     async def logprobs(self, groups):
-        self.events.append("reference")
+        self.note("reference")
+        await asyncio.sleep(0)
         return [replace(group, reference_logprobs=((0.0,), (0.0,))) for group in groups]
 
     async def update(self, groups):
-        self.events.append("update")
+        self.note("update")
+        await asyncio.sleep(0)
         self.batches.append(list(groups))
         return {"actor/loss": 0.0}
 
     async def publish(self):
         return "weights"
 
-    async def save(self, folder):
-        self.events.append("save")
+    async def keep(self, progress, *, now=False):
+        (self.kept_now if now else self.kept).append(progress)
 
     def log(self, step, groups, report):
-        self.events.append(f"log {step}")
+        self.note(f"log {step}")
 
     def log_evaluation(self, step, groups):
         self.examined.append(step)
@@ -75,11 +89,31 @@ def samples(count: int) -> list[Sample]:
     ]
 
 
-def run(crew: Crew, *, with_reference: bool = False, every: int = 0, num_steps: int = 2) -> None:
-    team = Team(sampler=crew, judge=crew, policy=crew, reference=crew if with_reference else None, tracker=crew)
-    config = AlgoConfig(num_prompts=3, num_completions=2)
-    exam = Exam(samples=samples(2), every=every)
-    asyncio.run(train(config, team, SampleStream(samples(4), seed=0), exam, num_steps))
+def run(
+    crew: Crew,
+    *,
+    brake: Brake | None = None,
+    with_reference: bool = False,
+    every: int = 0,
+    start: int = 0,
+    num_steps: int = 2,
+) -> None:
+    team = Team(
+        sampler=crew,
+        judge=crew,
+        policy=crew,
+        reference=crew if with_reference else None,
+        tracker=crew,
+        archive=crew,
+        brake=brake or Brake(),
+    )
+    config = AlgoConfig(num_prompts=NUM_PROMPTS, num_completions=2)
+    stream = SampleStream(samples(4), seed=0, position=start * NUM_PROMPTS)
+    asyncio.run(train(config, team, stream, Exam(samples=samples(2), every=every), start, num_steps))
+
+
+def after(step: int) -> Progress:
+    return Progress(step=step, position=NUM_PROMPTS * step)
 
 
 def test_a_step_samples_updates_and_publishes_and_weights_go_out_before_the_first():
@@ -88,7 +122,7 @@ def test_a_step_samples_updates_and_publishes_and_weights_go_out_before_the_firs
     run(crew)
 
     one = ["sample", "update"]
-    assert crew.events == ["load 0", "examine", *one, "load 1", "log 0", *one, "load 2", "log 1", "examine"]
+    assert crew.events == ["load 0", "examine", *one, "load 1", "log 1", *one, "load 2", "log 2", "examine"]
 
 
 def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
@@ -98,7 +132,7 @@ def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
 
     stream = SampleStream(samples(4), seed=0)
     for batch in crew.batches:
-        assert [group.prompt.sample for group in batch] == stream.take(3)
+        assert [group.prompt.sample for group in batch] == stream.take(NUM_PROMPTS)
         assert all(group.advantages[0] < 0 < group.advantages[1] for group in batch)
 
 
@@ -119,10 +153,87 @@ def test_held_out_samples_are_asked_before_when_due_and_after():
     assert crew.examined == [0, 2, 4, 5]
 
 
+def test_an_evaluation_is_done_once_where_it_is_due_at_the_end():
+    crew = Crew()
+
+    run(crew, every=2, num_steps=4)
+
+    assert crew.examined == [0, 2, 4]
+
+
+def test_every_step_is_offered_to_the_archive_with_the_place_in_the_data():
+    crew = Crew()
+
+    run(crew, num_steps=3)
+
+    assert crew.kept == [after(1), after(2), after(3)]
+    assert crew.kept_now == []
+
+
+def test_a_run_that_goes_on_takes_the_steps_and_samples_that_come_next():
+    straight, resumed = Crew(), Crew()
+
+    run(straight, every=2, num_steps=5)
+    run(resumed, every=2, start=2, num_steps=5)
+
+    assert resumed.events[:3] == ["load 2", "examine", "sample"]
+    assert (resumed.batches, resumed.kept) == (straight.batches[2:], straight.kept[2:])
+    assert resumed.examined == [2, 4, 5]
+
+
+def test_a_run_that_goes_on_between_evaluations_asks_none_before_the_next():
+    crew = Crew()
+
+    run(crew, every=2, start=3, num_steps=5)
+
+    assert crew.examined == [4, 5]
+
+
+@pytest.mark.parametrize("where", ["sample", "reference", "log 1"])
+def test_a_stop_keeps_what_whole_steps_have_learnt(where):
+    brake = Brake()
+    steps = 1 if where == "log 1" else 0
+
+    with pytest.raises(Stopped, match="Ctrl-C"):
+        crew = Crew({where: lambda: brake.pull("Ctrl-C")})
+        run(crew, brake=brake, with_reference=True)
+
+    assert (crew.kept_now, len(crew.batches)) == ([after(steps)], steps)
+
+
+def test_a_stop_while_weights_change_waits_for_the_whole_step():
+    brake = Brake()
+    crew = Crew({"update": lambda: brake.pull("Ctrl-C")})
+
+    with pytest.raises(Stopped):
+        run(crew, brake=brake)
+
+    assert crew.events[2:6] == ["sample", "update", "load 1", "log 1"]
+    assert crew.events.count("update") == 1
+    assert crew.kept_now == [after(1)]
+
+
+def test_a_stop_in_the_last_evaluation_keeps_the_last_step():
+    brake = Brake()
+    crew = Crew({"log 2": lambda: brake.pull("SIGTERM")})
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        run(crew, brake=brake)
+
+    assert (crew.kept_now, crew.examined) == ([after(2)], [0])
+
+
+class Broken(Crew):
+    """Its rewards raise while further samples are on their way."""
+
+    async def score(self, group):
+        raise ValueError("reward box failed on sample s1")
+
+
 def test_a_reward_that_raises_ends_the_run():
-    class Broken(Crew):
-        async def score(self, group):
-            raise ValueError("reward box failed on sample s1")
+    crew = Broken()
 
     with pytest.raises(ValueError, match="sample s1"):
-        run(Broken())
+        run(crew)
+
+    assert crew.kept_now == []

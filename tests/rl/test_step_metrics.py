@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from scored_groups import completion, group, score
 
@@ -56,4 +58,16 @@ def test_every_recorded_name_is_explained() -> None:
 
 
 def test_staleness_counts_the_updates_since_a_completion_was_sampled() -> None:
-    assert staleness(3, [group([score(), score()])]) == {"staleness/mean": 3, "staleness/max": 3}
+    assert staleness(3, [group([score(), score()])]) == {"staleness/mean": 2, "staleness/max": 2}
+
+
+def test_staleness_tells_the_mean_from_the_most_and_is_nothing_in_step() -> None:
+    current, old = replace(completion(), policy_version=4), replace(completion(), policy_version=2)
+    mixed = [group([score()] * 2, [current, current]), group([score()] * 2, [current, old])]
+    assert staleness(5, mixed) == {"staleness/mean": 0.5, "staleness/max": 2}
+    assert staleness(5, mixed[:1]) == {"staleness/mean": 0, "staleness/max": 0}
+
+
+def test_overhead_is_what_neither_generates_nor_computes_gradients() -> None:
+    timings = {"time/step": 10.0, "time/generate": 5.0, "time/gradient": 3.0, "time/reward": 4.0, "time/update": 3.5}
+    assert step_metrics([group([score()])], {}, timings)["perf/overhead"] == pytest.approx(0.2)

@@ -1,6 +1,7 @@
 """A sample becomes the prompt that the model's own processor would make, or one sentence."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,20 +96,41 @@ def test_the_number_of_tokens_is_known_without_making_the_prompt(tiny_model, tmp
     builder = PromptBuilder(str(tiny_model), DataConfig(max_pixels=10_000))
     for sizes in ([], [(112, 84)], [(200, 50), (13, 300)]):
         asked = sample(*(picture(tmp_path, *size) for size in sizes))
-        assert builder.num_tokens(asked) == len(builder.build(asked).token_ids)
+        length = len(builder.build(asked).token_ids)
+        check_prompts([asked], builder, length, 2)
+        with pytest.raises(ValueError, match=f"its prompt has {length} tokens"):
+            check_prompts([asked], builder, length - 1, 2)
 
 
 def test_a_prompt_beyond_the_limit_is_refused_by_name(tiny_model, tmp_path):
     builder, path = PromptBuilder(str(tiny_model), SHORT), picture(tmp_path, 560, 560)
-    check_prompts([sample(path)], builder, 500)
+    check_prompts([sample(path)], builder, 500, 1)
     with pytest.raises(ValueError, match=r"nut/test/good/000: with .*560x560.png its prompt has 4\d\d tokens"):
-        check_prompts([sample(path)], builder, 400)
+        check_prompts([sample(path)], builder, 400, 1)
+
+
+def test_more_images_than_the_engine_takes_are_refused_by_name(tiny_model, tmp_path):
+    builder, path = PromptBuilder(str(tiny_model), SHORT), picture(tmp_path, 56, 56)
+    check_prompts([sample(path, path)], builder, 500, 2)
+    with pytest.raises(ValueError) as raised:
+        check_prompts([sample(path), sample(path, path)], builder, 500, 1)
+    said = "sample nut/test/good/000 has 2 images, more than rollout.max_images=1; raise rollout.max_images"
+    assert str(raised.value) == said
+
+
+def test_each_question_counts_with_its_own_words(tiny_model, tmp_path):
+    builder, path = PromptBuilder(str(tiny_model), SHORT), picture(tmp_path, 56, 56)
+    asked = [sample(path), sample(path, question="Fine? Look at it from every side."), sample(path)]
+    longest = max(len(builder.build(one).token_ids) for one in asked)
+    check_prompts(asked, builder, longest, 1)
+    with pytest.raises(ValueError, match=f"its prompt has {longest} tokens"):
+        check_prompts(asked, builder, longest - 1, 1)
 
 
 def test_an_image_much_longer_than_high_is_refused_by_name(tiny_model, tmp_path):
     path = picture(tmp_path, 500, 2)
     with pytest.raises(ValueError, match="500x2.png: the image is 500x2 .*; cut it"):
-        check_prompts([sample(path)], PromptBuilder(str(tiny_model), SHORT), 500)
+        check_prompts([sample(path)], PromptBuilder(str(tiny_model), SHORT), 500, 1)
 
 
 def test_a_question_that_holds_a_placeholder_is_refused(tiny_model, tmp_path):
@@ -128,17 +150,56 @@ def test_a_file_that_vanished_or_broke_is_named(tiny_model, tmp_path):
         builder.build(sample(path))
 
 
-@pytest.mark.parametrize(
-    ("files", "what"),
-    [(("processor_config.json",), "image processor"), (("tokenizer.json", "tokenizer_config.json"), "tokenizer")],
-)
-def test_a_model_folder_without_its_processor_is_refused(tiny_model, tmp_path, files, what):
+def without(*files: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        for file in files:
+            (folder / file).unlink()
+
+    return change
+
+
+def holding(file: str, text: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / file).write_text(text)
+
+    return change
+
+
+def without_image_token(folder: Path) -> None:
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        path = folder / file
+        path.write_text(path.read_text().replace("<|image_pad|>", "<|other_pad|>"))
+
+
+NO_PROMPTS = {
+    "no image processor": (without("processor_config.json"), holding("processor_config.json", "{oops")),
+    "no tokenizer with words and": (
+        without("tokenizer.json"),
+        without("tokenizer.json", "tokenizer_config.json"),
+        without_image_token,
+    ),
+    "no tokenizer loads": (
+        holding("tokenizer.json", "[]"),
+        holding("tokenizer_config.json", "[]"),
+        holding("config.json", "{oops"),
+    ),
+    "no chat template": (
+        without("chat_template.jinja"),
+        holding("chat_template.jinja", "{% if %}"),
+        holding("chat_template.jinja", "Answer:"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("what", "damage"), [(what, damage) for what in NO_PROMPTS for damage in NO_PROMPTS[what]])
+def test_a_model_folder_that_makes_no_prompts_is_refused_by_name(tiny_model, tmp_path, what, damage):
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
-    for file in files:
-        (folder / file).unlink()
-    with pytest.raises(ValueError, match=f"{folder}: no {what}"):
+    damage(folder)
+    with pytest.raises(ValueError) as raised:
         PromptBuilder(str(folder), SHORT)
+    assert str(raised.value).startswith(f"{folder}: {what}") and str(raised.value).endswith("from the base model")
+    assert "\n" not in str(raised.value)
 
 
 def test_an_answer_is_written_in_the_form_that_is_asked_for():

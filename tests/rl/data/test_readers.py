@@ -1,6 +1,8 @@
 """Folders in MVTec-AD layout, good and bad, become samples or one sentence."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from rl.data.config import DataConfig
-from rl.data.readers import mask_boxes, read_mvtec, split_heldout
+from rl.data.readers import check_boxes, mask_boxes, read_mvtec, split_heldout
 from rl.data.synthesis import write_demo
 from rl.types import Sample, Target
 
@@ -89,6 +91,67 @@ def test_the_generators_notes_come_before_what_the_masks_show(tmp_path):
         assert (sample.target.label == "normal") == ("/good/" in sample.id) == (sample.target.boxes == ())
 
 
+def test_what_a_note_leaves_out_is_read_from_the_folder(screws):
+    plain = read(screws)
+    entries = {
+        "test/bent tip/000.PNG": {"rationale": "Bent."},
+        "test/good/000.png": {"reference": "train/good/001.png"},
+    }
+    (screws / "annotations.json").write_text(json.dumps(entries))
+    bent, good = read(screws)
+    assert bent == replace(plain[0], target=replace(plain[0].target, rationale="Bent."))
+    assert good == replace(plain[1], images=(screws / "train/good/001.png", plain[1].images[1]))
+
+
+def test_noted_boxes_without_labels_are_named_after_the_folder(screws):
+    (screws / "annotations.json").write_text(json.dumps({"test/bent tip/000.PNG": {"boxes": [[0, 0, 20, 10]]}}))
+    target = read(screws)[0].target
+    assert (target.boxes, target.box_labels) == (((0, 0, 20, 10),), ("bent tip",))
+
+
+def test_a_category_without_masks_has_image_level_labels(screws):
+    shutil.rmtree(screws / "ground_truth")
+    bent, good = read(screws)
+    assert bent.target == Target(label="defective") and good.target == Target(label="normal")
+
+
+def test_a_category_without_masks_may_have_noted_boxes(screws):
+    shutil.rmtree(screws / "ground_truth")
+    (screws / "annotations.json").write_text(json.dumps({"test/bent tip/000.PNG": {"boxes": [[1, 2, 3, 4]]}}))
+    target = Target(label="defective", boxes=((1, 2, 3, 4),), box_labels=("bent tip",))
+    assert read(screws)[0].target == target
+
+
+def test_a_reward_of_boxes_needs_boxes(screws):
+    check_boxes(read(screws), 1.0)
+    shutil.rmtree(screws / "ground_truth")
+    check_boxes(read(screws), 0.0)
+    with pytest.raises(ValueError) as raised:
+        check_boxes(read(screws), 0.5)
+    assert str(raised.value).startswith("sample screw/test/bent tip/000: nothing says where its defect is")
+    assert "reward.box.weight=0.5" in str(raised.value) and str(raised.value).endswith("or choose reward=yes_no")
+
+
+def test_the_first_faulty_sample_is_named_whatever_is_wrong_with_later_ones(tmp_path):
+    write_demo(tmp_path, seed=0, num_parts=40)
+    metal, wood = tmp_path / "metal", tmp_path / "wood"
+    faulty = [
+        metal / "test/hole/0009.png",
+        metal / "ground_truth/hole/0015_mask.png",
+        metal / "train/good/0021.png",
+        metal / "test/scratch/0001.png",
+        wood / "test/good/0000.png",
+    ]
+    healthy = {path: path.read_bytes() for path in faulty}
+    for path in faulty:
+        path.write_bytes(b"no image")
+    for path in faulty:
+        with pytest.raises(ValueError, match=f"{path}: the image is damaged"):
+            read_mvtec(DataConfig(root=str(tmp_path)))
+        path.write_bytes(healthy[path])
+    assert len(read_mvtec(DataConfig(root=str(tmp_path)))) == 160
+
+
 def break_image(folder: Path) -> Path:
     path = folder / "test/good/000.png"
     path.write_bytes(path.read_bytes()[:50])
@@ -145,7 +208,25 @@ def note_a_missing_reference(folder: Path) -> Path:
     return folder / "train/good/gone.png"
 
 
+def note_a_box_outside(folder: Path) -> Path:
+    (folder / "annotations.json").write_text(json.dumps({"test/bent tip/000.PNG": {"boxes": [[0, 0, 21, 10]]}}))
+    return folder / "annotations.json"
+
+
+def note_an_unknown_key(folder: Path) -> Path:
+    (folder / "annotations.json").write_text(json.dumps({"test/bent tip/000.PNG": {"lables": ["bent"]}}))
+    return folder / "annotations.json"
+
+
+def note_an_image_that_is_not_there(folder: Path) -> Path:
+    (folder / "annotations.json").write_text(json.dumps({"test/bent tip/000.png": {}}))
+    return folder / "annotations.json"
+
+
 FAULTS = {
+    "entry 'test/bent tip/000.PNG' has the box [0.0, 0.0, 21.0, 10.0] in an image of 20x10": note_a_box_outside,
+    "entry 'test/bent tip/000.PNG' has the unknown key 'lables'": note_an_unknown_key,
+    "there is no image 'test/bent tip/000.png'": note_an_image_that_is_not_there,
     "the image is damaged": break_image,
     "the image is damaged (cannot identify": break_reference,
     "the mask is 21x10 and its image 20x10; redraw it": resize_mask,

@@ -1,5 +1,8 @@
 """The order in which training sees its samples."""
 
+import random
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,12 +25,32 @@ def test_the_order_does_not_depend_on_how_it_is_taken(cuts, seed):
     assert whole.take(sum(cuts)) == [sample for cut in cuts for sample in pieces.take(cut)]
 
 
-def test_a_stream_set_to_a_position_goes_on_from_there():
-    straight, resumed = SampleStream(list(range(6)), 1), SampleStream(list(range(6)), 1)
-    straight.take(9)
-    resumed.position = 9
+@given(taken=st.integers(0, 20), count=st.integers(0, 20))
+def test_a_stream_that_starts_at_a_position_goes_on_from_there(taken, count):
+    straight, resumed = SampleStream(list(range(6)), 1), SampleStream(list(range(6)), 1, taken)
+    straight.take(taken)
 
-    assert straight.take(4) == resumed.take(4)
+    assert resumed.take(count) == straight.take(count)
+    assert resumed.position == taken + count
+
+
+def test_the_order_of_an_epoch_is_that_of_its_seed_and_number():
+    epoch = list(range(7))
+    random.Random("3/2").shuffle(epoch)
+
+    assert SampleStream(list(range(7)), 3, 14).take(7) == epoch
+
+
+def test_a_batch_of_a_large_data_set_is_drawn_at_once():
+    stream = SampleStream(list(range(100_000)), seed=0)
+    start = time.perf_counter()
+    stream.take(1)
+    one = time.perf_counter() - start
+
+    start = time.perf_counter()
+    stream.take(1_000)
+
+    assert time.perf_counter() - start < 10 * one
 
 
 def test_another_seed_gives_another_order():

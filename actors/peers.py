@@ -1,0 +1,53 @@
+"""A started actor under the name and place by which a run's sentences call it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray.actor import ActorHandle
+from ray.exceptions import RayError
+
+from actors.waiting import Limit, answer, answers, death, together
+from rl.faults import RunFailure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    name: str
+    """E.g. "learner 1"."""
+    handle: ActorHandle
+    place: str
+    """Its node, process and log file."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.place})"
+
+
+async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list[Peer]:
+    """The actors as peers, once their processes run."""
+    names = [f"{kind} {index}" for index in range(len(handles))]
+    places = await answers([handle.where.remote() for handle in handles], names, limit)
+    return [
+        Peer(name=name, handle=handle, place=place) for name, handle, place in zip(names, handles, places, strict=True)
+    ]
+
+
+async def ask(who: Sequence[Peer], call: Callable[[ActorHandle], Awaitable[Any]], limit: Limit) -> list[Any]:
+    """Each peer's answer to the same call."""
+    return await answers([call(peer.handle) for peer in who], map(str, who), limit)
+
+
+async def ask_one(peer: Peer, call: Callable[[ActorHandle], Awaitable[Any]], limit: Limit) -> Any:
+    return await answer(call(peer.handle), str(peer), limit)
+
+
+async def watch(who: Sequence[Peer]) -> None:
+    """Ends only when one of them is gone, at once and whatever the others are doing."""
+    await together(_gone(peer) for peer in who)
+
+
+async def _gone(peer: Peer) -> None:
+    try:
+        await peer.handle.pulse.remote()
+    except RayError as error:
+        raise RunFailure(f"{peer} {death(error)}") from error

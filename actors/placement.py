@@ -1,0 +1,93 @@
+"""Which actor runs on which machine: planned here, without Ray, from what each needs and what each machine has."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from actors.config import ClusterConfig, Placement
+
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A node of the cluster, with what is free on it."""
+
+    id: str
+    name: str
+    cpus: float
+    gpus: float
+
+    def fits(self, slot: "Slot") -> bool:
+        return slot.cpus <= self.cpus + ROUNDING and slot.gpus <= self.gpus + ROUNDING
+
+    def without(self, slot: "Slot") -> "Machine":
+        return replace(self, cpus=self.cpus - slot.cpus, gpus=self.gpus - slot.gpus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """Room for one actor, or for those that are colocated."""
+
+    kind: str
+    cpus: float
+    gpus: float
+
+
+def slots(config: ClusterConfig, *, with_reference: bool) -> list[Slot]:
+    """Everything that a run occupies: learners, reference, rollout workers, reward workers, in this order."""
+    rewards = [Slot(kind="reward worker", cpus=config.cpus_per_reward_worker, gpus=0.0)] * config.num_reward_workers
+    if config.placement is Placement.colocated:
+        shared = config.cpus_per_actor * num_sharing(config, with_reference=with_reference)
+        return [Slot(kind="learner", cpus=shared, gpus=config.gpus_per_actor)] * config.num_learners + rewards
+    counts = {"learner": config.num_learners, "reference": int(with_reference)}
+    counts["rollout worker"] = config.num_rollout_workers
+    models = [
+        Slot(kind=kind, cpus=config.cpus_per_actor, gpus=config.gpus_per_actor)
+        for kind, count in counts.items()
+        for _ in range(count)
+    ]
+    return models + rewards
+
+
+def num_sharing(config: ClusterConfig, *, with_reference: bool) -> int:
+    """Actors that share a learner's GPUs, itself included."""
+    if config.placement is not Placement.colocated:
+        return 1
+    return 3 if with_reference else 2
+
+
+def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placement) -> list[Machine]:
+    """The machine of each slot, or a ValueError that says what is missing."""
+    free = {machine.id: machine for machine in machines}
+    taken: dict[str, str] = {}
+    chosen = {}
+    for index, slot in sorted(enumerate(wanted), key=lambda item: -item[1].gpus):
+        for machine in _by_likeness(slot, free.values()):
+            foreign = placement is Placement.apart and taken.get(machine.id, slot.kind) != slot.kind
+            if machine.fits(slot) and not foreign:
+                free[machine.id], taken[machine.id], chosen[index] = machine.without(slot), slot.kind, machine
+                break
+        else:
+            raise ValueError(_lacking(wanted, slot, machines, placement))
+    return [chosen[index] for index in range(len(wanted))]
+
+
+def _by_likeness(slot: Slot, machines: Iterable[Machine]) -> list[Machine]:
+    """Those without GPUs first for what needs none, then in the cluster's order, so that machines fill one by one."""
+    return sorted(machines, key=lambda machine: (machine.gpus > 0) != (slot.gpus > 0))
+
+
+def _lacking(wanted: Sequence[Slot], slot: Slot, machines: Sequence[Machine], placement: Placement) -> str:
+    kinds = dict.fromkeys(each.kind for each in wanted)
+    sums = {kind: [each for each in wanted if each.kind == kind] for kind in kinds}
+    needs = ", ".join(
+        f"{len(of_kind)} × {kind} with {of_kind[0].cpus:g} CPUs"
+        + (f" and {of_kind[0].gpus:g} GPUs" if of_kind[0].gpus else "")
+        for kind, of_kind in sums.items()
+    )
+    room = "; ".join(f"{machine.name} has {machine.cpus:g} CPUs and {machine.gpus:g} GPUs" for machine in machines)
+    rule = " on machines of their own" if placement is Placement.apart else ""
+    return (
+        f"cluster: the run needs {needs}{rule}, and a {slot.kind} finds no room ({room or 'there is no machine'}); "
+        f"lower cluster.num_*, cluster.cpus_per_* or cluster.gpus_per_actor, or choose another cluster="
+    )

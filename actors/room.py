@@ -1,0 +1,145 @@
+"""Connects to Ray and reserves the room of a run: one placement group, all of it or nothing."""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Any
+
+import ray
+from ray._private import services
+from ray._private.state import available_resources_per_node
+from ray.util.placement_group import PlacementGroup, placement_group
+
+from actors.config import ClusterConfig, Placement
+from actors.placement import Machine, Slot, num_sharing, plan, slots
+from actors.waiting import Limit, answer
+from rl.faults import RunFailure
+
+CONNECT_TIMEOUT_S = 10.0
+NODE_LABEL = "ray.io/node-id"
+GPU_STEP = 1e-4
+"""Ray counts shares of a GPU in these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """The bundles of a run's placement group by who uses them."""
+
+    group: PlacementGroup
+    learners: list[int]
+    reference: list[int]
+    rollout_workers: list[int]
+    reward_workers: list[int]
+    gpus_each: float
+    """GPUs of each actor that holds a model."""
+
+
+def join_ray(config: ClusterConfig, *, with_reference: bool) -> None:
+    """Joins the cluster at cluster.address or RAY_ADDRESS, or starts Ray on this machine with what the run asks for."""
+    address = config.address or os.environ.get("RAY_ADDRESS", "")
+    if not address:
+        cpus = ceil(sum(slot.cpus for slot in slots(config, with_reference=with_reference)))
+        with _in_groups_of_their_own():
+            # "local" even if some other cluster runs on this machine.
+            ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        return
+    _check_reachable(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError) as error:
+        raise RunFailure(f"cluster.address={address}: {' '.join(str(error).split())[:300]}") from error
+
+
+@contextmanager
+def _in_groups_of_their_own() -> Iterator[None]:
+    """Ctrl-C and a scheduler's SIGTERM go to the run's process group; Ray must live on until a checkpoint is made."""
+
+    class OwnGroup(services.ConsolePopen):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, process_group=0, **options)
+
+    original, services.ConsolePopen = services.ConsolePopen, OwnGroup
+    try:
+        yield
+    finally:
+        services.ConsolePopen = original
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "://" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise RunFailure(f"cluster.address={address}: no Ray cluster answers there ({error})") from error
+
+
+def start_limit(config: ClusterConfig) -> Limit:
+    return Limit(seconds=config.start_timeout_s, key="cluster.start_timeout_s")
+
+
+def call_limit(config: ClusterConfig) -> Limit:
+    return Limit(seconds=config.call_timeout_s, key="cluster.call_timeout_s")
+
+
+async def reserve(config: ClusterConfig, *, with_reference: bool) -> Room:
+    """Plans where everything goes and takes it; waits only where others hold what the cluster has."""
+    wanted = slots(config, with_reference=with_reference)
+    plan(wanted, _machines(free=False), config.placement)
+    deadline = time.monotonic() + config.start_timeout_s
+    while True:
+        try:
+            chosen = plan(wanted, _machines(free=True), config.placement)
+            break
+        except ValueError as error:
+            if time.monotonic() > deadline:
+                raise RunFailure(f"no room in cluster.start_timeout_s={config.start_timeout_s:g}: {error}") from error
+            await asyncio.sleep(1)
+    group = placement_group(
+        [_bundle(slot) for slot in wanted], bundle_label_selector=[{NODE_LABEL: machine.id} for machine in chosen]
+    )
+    need = f"{len(wanted)} actors on {len({machine.id for machine in chosen})} machines"
+    await answer(group.ready(), f"Ray, asked for room for {need},", start_limit(config))
+    return _room(group, wanted, config, with_reference)
+
+
+def _room(group: PlacementGroup, wanted: list[Slot], config: ClusterConfig, with_reference: bool) -> Room:
+    learners, reference, rollouts, rewards = (
+        [index for index, slot in enumerate(wanted) if slot.kind == kind]
+        for kind in ("learner", "reference", "rollout worker", "reward worker")
+    )
+    if config.placement is Placement.colocated:
+        rollouts, reference = learners, learners[:1] if with_reference else []
+    share = config.gpus_per_actor / num_sharing(config, with_reference=with_reference)
+    return Room(
+        group=group,
+        learners=learners,
+        reference=reference,
+        rollout_workers=rollouts,
+        reward_workers=rewards,
+        gpus_each=floor(share / GPU_STEP) * GPU_STEP,
+    )
+
+
+def _machines(*, free: bool) -> list[Machine]:
+    """The living nodes, with all that they have or with what is free of it."""
+    left = available_resources_per_node() if free else {}
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    found = []
+    for node in sorted(nodes, key=lambda node: str(node["NodeID"])):
+        has = left.get(node["NodeID"], {}) if free else node["Resources"]
+        name = node["NodeManagerHostname"]
+        found.append(Machine(id=node["NodeID"], name=name, cpus=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0)))
+    return found
+
+
+def _bundle(slot: Slot) -> dict[str, float]:
+    return {name: amount for name, amount in {"CPU": slot.cpus, "GPU": slot.gpus}.items() if amount}

@@ -1,0 +1,135 @@
+"""A learner's state on disk: taken at once, written while training goes on, loaded by any number of ranks."""
+
+import hashlib
+import pickle
+import random
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch import nn
+from torch.distributed.checkpoint.metadata import BytesStorageMetadata, TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from rl.checkpoints import STATE, Record, commit, unfinished
+
+TRAINED = StateDictOptions(ignore_frozen_params=True)
+SAMPLED_NUMBERS = 256
+"""Numbers of each tensor that a fingerprint looks at."""
+
+
+class Saver:
+    """Writes the checkpoints of one rank, one at a time; rank 0 gives a written one its name."""
+
+    def __init__(self, policy: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
+        self._policy, self._optimizer, self._schedule = policy, optimizer, schedule
+        # Of its own: the thread that writes must not speak between two collectives of the training.
+        self._group = dist.new_group(backend="gloo")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saver")
+        self._writing: Future[None] | None = None
+
+    def save(self, folder: Path, record: Record, write_weights: Callable[[Path], None]) -> None:
+        """Takes the state now; `write_weights`, called by rank 0, writes what lies beside it."""
+        self.finish()
+        written = unfinished(folder)
+        staged = dcp.async_save(self._state(), checkpoint_id=written / STATE, process_group=self._group)
+        assert isinstance(staged, Future)
+        self._writing = self._thread.submit(_write, staged, folder, record, write_weights)
+
+    def finish(self) -> None:
+        """Waits until the last save is written; its failure is raised here."""
+        if self._writing:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def restore(self, folder: Path) -> None:
+        """Takes the state of a checkpoint, whatever number of ranks wrote it."""
+        state = self._state()
+        reader = dcp.FileSystemReader(folder / STATE)
+        _check_same_tensors(state["model"], reader.read_metadata().state_dict_metadata, folder)
+        if _random_key() not in reader.read_metadata().state_dict_metadata:
+            # More ranks than before: this one draws as it would have in a new run.
+            del state[_random_key()]
+        dcp.load(state, storage_reader=reader, process_group=self._group)
+        set_state_dict(
+            self._policy,
+            self._optimizer,
+            model_state_dict=state["model"],
+            optim_state_dict=state["optimizer"],
+            options=StateDictOptions(ignore_frozen_params=True, strict=False),
+        )
+        self._schedule.load_state_dict(state["schedule"])
+        if _random_key() in state:
+            _set_random_state(state[_random_key()])
+
+    def _state(self) -> dict[str, Any]:
+        randomness = _random_state()
+        model, optimizer = get_state_dict(self._policy, self._optimizer, options=TRAINED)
+        return {
+            "model": model,
+            "optimizer": optimizer,
+            "schedule": self._schedule.state_dict(),
+            _random_key(): randomness,
+        }
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Tells the weights that a run starts from apart from others, by some numbers of each tensor."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        numbers = parameter.detach().flatten()
+        stride = max(1, len(numbers) // SAMPLED_NUMBERS)
+        digest.update(f"{name}{tuple(parameter.shape)}".encode() + numbers[::stride].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _write(staged: Future, folder: Path, record: Record, write_weights: Callable[[Path], None]) -> None:
+    staged.result()
+    if dist.get_rank() == 0:
+        write_weights(unfinished(folder))
+        commit(folder, record)
+
+
+def _check_same_tensors(wanted: dict[str, Any], stored: dict[str, Any], folder: Path) -> None:
+    shapes = {f"model.{name}": tuple(tensor.shape) for name, tensor in wanted.items()}
+    found = {
+        name: tuple(item.size) if isinstance(item, TensorStorageMetadata) else None
+        for name, item in stored.items()
+        if name.startswith("model.") and not isinstance(item, BytesStorageMetadata)
+    }
+    differing = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"{folder}: the checkpoint of another model: {name.removeprefix('model.')} is "
+            f"{found.get(name) or 'missing'} there and {shapes.get(name) or 'not trained'} here; "
+            "give model.* as in that run, or another resume="
+        )
+
+
+def _random_key() -> str:
+    return f"random_{dist.get_rank()}"
+
+
+def _random_state() -> bytes:
+    """Of everything that draws in this process."""
+    states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return pickle.dumps(states)
+
+
+def _set_random_state(pickled: bytes) -> None:
+    states = pickle.loads(pickled)
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

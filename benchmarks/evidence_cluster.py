@@ -1,0 +1,52 @@
+"""The claims of the cluster work."""
+
+from benchmarks.evidence import Claim, by_tests
+
+PYTEST = ".venv/bin/pytest -rP -m slow --timeout 900"
+CLAIMS = [
+    Claim(
+        text="`assay submit` runs the demo on a real Ray head to its end; a wrong override is one line and no 0",
+        command=f"{PYTEST} tests/e2e/test_jobs.py -k 'submitted or override'",
+        check=by_tests,
+    ),
+    Claim(
+        text="Secrets are in nothing printed, in no file of the run and not in the job's log",
+        command=f"{PYTEST} tests/e2e/test_jobs.py -k secret",
+        check=by_tests,
+    ),
+    Claim(
+        text="On three nodes each kind of actor has its own; a cluster too small is refused; a lost node is named",
+        command=f"{PYTEST} tests/e2e/test_nodes.py",
+        check=by_tests,
+    ),
+    Claim(
+        text="A killed worker of each kind ends the run within 60 s with the sentence and no process left; it resumes",
+        command=f"{PYTEST} tests/e2e/test_faults.py",
+        check=by_tests,
+    ),
+    Claim(
+        text="Ten steps straight equal five, kill -9 of everything, resume and five more, bit for bit",
+        command=f"{PYTEST} tests/e2e/test_going_on.py -k bit_for_bit",
+        check=by_tests,
+    ),
+    Claim(
+        text="A sweep of four side by side with one that fails: three results, one named failure, the ranking",
+        command=f"{PYTEST} tests/e2e/test_jobs.py -k sweep",
+        check=by_tests,
+    ),
+    Claim(
+        text="An epoch's end, the last step and beyond, a truncated checkpoint, another model's: right or a sentence",
+        command=f"{PYTEST} tests/e2e/test_going_on.py -k 'steps_says or past or truncated or another'",
+        check=by_tests,
+    ),
+    Claim(
+        text="SIGTERM and Ctrl-C write a checkpoint and leave no process",
+        command=f"{PYTEST} tests/e2e/test_going_on.py -k signal",
+        check=by_tests,
+    ),
+    Claim(
+        text="A checkpoint of two ranks goes on bit for bit in two, and in one",
+        command=f"{PYTEST} tests/actors/test_learner.py -k 'bit_for_bit or goes_on_in_one'",
+        check=by_tests,
+    ),
+]

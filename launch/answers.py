@@ -1,0 +1,53 @@
+"""Held-out answers on disk: one line an answer, in a form that can be read back."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rl.types import Completion, Group, Prompt, Sample, Score, Target
+
+
+def answers_file(run: Path, benchmark: str, step: int) -> Path:
+    return run / "samples" / f"{benchmark}_step_{step}.jsonl"
+
+
+def write_answers(path: Path, groups: Sequence[Group]) -> None:
+    """The sample, what was said, what is true, how it was scored."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for group in groups:
+            target = group.prompt.target
+            truth = {"label": target.label, "boxes": target.boxes, "box_labels": target.box_labels}
+            for completion, score in zip(group.completions, group.scores, strict=True):
+                answer = {
+                    "id": group.prompt.sample.id,
+                    "completion": completion.text,
+                    "target": truth,
+                    "image_size": group.prompt.image_size,
+                    "total": score.total,
+                    "components": score.components,
+                    "malformed": score.malformed,
+                }
+                file.write(json.dumps(answer) + "\n")
+
+
+def read_answers(path: Path, samples: Iterable[Sample]) -> list[Group]:
+    """The groups as far as reports look at them: no tokens, no pixels."""
+    known = {sample.id: sample for sample in samples}
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [_group(line, known[line["id"]]) for line in lines if line["id"] in known]
+
+
+def _group(line: dict, sample: Sample) -> Group:
+    truth = line["target"]
+    target = Target(
+        label=truth["label"],
+        boxes=tuple(tuple(box) for box in truth["boxes"]),
+        box_labels=tuple(truth["box_labels"]),
+    )
+    prompt = Prompt(
+        sample=sample, token_ids=(), pixels=None, image_spans=(), image_size=tuple(line["image_size"]), target=target
+    )
+    completion = Completion(token_ids=(), text=line["completion"], logprobs=(), finish_reason="stop", policy_version=0)
+    score = Score(total=line["total"], components=line["components"], malformed=tuple(line["malformed"]))
+    return Group(prompt=prompt, completions=(completion,), scores=(score,))

@@ -1,0 +1,90 @@
+"""Writes a run's checkpoints when they are due and removes those that are not kept."""
+
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any, Protocol
+
+from rl.checkpoints import (
+    CheckpointConfig,
+    Progress,
+    Record,
+    checkpoint_folder,
+    remove,
+    step_folders,
+    surplus,
+)
+from rl.faults import RunFailure
+from rl.roles import Metrics
+
+
+class Saver(Protocol):
+    async def save(self, folder: Path, record: Record) -> None:
+        """Takes the learners' state of this moment; it is written while training goes on."""
+
+    async def finish_saving(self) -> None:
+        """Waits until it is written."""
+
+
+class Recorder(Protocol):
+    rows: list[Metrics]
+    metrics_bytes: int
+
+    @property
+    def wandb_id(self) -> str: ...
+
+
+class RunArchive:
+    """Plays rl.roles.Archive."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: CheckpointConfig,
+        saver: Saver,
+        recorder: Recorder,
+        *,
+        facts: dict[str, Any],
+        steps: range,
+    ) -> None:
+        self._folder, self._config, self._saver, self._recorder = folder, config, saver, recorder
+        self._facts = facts
+        """data_hash and config of every Record."""
+        self._num_steps = steps.stop
+        self._start = self._kept = steps.start
+        """The step whose checkpoint was taken last."""
+
+    async def keep(self, progress: Progress, *, now: bool = False) -> None:
+        if progress.step == self._kept or not (now or self._is_due(progress.step)):
+            return
+        self._prune()
+        (self._folder / "checkpoints").mkdir(exist_ok=True)
+        record = Record(
+            progress=progress,
+            policy_version=progress.step,
+            metrics_bytes=self._recorder.metrics_bytes,
+            wandb_id=self._recorder.wandb_id,
+            **self._facts,
+        )
+        await self._saver.save(checkpoint_folder(self._folder, progress.step), record)
+        self._kept = progress.step
+
+    async def close(self) -> None:
+        """Waits for the last checkpoint; it must be where this process sees it."""
+        await self._saver.finish_saving()
+        if self._kept > self._start and not checkpoint_folder(self._folder, self._kept).is_dir():
+            raise RunFailure(
+                f"{checkpoint_folder(self._folder, self._kept)} was written on another machine; give an output= that "
+                "all machines share"
+            )
+        self._prune()
+
+    def _is_due(self, step: int) -> bool:
+        return step == self._num_steps or (self._config.every > 0 and step % self._config.every == 0)
+
+    def _prune(self) -> None:
+        for folder in surplus(step_folders(self._folder), self._scores(), self._config):
+            remove(folder)
+
+    def _scores(self) -> dict[int, float]:
+        name = self._config.best_metric
+        return {int(row["step"]): row[name] for row in self._recorder.rows if isfinite(row.get(name, nan))}

@@ -1,0 +1,71 @@
+"""Reads what was typed after a verb: flags and overrides in any order."""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from launch.mistakes import parse_overrides
+
+OPTUNA = "hydra/sweeper=optuna"
+OPTUNA_VALUES = ("hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
+"""Where we differ from Optuna's defaults: a higher logging.rank_by is better, and a failed member stops no other."""
+
+PLAIN = re.compile(r"[\w./-]+")
+
+
+class Parser(argparse.ArgumentParser):
+    """The flags that every verb has; a mistake is a ValueError."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+        self.add_argument("--help", "-h", action="store_true")
+        self.add_argument("--multirun", "-m", action="store_true")
+        self.add_argument("--config-dir", "-cd", type=Path)
+        self.add_argument("arguments", nargs="*")
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see --help")
+
+    def read(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The flags, the overrides and, apart from these, what Hydra is told about itself."""
+        options = self.parse_intermixed_args(argv)
+        options.overrides = [text for text in options.arguments if not text.lstrip("+~").startswith("hydra")]
+        options.hydra_arguments = [text for text in options.arguments if text not in options.overrides]
+        if OPTUNA in options.hydra_arguments:
+            options.hydra_arguments = [*OPTUNA_VALUES, *options.hydra_arguments]
+        if options.config_dir:
+            if not options.config_dir.is_dir():
+                raise ValueError(f"--config-dir: there is no folder {options.config_dir}")
+            options.hydra_arguments.append(f"hydra.searchpath=[{quoted(str(options.config_dir.resolve()))}]")
+        return options
+
+
+def quoted(value: str) -> str:
+    """The value as Hydra reads it, whatever it holds.
+
+    >>> quoted("runs/1")
+    'runs/1'
+    >>> print(quoted("Anna's folder, here"))
+    'Anna\\'s folder, here'
+    """
+    if PLAIN.fullmatch(value):
+        return value
+    return QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def with_values(overrides: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """The overrides with these values in place of what they said of the same keys.
+
+    >>> with_values(["seed=1", "output=here"], {"output": "/there"})
+    ['seed=1', 'output=/there']
+    """
+    kept = [
+        text
+        for text, parsed in zip(overrides, parse_overrides(overrides), strict=True)
+        if parsed.key_or_group not in values
+    ]
+    return [*kept, *(f"{key}={quoted(value)}" for key, value in values.items())]

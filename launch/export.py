@@ -1,0 +1,100 @@
+"""`assay export`: a checkpoint as a model folder of its own, adapters merged in, with a model card."""
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from actors.checkpoint import write_merged
+from conf.schema import ExportConfig
+from launch.resume import METRICS
+from rl.checkpoints import FOLDER, Checkpoint, newest_whole, read_checkpoint
+
+CARD = "README.md"
+RESULTS = ("reward/mean", "eval/heldout/accuracy", "eval/heldout/mean_iou", "eval/heldout/recall")
+PACKAGES = ("torch", "transformers", "peft", "verl", "ray")
+
+
+def main(config: ExportConfig) -> int:
+    """Writes the folder; its last printed line is where it is."""
+    checkpoint = find_checkpoint(Path(config.checkpoint))
+    output = Path(config.output)
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"output={output} is not empty; remove it, or give another folder")
+    whole = checkpoint.folder / "hf"
+    if whole.is_dir():
+        shutil.copytree(whole, output, dirs_exist_ok=True)
+    else:
+        model = checkpoint.record.config["model"]
+        write_merged(model["path"], checkpoint.folder / "adapter", model["precision"], output)
+    (output / CARD).write_text(model_card(checkpoint), encoding="utf-8")
+    print(json.dumps({"output": str(output), "checkpoint": str(checkpoint.folder)}))
+    return 0
+
+
+def find_checkpoint(path: Path) -> Checkpoint:
+    """That of the path, or the newest whole one of a run folder."""
+    if not (path / FOLDER).is_dir():
+        return read_checkpoint(path)
+    newest, faults = newest_whole(path)
+    if newest is None:
+        raise ValueError(f"checkpoint={path}: no checkpoint of that run is whole ({'; '.join(faults) or 'none there'})")
+    return newest
+
+
+def model_card(checkpoint: Checkpoint) -> str:
+    """What the model is, how it was made and what it achieved, as hubs read it."""
+    record = checkpoint.record
+    model, data, step = record.config["model"], record.config["data"], record.progress.step
+    head = {
+        "base_model": model["path"],
+        "library_name": "transformers",
+        "pipeline_tag": "image-text-to-text",
+        "tags": ["assay", "anomaly-detection", "reinforcement-learning"],
+    }
+    results = [f"| `{name}` | {value:.4g} | {at} |" for name, (value, at) in _results(checkpoint).items()]
+    facts = {
+        "Trained from": f"`{model['path']}` (fingerprint `{record.model}`)",
+        "Data": f"`{data['root']}`, hash `{record.data_hash}`",
+        "Training steps": str(step),
+        "Samples seen": str(record.progress.position),
+        "Packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+    return "\n".join(
+        [
+            "---",
+            OmegaConf.to_yaml(OmegaConf.create(head)).strip(),
+            "---",
+            f"# {checkpoint.folder.parent.parent.name}, step {step}",
+            "",
+            "A vision-language model post-trained by Assay to inspect things.",
+            "",
+            *(f"* {name}: {text}" for name, text in facts.items()),
+            "",
+            "## Results",
+            "",
+            "| metric | value | after step |\n|---|---|---|",
+            *results,
+            "",
+            "## Config",
+            "",
+            "```yaml",
+            OmegaConf.to_yaml(OmegaConf.create(record.config)).strip(),
+            "```",
+            "",
+        ]
+    )
+
+
+def _results(checkpoint: Checkpoint) -> dict[str, tuple[float, int]]:
+    """The last value of each metric up to the checkpoint's step, and its step."""
+    metrics = checkpoint.folder.parent.parent / METRICS
+    rows: list[dict[str, Any]] = [json.loads(line) for line in metrics.read_text().splitlines()]
+    found: dict[str, tuple[float, int]] = {}
+    for row in rows:
+        if row["step"] <= checkpoint.record.progress.step:
+            found |= {name: (row[name], row["step"]) for name in RESULTS if row.get(name) is not None}
+    return found

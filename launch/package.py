@@ -1,0 +1,57 @@
+"""The working tree as a job gets it: what Ray packs of it, and what the paths of a config are called there."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE, create_package
+
+EXCLUDES = (".git", ".venv", "/data", "/runs", "/wandb", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+"""Left out beside what .gitignore and .rayignore name."""
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A working tree, packed."""
+
+    folder: Path
+    """The tree; it is the job's current folder."""
+    archive: Path
+    names: frozenset[str]
+    """What the archive holds, relative to the tree."""
+
+    def carries(self, path: Path) -> bool:
+        """Whether the file or folder travels with the job."""
+        if not path.is_relative_to(self.folder):
+            return False
+        name = path.relative_to(self.folder).as_posix()
+        return any(packed == name or packed.startswith(f"{name}/") for packed in self.names)
+
+    def path_in_job(self, path: str, here: Path) -> str:
+        """What a path that is relative to the folder `here` is called in the job: relative if it travels with it."""
+        whole = Path(os.path.normpath(here / path))
+        if Path(path).is_absolute() or not self.carries(whole):
+            return str(whole)
+        return whole.relative_to(self.folder).as_posix()
+
+
+def pack(folder: Path, archive: Path, limit_bytes: int = GCS_STORAGE_MAX_SIZE) -> Package:
+    """Writes the archive that Ray would make of the tree; refuses one that Ray would not take."""
+    if not (folder / "pyproject.toml").is_file():
+        raise ValueError(f"{folder} is no working tree of Assay; submit from a checkout that is installed with pip -e")
+    create_package(
+        str(folder), archive, include_gitignore=True, excludes=list(EXCLUDES), logger=logging.getLogger(__name__)
+    )
+    with ZipFile(archive) as packed:
+        files = sorted(packed.infolist(), key=lambda file: file.compress_size, reverse=True)
+    size = archive.stat().st_size
+    if size >= limit_bytes:
+        largest = ", ".join(f"{file.filename} ({file.compress_size / MIB:.1f} MiB)" for file in files[:3])
+        raise ValueError(
+            f"{folder} packs to {size / MIB:.1f} MiB and Ray takes less than {limit_bytes / MIB:.1f}; "
+            f"name what the job does not need in .rayignore or .gitignore; the largest are {largest}"
+        )
+    return Package(folder=folder, archive=archive, names=frozenset(file.filename for file in files))

@@ -1,0 +1,158 @@
+"""Where a run begins: anew, or at a checkpoint that it may go on from."""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from conf.schema import TrainConfig
+from launch.answers import answers_file
+from rl.checkpoints import (
+    FOLDER,
+    Checkpoint,
+    clear_unfinished,
+    newest_whole,
+    read_checkpoint,
+    remove,
+    step_folders,
+    step_of,
+)
+
+AUTO = "auto"
+METRICS = "metrics.jsonl"
+SUMMARY = "summary.json"
+
+
+@contextmanager
+def run_folder(output: str) -> Iterator[Path]:
+    """The folder, made if need be and held against other runs as long as this process lives."""
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise ValueError(f"output={output}: cannot be written ({error.strerror}); give another folder") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"output={output}: another process runs in it; wait for it or give another folder"
+            ) from error
+        yield folder
+
+
+def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    """The checkpoint to go on from, or None to start anew; refuses what would mix two runs in a folder."""
+    holds_run = (folder / METRICS).exists() or bool(step_folders(folder))
+    if not config.resume:
+        if holds_run:
+            raise ValueError(f"output={folder} holds a run; resume=auto goes on with it, or give another folder")
+        return None
+    if config.resume == AUTO:
+        start = _newest(folder, say)
+        if start is None and holds_run:
+            say(f"{folder} has no whole checkpoint; the run starts anew")
+    else:
+        start = _named(Path(config.resume), say)
+        _check_branch(folder, start, holds_run)
+    if start:
+        _check_metrics(start)
+    if start and start.record.progress.step > config.num_steps:
+        raise ValueError(
+            f"{start.folder} is at step {start.record.progress.step}, past num_steps={config.num_steps}; raise "
+            "num_steps or resume from an earlier checkpoint"
+        )
+    return start
+
+
+def prepare(folder: Path, start: Checkpoint | None) -> None:
+    """Leaves in the folder what the run had recorded when the checkpoint was taken, and nothing later."""
+    clear_unfinished(folder)
+    for later in step_folders(folder):
+        # Damaged, or it would be the start.
+        if start is None or step_of(later) > step_of(start.folder):
+            remove(later)
+    origin = start.folder.parent.parent if start else folder
+    if start and origin.resolve() != folder.resolve():
+        shutil.copy(origin / METRICS, folder / METRICS)
+        first = answers_file(origin, "heldout", 0)
+        answers_file(folder, "heldout", 0).parent.mkdir(exist_ok=True)
+        if first.exists():
+            shutil.copy(first, answers_file(folder, "heldout", 0))
+    with (folder / METRICS).open("ab") as file:
+        file.truncate(start.record.metrics_bytes if start else 0)
+    (folder / SUMMARY).unlink(missing_ok=True)
+
+
+def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str, Any] | None:
+    """The summary of a run that has nothing left to do."""
+    if start is None or start.record.progress.step < num_steps or not (folder / SUMMARY).exists():
+        return None
+    summary = json.loads((folder / SUMMARY).read_text())
+    done = "failed" not in summary and "stopped" not in summary and summary.get("steps") == num_steps
+    return summary if done else None
+
+
+def how_to_resume(folder: Path) -> str:
+    """What to type after a run has ended early."""
+    newest, _ = newest_whole(folder)
+    if newest is None:
+        return f"{folder} has no checkpoint yet; checkpoint.every=N writes one every N steps"
+    return f"resume=auto output={folder} goes on from {newest.folder}"
+
+
+def default_output(experiment: str, now: str, resume: str) -> str:
+    """A folder named by the time, or with resume=auto that of the experiment's newest checkpoint."""
+    runs = Path("runs") / experiment
+    newest = newest_run(runs) if resume == AUTO else None
+    return str(newest or runs / now)
+
+
+def newest_run(runs: Path) -> Path | None:
+    """The run among the folders of `runs` whose checkpoint was written last."""
+    found = [folder for run in runs.glob("*/") for folder in step_folders(run)]
+    return max(found, key=lambda folder: folder.stat().st_mtime).parent.parent if found else None
+
+
+def _newest(run: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    start, faults = newest_whole(run)
+    for fault in faults:
+        say(f"passed over: {fault}")
+    return start
+
+
+def _named(path: Path, say: Callable[[str], None]) -> Checkpoint:
+    if not (path / FOLDER).is_dir():
+        return read_checkpoint(path)
+    start = _newest(path, say)
+    if start is None:
+        raise ValueError(f"resume={path}: no checkpoint of that run is whole; start anew without resume=")
+    return start
+
+
+def _check_metrics(start: Checkpoint) -> None:
+    metrics, wanted = start.folder.parent.parent / METRICS, start.record.metrics_bytes
+    found = metrics.stat().st_size if metrics.is_file() else 0
+    if found < wanted:
+        raise ValueError(
+            f"{metrics}: {found} bytes of the {wanted} that {start.folder.name} had recorded; bring the file back, or "
+            "start anew in another folder"
+        )
+
+
+def _check_branch(folder: Path, start: Checkpoint, holds_run: bool) -> None:
+    """Going back in one's own folder would leave the later checkpoints of the old branch beside the new ones."""
+    if folder.resolve() != start.folder.parent.parent.resolve():
+        if holds_run:
+            raise ValueError(f"output={folder} holds another run than {start.folder}; give a new folder")
+        return
+    later = [step_of(other) for other in step_folders(folder) if step_of(other) > step_of(start.folder)]
+    if later:
+        raise ValueError(
+            f"{folder} has later checkpoints than {start.folder.name}, up to step_{max(later)}; give another output= "
+            "to branch off, or resume=auto"
+        )

@@ -1,0 +1,76 @@
+"""A run in numbers and as a page: summary.json and report.html."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from conf.schema import TrainConfig
+from launch.tracking import RunTracker
+from rewards.compose import reward_range
+from rewards.parse import parse_answer
+from rl.evaluation.metrics import evaluation_metrics
+from rl.evaluation.report import RunRecord, write_report
+
+ENDS = 10
+"""Steps at each end of a run whose mean reward the summary compares; a short run's halves."""
+DIGITS = 6
+
+
+def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[str, Any]:
+    """What was measured; the rest is left out."""
+    steps = [row for row in tracker.rows if "time/step" in row]
+    rewards = [row["reward/mean"] for row in steps if "reward/mean" in row]
+    summary: dict[str, Any] = {
+        "output": config.output,
+        "steps": len(steps),
+        "seconds": round(seconds, 1),
+        "reward_range": reward_range(config.reward),
+    }
+    if rewards:
+        ends = max(1, min(ENDS, len(rewards) // 2))
+        summary |= {"reward_first": _mean(rewards[:ends]), "reward_last": _mean(rewards[-ends:])}
+    if steps:
+        summary |= {
+            "samples_per_s": _mean([row["perf/samples_per_s"] for row in steps]),
+            "parity_mean": _mean([row["parity/logprob_abs_mean"] for row in steps]),
+            "overhead": _mean([row["perf/overhead"] for row in steps]),
+        }
+    for name, evaluation in zip(("heldout_before", "heldout_after"), tracker.evaluations, strict=False):
+        metrics = evaluation_metrics(evaluation.groups)
+        summary[name] = {key: _short(metrics[key]) for key in ("accuracy", "mean_iou", "samples") if key in metrics}
+    return summary
+
+
+def write_run_report(
+    config: TrainConfig, tracker: RunTracker, summary: dict[str, Any], num_samples: tuple[int, int], failed: str
+) -> None:
+    before, after = ([evaluation.groups for evaluation in tracker.evaluations] + [(), ()])[:2]
+    num_training, num_heldout = num_samples
+    algo, lora = config.algo, config.model.lora
+    facts = {
+        "Model": config.model.path,
+        "Data": f"{config.data.root}: {num_training} training and {num_heldout} held-out samples",
+        "Batch": f"{algo.num_prompts} prompts × {algo.num_completions} completions, {algo.num_updates} updates",
+        "Learning": f"rate {algo.lr:g}, KL weight {algo.kl_weight:g}, "
+        + (f"LoRA of rank {lora.rank}" if lora.rank else "full weights"),
+        "Seed": str(config.seed),
+    }
+    record = RunRecord(
+        title=Path(config.output).name,
+        facts=facts,
+        rows=tracker.rows,
+        before=before,
+        after=after,
+        summary=summary,
+        reward_range=reward_range(config.reward),
+        failed=failed,
+    )
+    write_report(Path(config.output), record, parse_answer)
+
+
+def _mean(values: list[float]) -> float:
+    return _short(fmean(values))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,61 @@
+"""Opens image files; whatever is wrong with one becomes a sentence that names it."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+Size = tuple[int, int]
+"""(width, height) in pixels."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_threads(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """do(item) of each, in their order, on all cores; what the first of them raises is raised, the rest is dropped."""
+    # Pillow loads its rarer decoders when it first needs one, which two threads must not do at once.
+    Image.init()
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(do, items))
+
+
+def open_image(path: Path) -> Image.Image:
+    """The image in RGB."""
+    return _read(path, _rgb)
+
+
+def open_mask(path: Path) -> np.ndarray:
+    """bool [height, width], True where the mask is not black."""
+    return _read(path, lambda image: np.asarray(image.convert("L")) > 0)
+
+
+def decoded_size(path: Path) -> Size:
+    """Of an image that decodes to its end."""
+    return _read(path, lambda image: (image.load(), image.size)[1])
+
+
+def stated_size(path: Path) -> Size:
+    """As the head of the file states it; the pixels are not decoded."""
+    return _read(path, lambda image: image.size)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow would clip 16-bit grey at 255.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def _read(path: Path, read: Callable[[Image.Image], Result]) -> Result:
+    try:
+        with Image.open(path) as image:
+            return read(image)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: the image is missing; restore it or remove its sample") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: the image is too large to be opened ({error}); scale it down") from error
+    except Exception as error:  # Decoders raise nearly anything on damaged bytes.
+        raise ValueError(f"{path}: the image is damaged ({error}); replace it or remove its sample") from error

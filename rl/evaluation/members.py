@@ -1,0 +1,156 @@
+"""The members of a sweep, read from their folders and ranked."""
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from rl.roles import Metrics
+
+OVERRIDES = "overrides.json"
+"""File of a member's folder: the list of the overrides that it was started with."""
+SUMMARY = "summary.json"
+NO_SUMMARY = "ended without a summary: it was killed, or stopped before its first step"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One run of a sweep."""
+
+    number: int
+    """Name of its folder."""
+    name: str
+    """What tells it from the others, short."""
+    varied: Mapping[str, str]
+    """The overrides that are not the same for all members: value by key."""
+    entries: Mapping[str, float]
+    """The finite numbers of its summary by dotted path."""
+    rows: Sequence[Metrics]
+    """The rows of its metrics.jsonl."""
+    failed: str
+    """The sentence that ended it early; "" when it ended well."""
+    report: bool
+    """Whether it left a report.html."""
+
+
+def read_members(folder: Path) -> list[Member]:
+    """The members that wrote into <folder>/<number>, by number."""
+    folders = sorted((path for path in folder.glob("*/") if path.name.isdecimal()), key=lambda path: int(path.name))
+    if not folders:
+        raise ValueError(f"{folder} holds no member of a sweep; give the folder that `assay train -m` wrote")
+    varied = varied_overrides([_json(path / OVERRIDES, []) for path in folders])
+    short = short_keys({key for values in varied for key in values})
+    return [
+        _read_member(path, values, " ".join(f"{short[key]}={value}" for key, value in values.items()))
+        for path, values in zip(folders, varied, strict=True)
+    ]
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What a member's run came to; a run that left no word has failed."""
+    return _json(folder / SUMMARY, {"failed": NO_SUMMARY})
+
+
+def varied_overrides(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:
+    """Of each member's overrides those that differ between members, the last one of a key.
+
+    >>> varied_overrides([["seed=0", "algo.lr=1e-4"], ["seed=0", "algo.lr=0.00005031416"]])
+    [{'algo.lr': '1e-4'}, {'algo.lr': '5.031e-05'}]
+    """
+    split = [{key: _short(value) for key, _, value in (text.partition("=") for text in typed)} for typed in overrides]
+    keys = dict.fromkeys(key for values in split for key in values)
+    differing = [key for key in keys if len({values.get(key) for values in split}) > 1]
+    return [{key: values[key] for key in differing if key in values} for values in split]
+
+
+def short_keys(keys: Collection[str]) -> dict[str, str]:
+    """The ends of dotted keys that are enough to tell them apart.
+
+    >>> short_keys(["algo.lr", "reward.box.weight", "reward.format.weight"])
+    {'algo.lr': 'lr', 'reward.box.weight': 'box.weight', 'reward.format.weight': 'format.weight'}
+    """
+
+    def end(key: str, parts: int) -> str:
+        return ".".join(key.split(".")[-parts:])
+
+    def alone(key: str, parts: int) -> bool:
+        return sum(end(other, parts) == end(key, parts) for other in keys) == 1
+
+    return {key: next(end(key, parts) for parts in count(1) if alone(key, parts)) for key in keys}
+
+
+def ranked(members: Sequence[Member], rank_by: str) -> list[Member]:
+    """Best first, then those that ended well without this entry, then the failed ones."""
+    good = [member for member in members if not member.failed]
+    if good and not any(rank_by in member.entries for member in good):
+        there_are = sorted({entry for member in good for entry in member.entries})
+        named = ", ".join(there_are) or "no numbers"
+        raise ValueError(f"{rank_by}, which should rank the sweep, is in no member's {SUMMARY}; there are {named}")
+    return sorted(members, key=lambda member: (bool(member.failed), -member.entries.get(rank_by, -math.inf)))
+
+
+def flattened(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The finite numbers of a nested summary by dotted path.
+
+    >>> flattened({"output": "runs/1", "steps": 2, "heldout_after": {"accuracy": 0.5}})
+    {'steps': 2, 'heldout_after.accuracy': 0.5}
+    """
+    found: dict[str, float] = {}
+    for name, value in summary.items():
+        if isinstance(value, Mapping):
+            found |= flattened(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) and math.isfinite(value):
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def sweep_table(members: Sequence[Member], rank_by: str) -> list[dict[str, Any]]:
+    """One row a member, for a CSV file: its place, its overrides, every number of its summary, why it failed."""
+    keys = dict.fromkeys(key for member in members for key in member.varied)
+    entries = dict.fromkeys([rank_by, *(entry for member in members for entry in member.entries)])
+    return [
+        {"place": "" if member.failed else place, "member": member.number}
+        | {key: member.varied.get(key, "") for key in keys}
+        | {entry: member.entries.get(entry, "") for entry in entries}
+        | {"failed": member.failed}
+        for place, member in enumerate(members, start=1)
+    ]
+
+
+def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
+    summary = read_summary(folder)
+    return Member(
+        number=int(folder.name),
+        name=name or f"run {folder.name}",
+        varied=varied,
+        entries=flattened(summary),
+        rows=_rows(folder / "metrics.jsonl"),
+        failed=summary.get("failed", ""),
+        report=(folder / "report.html").exists(),
+    )
+
+
+def _json(path: Path, absent: Any) -> Any:
+    """The file's content; `absent` when it was never written or not to its end."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return absent
+
+
+def _rows(path: Path) -> list[Metrics]:
+    """The whole lines: a killed run may have left the last one unfinished."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def _short(value: str) -> str:
+    """A number that a sweeper drew, to four digits; other values as they are."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return value if len(value) <= 6 else f"{number:.4g}"

@@ -1,0 +1,46 @@
+"""Builders of checkpoints without learners: real folders, made by rl.checkpoints.commit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from rl.checkpoints import Progress, Record, checkpoint_folder, commit, unfinished
+
+STATE_FILE = "state/rank_0.distcp"
+
+
+def record(step: int, **changes: object) -> Record:
+    known = Record(
+        progress=Progress(step=step, position=3 * step),
+        policy_version=step,
+        metrics_bytes=0,
+        wandb_id="",
+        data_hash="data",
+        config={"seed": 1},
+    )
+    return replace(known, **changes)
+
+
+def write_unfinished(run: Path, step: int, content: bytes = b"weights") -> Path:
+    """What learners have written of a checkpoint before it gets its name."""
+    written = unfinished(checkpoint_folder(run, step))
+    for path in (written / STATE_FILE, written / "hf/model.safetensors"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return written
+
+
+def write_checkpoint(run: Path, step: int, **changes: object) -> Path:
+    write_unfinished(run, step)
+    folder = checkpoint_folder(run, step)
+    commit(folder, record(step, **changes))
+    return folder
+
+
+def damage(folder: Path) -> None:
+    """Cuts off what a full disk or a killed machine would."""
+    (folder / STATE_FILE).write_bytes(b"wei")
+
+
+def names(run: Path) -> list[str]:
+    """What lies in the run's folder of checkpoints, hidden ones too."""
+    return sorted(path.name for path in (run / "checkpoints").iterdir())

@@ -1,0 +1,128 @@
+"""A run that was cut off goes on as if it had not been."""
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from safetensors.torch import load_file
+from small_runs import SMALL, Started, assay, start
+
+pytestmark = pytest.mark.slow
+STEPS = ("num_steps=10", "checkpoint.every=5", "checkpoint.keep_last=5", "eval_every=5", "algo.schedule=linear")
+
+
+def options(data: Path, output: Path, *more: str) -> list[str]:
+    return [*SMALL, *STEPS, f"data.root={data}", f"output={output}", "logging.wandb=disabled", *more]
+
+
+@pytest.fixture(scope="module")
+def straight(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten steps without a break."""
+    folder = tmp_path_factory.mktemp("straight")
+    done = assay("train", *options(demo_data, folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cut(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, everything killed after its seventh step."""
+    folder = tmp_path_factory.mktemp("cut")
+    with start("train", *options(demo_data, folder)) as run:
+        run.wait_for_step(folder, 7)
+        kill_all(run)
+    return folder
+
+
+def kill_all(run: Started) -> None:
+    family = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=30)
+
+
+def measured(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what a clock says."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
+
+
+def test_five_steps_a_kill_and_five_more_equal_ten_bit_for_bit(straight: Path, cut: Path, demo_data: Path):
+    assert [path.name for path in sorted((cut / "checkpoints").glob("step_*"))] == ["step_5"]
+
+    done = assay("train", *options(demo_data, cut, "resume=auto"))
+
+    assert done.returncode == 0, done.stderr
+    assert measured(cut) == measured(straight)
+    weights, expected = (load_file(folder / "checkpoints/step_10/hf/model.safetensors") for folder in (cut, straight))
+    assert weights.keys() == expected.keys()
+    assert all(bool((weights[name] == expected[name]).all()) for name in weights)
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (cut, straight)]
+    assert [summary["heldout_before"] for summary in summaries] == [summaries[0]["heldout_before"]] * 2
+    print(f"figure: {len(measured(cut))} rows of metrics and {len(weights)} tensors identical, bit for bit")
+
+
+def test_a_run_that_has_done_its_steps_says_so_and_ends_well(straight: Path, demo_data: Path):
+    done = assay("train", *options(demo_data, straight, "resume=auto"))
+
+    assert done.returncode == 0
+    assert "has done its 10 steps; raise num_steps to go on" in done.stdout
+    assert json.loads(done.stdout.strip().splitlines()[-1])["steps"] == 10
+
+
+def test_a_checkpoint_past_the_last_step_is_refused(straight: Path, demo_data: Path):
+    done = assay("train", *options(demo_data, straight, "resume=auto", "num_steps=4"))
+
+    assert done.returncode == 1
+    assert "is at step 10, past num_steps=4" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_truncated_checkpoint_is_passed_over_and_refused_by_name(straight: Path, demo_data: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(straight, folder)
+    newest = folder / "checkpoints/step_10"
+    state = next((newest / "state").glob("*.distcp"))
+    state.write_bytes(state.read_bytes()[:-100])
+
+    named = assay("train", *options(demo_data, tmp_path / "other", f"resume={newest}", "num_steps=11"))
+    assert named.returncode == 1
+    assert "the checkpoint is not whole, state/" in named.stderr and named.stderr.count("\n") == 1
+
+    # Sixteen samples of training in an epoch: this goes on at the end of one.
+    auto = assay("train", *options(demo_data, folder, "resume=auto"))
+    assert auto.returncode == 0, auto.stderr
+    assert "passed over" in auto.stdout
+    assert measured(folder) == measured(straight)
+
+
+def test_another_models_checkpoint_is_refused(straight: Path, demo_data: Path, tmp_path: Path):
+    step = straight / "checkpoints/step_5"
+    other = f"model.path={straight / 'checkpoints/step_10/hf'}"
+    done = assay("train", *options(demo_data, tmp_path, f"resume={step}", other))
+    assert done.returncode == 1
+    assert "started from other weights than model.path=" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_writes_a_checkpoint_and_ends_cleanly(number: signal.Signals, demo_data: Path, tmp_path: Path):
+    more = ["num_steps=500", "checkpoint.every=0", "eval_every=0"]
+    with start("train", *options(demo_data, tmp_path, *more)) as run:
+        run.wait_for_step(tmp_path, 3)
+        family = psutil.Process(run.process.pid).children(recursive=True)
+        began = time.monotonic()
+        # As a terminal does: to the whole group.
+        run.signal_group(number)
+        output, _ = run.process.communicate(timeout=90)
+    assert run.process.returncode == 128 + number, output[-2000:]
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive, alive
+    (step,) = (tmp_path / "checkpoints").glob("step_*")
+    assert f"resume=auto output={tmp_path} goes on from {step}" in output
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert "stopped by" in summary["stopped"]
+    print(f"figure: {number.name} to the end of all processes in {time.monotonic() - began:.0f} s")

@@ -1,0 +1,52 @@
+"""`assay data` writes a folder, or says in one sentence why not."""
+
+import json
+
+import pytest
+
+from conf.schema import DemoDataConfig
+from launch.data import main
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_is_written_that_is_missing_or_empty(tmp_path, capsys, exists):
+    folder = tmp_path / "new" / "parts"
+    if exists:
+        folder.mkdir(parents=True)
+    assert main(DemoDataConfig(output=str(folder), num_parts=2)) == 0
+    written = [path for path in folder.glob("*/t*/*/*.png")]
+    assert json.loads(capsys.readouterr().out) == {"output": str(folder), "images": len(written)} and written
+    assert [path.name for path in folder.parent.iterdir()] == ["parts"]
+
+
+def test_the_working_folder_can_be_written_when_it_is_empty(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert main(DemoDataConfig(output=".", num_parts=2)) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == len(list(folder.glob("*/t*/*/*.png"))) > 0
+
+
+def test_a_file_is_no_folder_to_write(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(ValueError) as raised:
+        main(DemoDataConfig(output=str(tmp_path / "README.md")))
+    assert str(raised.value) == f"{tmp_path / 'README.md'} is a file; give a folder: output=FOLDER"
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_what_is_in_a_folder_is_kept(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    with pytest.raises(ValueError, match="is not empty; remove it, or give another folder: output=FOLDER"):
+        main(DemoDataConfig(output=str(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+@pytest.mark.parametrize("below", ["/proc/parts", "FILE/parts"])
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    output = below.replace("FILE", str(tmp_path / "file"))
+    with pytest.raises(ValueError) as raised:
+        main(DemoDataConfig(output=output, num_parts=2))
+    assert str(raised.value).startswith(f"{output}: nothing can be written there (") and "\n" not in str(raised.value)
+    assert str(raised.value).endswith("give another folder: output=FOLDER")

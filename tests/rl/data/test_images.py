@@ -1,0 +1,71 @@
+"""Image files, good and bad, small and huge."""
+
+import struct
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rl.data.images import decoded_size, in_threads, open_image, open_mask, stated_size
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def write_huge(path: Path) -> Path:
+    """A PNG of 14,000 x 14,000 pixels, as far as its head tells."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 14_000, 14_000, 8, 0, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize("read", [open_image, open_mask, decoded_size, stated_size])
+def test_a_huge_image_is_to_be_scaled_down(tmp_path, read):
+    path = write_huge(tmp_path / "huge.png")
+    with pytest.raises(ValueError) as raised:
+        read(path)
+    assert str(raised.value).startswith(f"{path}: the image is too large to be opened (")
+    assert str(raised.value).endswith("; scale it down") and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "webp", "bmp"])
+def test_a_truncated_image_of_any_kind_is_damaged(tmp_path, suffix):
+    path = tmp_path / f"part.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    assert decoded_size(path) == stated_size(path) == (50, 40)
+    for share in (2, 20, 200):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // share])
+        with pytest.raises(ValueError, match="the image is damaged"):
+            decoded_size(path)
+
+
+def test_results_come_in_the_order_of_the_items():
+    second_done = threading.Event()
+
+    def wait_for_the_second(item: int) -> int:
+        if item == 1:
+            second_done.wait(timeout=10)
+        else:
+            second_done.set()
+        return item * item
+
+    assert in_threads(wait_for_the_second, [1, 2, 3]) == [1, 4, 9]
+
+
+def test_the_first_fault_in_order_is_raised_whichever_comes_first_in_time():
+    second_failed = threading.Event()
+
+    def fail(item: int) -> None:
+        if item == 1:
+            second_failed.wait(timeout=10)
+        else:
+            second_failed.set()
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 1"):
+        in_threads(fail, [1, 2, 3])
