@@ -62,7 +62,7 @@ def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placeme
     taken: dict[str, str] = {}
     chosen = {}
     for index, slot in sorted(enumerate(wanted), key=lambda item: -item[1].gpus):
-        for machine in _by_likeness(slot, free.values()):
+        for machine in (free[each.id] for each in _by_likeness(slot, machines)):
             foreign = placement is Placement.apart and taken.get(machine.id, slot.kind) != slot.kind
             if machine.fits(slot) and not foreign:
                 free[machine.id], taken[machine.id], chosen[index] = machine.without(slot), slot.kind, machine

@@ -80,12 +80,14 @@ async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncItera
     """What arrives until the readers are finished; a reader's failure is raised here."""
     while not (finished.done() and arrived.empty()):
         getter = asyncio.ensure_future(arrived.get())
-        await asyncio.wait({getter, finished}, return_when=asyncio.FIRST_COMPLETED)
-        if getter.done():
-            yield getter.result()
-        else:
+        try:
+            await asyncio.wait({getter, finished}, return_when=asyncio.FIRST_COMPLETED)
+            if getter.done():
+                yield getter.result()
+            else:
+                finished.result()
+        finally:
             getter.cancel()
-            finished.result()
 
 
 class RayJudge:

@@ -28,6 +28,9 @@ class Brake:
 
     async def unless_pulled(self, work: Coroutine[Any, Any, T]) -> T:
         """What the work gives; once the brake is pulled the work is dropped and Stopped is raised."""
+        if self._pulled.is_set():
+            work.close()
+            raise Stopped(self.reason)
         task, pulled = asyncio.ensure_future(work), asyncio.ensure_future(self._pulled.wait())
         try:
             await asyncio.wait({task, pulled}, return_when=asyncio.FIRST_COMPLETED)

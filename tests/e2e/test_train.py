@@ -109,9 +109,12 @@ def test_a_prompt_too_long_is_named_before_any_actor_starts(demo_data: Path, tmp
 
 
 def test_an_actor_that_cannot_start_ends_the_run_with_its_sentence(demo_data: Path, tmp_path: Path):
-    small = "rollout.kv_cache_mb=1"
-    long = "rollout.max_response_tokens=3800"
-    options = [small, long, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]
+    longer_than_the_cache = [
+        "rollout.kv_cache_mb=1",
+        "rollout.max_response_tokens=3800",
+        "cluster.micro_batch_tokens=20000",
+    ]
+    options = [*longer_than_the_cache, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]
     done = assay("train", *SMALL, *options)
 
     assert done.returncode == 1
