@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from rl.algorithm import AlgoConfig
 from rl.config import key
 
 
@@ -67,3 +68,8 @@ class ClusterConfig:
     threads_per_actor: int = key(1, "Compute threads of each of these actors.", ge=1)
     start_timeout_s: float = key(300.0, "Longest wait for room in the cluster, and then for an actor to start.", gt=0)
     call_timeout_s: float = key(600.0, "Longest wait for any call on an actor.", gt=0)
+
+
+def needs_reference(algo: AlgoConfig, cluster: ClusterConfig) -> bool:
+    """Whether a frozen copy of the starting policy runs beside the learners."""
+    return algo.kl_weight > 0 and cluster.reference is ReferenceKind.actor

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from actors.config import ClusterConfig, ModelConfig, ReferenceKind
+from actors.config import ClusterConfig, ModelConfig, needs_reference
 from actors.learner import Sampling
 from actors.peers import Peer, peers
 from actors.platform import engine_sleeps
@@ -36,7 +36,7 @@ class CrewConfig:
     @property
     def with_reference(self) -> bool:
         """Whether a frozen copy of the starting policy runs beside the learners."""
-        return self.algo.kl_weight > 0 and self.cluster.reference is ReferenceKind.actor
+        return needs_reference(self.algo, self.cluster)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """One rank of the learner group: takes the optimizer steps of a rollout batch and hands out the weights."""
 
 import math
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -98,6 +99,14 @@ class Learner:
         """Waits until the last checkpoint is written."""
         self._saver.finish()
 
+    def check_sees(self, path: str) -> None:
+        """Raises a ValueError when this machine has another file system than the one where the run is recorded."""
+        if not Path(path).is_file():
+            raise ValueError(
+                f"output={Path(path).parent} is not to be seen on {socket.gethostname()}, where a learner runs; give a "
+                "folder that all machines share"
+            )
+
     def restore(self, folder: str, model: str) -> None:
         """Goes on from a checkpoint whose run started from the weights with the fingerprint `model`."""
         if model != self._fingerprint:
@@ -106,6 +115,14 @@ class Learner:
                 f"{self._model_config.path}; give that run's model.path, or another resume="
             )
         self._saver.restore(Path(folder))
+        self._apply_rates()
+
+    def _apply_rates(self) -> None:
+        """The config's, not those that the checkpoint's optimizer had."""
+        self._schedule.base_lrs = [self._algo.lr] * len(self._schedule.base_lrs)
+        for group, factor in zip(self._optimizer.param_groups, self._schedule.lr_lambdas, strict=True):
+            group["initial_lr"], group["weight_decay"] = self._algo.lr, self._algo.weight_decay
+            group["lr"] = self._algo.lr * factor(self._schedule.last_epoch)
 
     def _weights_writer(self) -> Callable[[Path], None]:
         """Writes the weights of this moment: adapter/ for peft and, when more than it has learnt, hf/ for the rest."""

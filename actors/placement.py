@@ -61,7 +61,7 @@ def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placeme
     free = {machine.id: machine for machine in machines}
     taken: dict[str, str] = {}
     chosen = {}
-    for index, slot in sorted(enumerate(wanted), key=lambda item: -item[1].gpus):
+    for index, slot in _largest_first(wanted):
         for machine in (free[each.id] for each in _by_likeness(slot, machines)):
             foreign = placement is Placement.apart and taken.get(machine.id, slot.kind) != slot.kind
             if machine.fits(slot) and not foreign:
@@ -72,9 +72,22 @@ def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placeme
     return [chosen[index] for index in range(len(wanted))]
 
 
+def _largest_first(wanted: Sequence[Slot]) -> list[tuple[int, Slot]]:
+    """What is hard to place comes first: slots with GPUs, of these the kind that needs most of them, and so on."""
+    needs = {each.kind: (0.0, 0.0) for each in wanted}
+    for each in wanted:
+        gpus, cpus = needs[each.kind]
+        needs[each.kind] = gpus + each.gpus, cpus + each.cpus
+    return sorted(
+        enumerate(wanted),
+        key=lambda item: (item[1].gpus > 0, needs[item[1].kind], item[1].gpus, item[1].cpus),
+        reverse=True,
+    )
+
+
 def _by_likeness(slot: Slot, machines: Iterable[Machine]) -> list[Machine]:
-    """Those without GPUs first for what needs none, then in the cluster's order, so that machines fill one by one."""
-    return sorted(machines, key=lambda machine: (machine.gpus > 0) != (slot.gpus > 0))
+    """Those without GPUs first for what needs none, then the larger ones, so that machines fill one by one."""
+    return sorted(machines, key=lambda each: ((each.gpus > 0) != (slot.gpus > 0), -each.gpus, -each.cpus))
 
 
 def _lacking(wanted: Sequence[Slot], slot: Slot, machines: Sequence[Machine], placement: Placement) -> str:

@@ -110,6 +110,10 @@ class LearnerActor(Worker, Watched):
         self._learner.finish_saving()
 
     @register(**GROUP_CALL)
+    def check_sees(self, path: str) -> None:
+        self._learner.check_sees(path)
+
+    @register(**GROUP_CALL)
     def restore(self, folder: str, model: str) -> None:
         self._learner.restore(folder, model)
 

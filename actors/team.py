@@ -161,6 +161,10 @@ class RayPolicy:
         """Waits until what was taken last is written."""
         await self._answers(self._learners.finish_saving(self._each(None)))
 
+    async def check_shared(self, path: Path) -> None:
+        """Every learner must see this file of the run folder, into which it is going to write."""
+        await self._answers(self._learners.check_sees(self._each(str(path))))
+
     async def restore(self, folder: Path, model: str) -> None:
         """Goes on from a checkpoint of the same model."""
         await self._answers(self._learners.restore(self._each(str(folder)), self._each(model)))

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from actors.config import Placement, ReferenceKind
+from actors.config import Placement, ReferenceKind, needs_reference
 from actors.placement import Machine, plan, slots
 from conf.schema import DemoDataConfig, ExportConfig, TrainConfig
 
@@ -43,9 +43,9 @@ def check_export(config: ExportConfig) -> None:
 
 def check_resources(config: TrainConfig, *, cpus: float, gpus: float) -> None:
     """Raises a ValueError when the actors of the run need more than a machine of this size has."""
-    with_reference = config.algo.kl_weight > 0 and config.cluster.reference is ReferenceKind.actor
     machine = Machine(id="", name="this machine", cpus=cpus, gpus=gpus)
-    plan(slots(config.cluster, with_reference=with_reference), [machine], config.cluster.placement)
+    wanted = slots(config.cluster, with_reference=needs_reference(config.algo, config.cluster))
+    plan(wanted, [machine], config.cluster.placement)
 
 
 def _check_updates(config: TrainConfig) -> None:

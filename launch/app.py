@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,11 @@ from launch.arguments import Parser, with_values
 from launch.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.help_page import help_page
 from launch.ray_launcher import NAME as RAY_JOBS
-from launch.sweep import begin_member, fail_member, finish_sweep, member_value
+from launch.sweep import begin_member, fail_member, finish_sweep, member_value, members_in
 from rl.faults import RunFailure
 
 RUN_FAULT, USAGE_FAULT = 1, 2
+INTERRUPTED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 TRACEBACK = "HYDRA_FULL_ERROR"
 """Environment variable of Hydra's; when it is set, a fault of a run shows where it was raised."""
 
@@ -83,15 +85,18 @@ def _sweep(app: App, options: argparse.Namespace, first: Any) -> int:
     folder = Path(first.output)
     named = {"output": str(folder)}
     if app.ranks:
+        if not first.resume and (old := members_in(folder)):
+            sentence = f"output={folder} holds the sweep of {old[0]}; give another folder, or resume=auto"
+            return fault(app.verb, ValueError(sentence), USAGE_FAULT)
         named["logging.group"] = first.logging.group or folder.name
     options.overrides = with_values(options.overrides, named)
     try:
         code = _run(app, options)
-    except SystemExit:
-        # Hydra's way to end when a member raised; what became of the others is still to be told, if there are any.
+    except SystemExit as error:
+        # When a member raised or was stopped; what became of the others is still to be told, if there are any.
         if not any(folder.glob("*/")):
             raise
-        code = RUN_FAULT
+        code = int(error.code or RUN_FAULT)
     if not app.ranks:
         return code
     try:
@@ -107,6 +112,9 @@ def _run(app: App, options: argparse.Namespace) -> int:
     def job(composed: DictConfig) -> float | None:
         code, value = _run_job(app, composed)
         codes.append(code)
+        if code in INTERRUPTED:
+            # The rest of a sweep is not begun.
+            raise SystemExit(code)
         return value
 
     flags = ["--multirun"] * options.multirun + (["--cfg", options.cfg] if options.cfg else [])
@@ -135,7 +143,7 @@ def _run_main(app: App, composed: DictConfig, output: str) -> tuple[int, str]:
     try:
         code = app.main(replace(to_dataclass(composed, app.schema), output=output))
         return code, f"exit code {code}"
-    except (ValueError, RunFailure) as error:
+    except (ValueError, RunFailure, OSError) as error:
         if os.environ.get(TRACEBACK):
             raise
         return fault(app.verb, error, RUN_FAULT), str(error)

@@ -13,7 +13,6 @@ from rl.checkpoints import (
     step_folders,
     surplus,
 )
-from rl.faults import RunFailure
 from rl.roles import Metrics
 
 
@@ -27,7 +26,8 @@ class Saver(Protocol):
 
 class Recorder(Protocol):
     rows: list[Metrics]
-    metrics_bytes: int
+
+    def synced_metrics_bytes(self) -> int: ...
 
     @property
     def wandb_id(self) -> str: ...
@@ -50,7 +50,7 @@ class RunArchive:
         self._facts = facts
         """data_hash and config of every Record."""
         self._num_steps = steps.stop
-        self._start = self._kept = steps.start
+        self._kept = steps.start
         """The step whose checkpoint was taken last."""
 
     async def keep(self, progress: Progress, *, now: bool = False) -> None:
@@ -61,7 +61,7 @@ class RunArchive:
         record = Record(
             progress=progress,
             policy_version=progress.step,
-            metrics_bytes=self._recorder.metrics_bytes,
+            metrics_bytes=self._recorder.synced_metrics_bytes(),
             wandb_id=self._recorder.wandb_id,
             **self._facts,
         )
@@ -69,13 +69,8 @@ class RunArchive:
         self._kept = progress.step
 
     async def close(self) -> None:
-        """Waits for the last checkpoint; it must be where this process sees it."""
+        """Waits for the last checkpoint."""
         await self._saver.finish_saving()
-        if self._kept > self._start and not checkpoint_folder(self._folder, self._kept).is_dir():
-            raise RunFailure(
-                f"{checkpoint_folder(self._folder, self._kept)} was written on another machine; give an output= that "
-                "all machines share"
-            )
         self._prune()
 
     def _is_due(self, step: int) -> bool:

@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 import conf
 from launch.mistakes import check_override, parse_overrides, unknown_key
@@ -122,6 +123,8 @@ def _compose(name: str, arguments: list[str], schema: type) -> DictConfig:
         composed = hydra.compose(name, arguments, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(_sentence(error, schema)) from error
+    except YAMLError as error:
+        raise ValueError(f"a config file is not YAML: {_one_line(error)}") from error
     HydraConfig.instance().set_config(composed)
     return composed
 
@@ -138,4 +141,7 @@ def _sentence(error: BaseException, schema: type) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    # OmegaConf adds the key, then lines on its own types.
+    text, _, details = str(error).partition("\n    full_key: ")
+    key = f"{text} ({details.splitlines()[0]})" if details else text
+    return " ".join(key.split())

@@ -22,17 +22,30 @@ def main(config: ExportConfig) -> int:
     """Writes the folder; its last printed line is where it is."""
     checkpoint = find_checkpoint(Path(config.checkpoint))
     output = Path(config.output)
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(f"output={output} is not empty; remove it, or give another folder")
-    whole = checkpoint.folder / "hf"
-    if whole.is_dir():
-        shutil.copytree(whole, output, dirs_exist_ok=True)
-    else:
-        model = checkpoint.record.config["model"]
-        write_merged(model["path"], checkpoint.folder / "adapter", model["precision"], output)
-    (output / CARD).write_text(model_card(checkpoint), encoding="utf-8")
+    if output.exists() and (output.is_file() or any(output.iterdir())):
+        raise ValueError(f"output={output} is a file or not empty; remove it, or give another one")
+    card, unfinished = model_card(checkpoint), output.with_name(f".{output.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _write(checkpoint, unfinished)
+    (unfinished / CARD).write_text(card, encoding="utf-8")
+    if output.exists():
+        output.rmdir()
+    unfinished.rename(output)
     print(json.dumps({"output": str(output), "checkpoint": str(checkpoint.folder)}))
     return 0
+
+
+def _write(checkpoint: Checkpoint, output: Path) -> None:
+    whole = checkpoint.folder / "hf"
+    if whole.is_dir():
+        shutil.copytree(whole, output)
+        return
+    model = checkpoint.record.config["model"]
+    base = model["path"]
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise ValueError(f"{checkpoint.folder}: its adapter belongs to {base}, which is not there; bring it back")
+    output.mkdir(parents=True)
+    write_merged(base, checkpoint.folder / "adapter", model["precision"], output)
 
 
 def find_checkpoint(path: Path) -> Checkpoint:
@@ -50,7 +63,7 @@ def model_card(checkpoint: Checkpoint) -> str:
     record = checkpoint.record
     model, data, step = record.config["model"], record.config["data"], record.progress.step
     head = {
-        "base_model": model["path"],
+        "base_model": Path(model["path"]).name if Path(model["path"]).is_absolute() else model["path"],
         "library_name": "transformers",
         "pipeline_tag": "image-text-to-text",
         "tags": ["assay", "anomaly-detection", "reinforcement-learning"],
@@ -61,7 +74,7 @@ def model_card(checkpoint: Checkpoint) -> str:
         "Data": f"`{data['root']}`, hash `{record.data_hash}`",
         "Training steps": str(step),
         "Samples seen": str(record.progress.position),
-        "Packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "Exported with": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
     return "\n".join(
         [
@@ -92,6 +105,8 @@ def model_card(checkpoint: Checkpoint) -> str:
 def _results(checkpoint: Checkpoint) -> dict[str, tuple[float, int]]:
     """The last value of each metric up to the checkpoint's step, and its step."""
     metrics = checkpoint.folder.parent.parent / METRICS
+    if not metrics.is_file():
+        raise ValueError(f"{metrics}: the results of {checkpoint.folder.name} are missing; give it in its run folder")
     rows: list[dict[str, Any]] = [json.loads(line) for line in metrics.read_text().splitlines()]
     found: dict[str, tuple[float, int]] = {}
     for row in rows:

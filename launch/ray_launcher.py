@@ -1,6 +1,5 @@
 """hydra/launcher=ray_jobs: the members of `assay train -m …` side by side, each a job of a Ray cluster."""
 
-import json
 import os
 import sys
 import time
@@ -20,12 +19,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from actors.config import ReferenceKind
-from actors.placement import Machine, plan, slots
+from actors.config import needs_reference
+from actors.placement import ROUNDING, Machine, plan, slots
 from conf.schema import TrainConfig
 from launch.composing import to_dataclass
 from launch.sweep import begin_member, fail_member, member_value
-from rl.evaluation.members import SUMMARY
+from rl.evaluation.members import SUMMARY, read_summary, why_ended_early
 from rl.faults import RunFailure
 
 if TYPE_CHECKING:
@@ -129,14 +128,13 @@ def room_for(configs: Sequence[TrainConfig], machines: Sequence[Machine]) -> int
     """How many of these trainings the machines hold at once; refuses one that they do not hold at all."""
     rooms = []
     for config in configs:
-        with_reference = config.algo.kl_weight > 0 and config.cluster.reference is ReferenceKind.actor
-        wanted = slots(config.cluster, with_reference=with_reference)
+        wanted = slots(config.cluster, with_reference=needs_reference(config.algo, config.cluster))
         plan(wanted, machines, config.cluster.placement)
         cpus, gpus = sum(slot.cpus for slot in wanted), sum(slot.gpus for slot in wanted)
-        rooms.append(int(sum(machine.cpus for machine in machines) / cpus))
+        rooms.append(int(sum(machine.cpus for machine in machines) / cpus + ROUNDING))
         if gpus:
-            rooms.append(int(sum(machine.gpus for machine in machines) / gpus))
-    return min(rooms)
+            rooms.append(int(sum(machine.gpus for machine in machines) / gpus + ROUNDING))
+    return max(1, min(rooms))
 
 
 def run_side_by_side(server: "JobServer", members: Sequence[Member], most: int) -> None:
@@ -147,7 +145,11 @@ def run_side_by_side(server: "JobServer", members: Sequence[Member], most: int) 
             while waiting and len(running) < most:
                 member = waiting.popleft()
                 begin_member(member.folder, member.overrides)
-                job_id = server.submit(member.submission)
+                try:
+                    job_id = server.submit(member.submission)
+                except RunFailure as error:
+                    _fail(member, str(error))
+                    continue
                 running[job_id] = member
                 _say(member, f"is {job_id}; dashboard: {server.dashboard(job_id)}")
             for job_id, member in list(running.items()):
@@ -162,25 +164,35 @@ def run_side_by_side(server: "JobServer", members: Sequence[Member], most: int) 
 
 def _keep(server: "JobServer", job_id: str, member: Member, state: "JobState") -> None:
     """Leaves the member's summary in its folder here, even if the cluster shares no files with this machine."""
-    lines = [line for line in server.log(job_id).splitlines() if line.strip()]
+    log = server.patiently(partial(server.log, job_id))
+    lines = [line for line in log.splitlines() if line.strip()]
     summary = member.folder / SUMMARY
-    if state.exit_code:
+    if state.exit_code or not (lines or summary.exists()):
         sentence = next((line for line in reversed(lines) if line.startswith(FAULT)), state.message)
-        fail_member(member.folder, sentence.removeprefix(FAULT))
-        _say(member, f"failed: {json.loads(summary.read_text())['failed']}")
+        _fail(member, sentence.removeprefix(FAULT))
         return
     if not summary.exists():
         summary.write_text(lines[-1])
     _say(member, "is done")
 
 
+def _fail(member: Member, sentence: str) -> None:
+    fail_member(member.folder, sentence)
+    _say(member, f"failed: {why_ended_early(read_summary(member.folder)) or sentence}")
+
+
 def _stop(server: "JobServer", running: Mapping[str, Member]) -> None:
     for job_id, member in running.items():
-        server.ask_to_stop(job_id)
-        _say(member, f"({job_id}) is asked to stop")
-    for job_id, member in running.items():
-        server.stop(job_id)
         fail_member(member.folder, "stopped with the sweep")
+        try:
+            server.ask_to_stop(job_id)
+        except RunFailure as error:
+            # The others are still to be asked.
+            _say(member, f"({job_id}) could not be asked to stop, so it may still run: {error}")
+        else:
+            _say(member, f"({job_id}) is asked to stop")
+    for job_id in running:
+        server.stop(job_id)
 
 
 def _returned(member: Member) -> JobReturn:

@@ -16,7 +16,7 @@ from rl.checkpoints import (
     clear_unfinished,
     newest_whole,
     read_checkpoint,
-    remove,
+    set_aside,
     step_folders,
     step_of,
 )
@@ -24,6 +24,7 @@ from rl.checkpoints import (
 AUTO = "auto"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
+LOCK = ".lock"
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def run_folder(output: str) -> Iterator[Path]:
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / LOCK).open("w")
     except OSError as error:
         raise ValueError(f"output={output}: cannot be written ({error.strerror}); give another folder") from error
     with lock:
@@ -47,15 +48,20 @@ def run_folder(output: str) -> Iterator[Path]:
 
 def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """The checkpoint to go on from, or None to start anew; refuses what would mix two runs in a folder."""
-    holds_run = (folder / METRICS).exists() or bool(step_folders(folder))
+    metrics = folder / METRICS
+    holds_run = metrics.exists() and metrics.stat().st_size > 0 or bool(step_folders(folder))
     if not config.resume:
         if holds_run:
             raise ValueError(f"output={folder} holds a run; resume=auto goes on with it, or give another folder")
         return None
     if config.resume == AUTO:
         start = _newest(folder, say)
+        if start is None and step_folders(folder):
+            raise ValueError(
+                f"output={folder}: none of its checkpoints can be read, as said above; start anew in another folder"
+            )
         if start is None and holds_run:
-            say(f"{folder} has no whole checkpoint; the run starts anew")
+            say(f"{folder} has no checkpoint; the run starts anew")
     else:
         start = _named(Path(config.resume), say)
         _check_branch(folder, start, holds_run)
@@ -75,7 +81,7 @@ def prepare(folder: Path, start: Checkpoint | None) -> None:
     for later in step_folders(folder):
         # Damaged, or it would be the start.
         if start is None or step_of(later) > step_of(start.folder):
-            remove(later)
+            set_aside(later)
     origin = start.folder.parent.parent if start else folder
     if start and origin.resolve() != folder.resolve():
         shutil.copy(origin / METRICS, folder / METRICS)

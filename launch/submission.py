@@ -14,7 +14,7 @@ TREE = Path(__file__).resolve().parents[1]
 SECRETS = ("WANDB_API_KEY", "HF_TOKEN")
 TRAVELLING = (*SECRETS, "WANDB_MODE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT")
 """Environment variables that a job gets from whoever submits it."""
-STOP_WAIT_S = 120
+STOP_WAIT_S = 240
 """How long Ray lets a stopped job write its checkpoint before it kills it; left alone, Ray waits 3 s."""
 
 

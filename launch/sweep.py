@@ -25,11 +25,17 @@ from rl.evaluation.members import (
     read_summary,
     short_keys,
     sweep_table,
+    why_ended_early,
 )
 from rl.evaluation.sweep_page import columns_of, sweep_page
 
 TERMINAL_COLUMNS = 3
 """Entries of the summaries that fit beside the overrides."""
+
+
+def members_in(folder: Path) -> list[Path]:
+    """The members that a sweep has begun in a folder."""
+    return sorted(path.parent for path in folder.glob(f"*/{OVERRIDES}"))
 
 
 def begin_member(folder: Path, overrides: Sequence[str]) -> None:
@@ -48,7 +54,7 @@ def fail_member(folder: Path, sentence: str) -> None:
 def member_value(folder: Path, rank_by: str) -> float | None:
     """The entry that a sweeper maximises; None for a member that failed or has none."""
     summary = read_summary(folder)
-    return None if summary.get("failed") else flattened(summary).get(rank_by)
+    return None if why_ended_early(summary) else flattened(summary).get(rank_by)
 
 
 def finish_sweep(folder: Path, rank_by: str) -> int:

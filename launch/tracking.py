@@ -85,14 +85,18 @@ class RunTracker:
         self._started_at = time.perf_counter() - (self.rows[-1]["time_s"] if self.rows else 0.0)
         self._folder = folder
         self._file = metrics.open("a", encoding="utf-8")
-        self.metrics_bytes = self._file.tell()
-        """Length of metrics.jsonl after the last training step."""
+        self._metrics_bytes = self._file.tell()
         self._progress = RunProgress(num_steps)
         self._wandb = WandbRun(folder, config, run_config, self.say, resumed.wandb_id if resumed else "")
 
     @property
     def wandb_id(self) -> str:
         return self._wandb.id
+
+    def synced_metrics_bytes(self) -> int:
+        """Length of metrics.jsonl after the last training step, safe on the disk."""
+        os.fsync(self._file.fileno())
+        return self._metrics_bytes
 
     @property
     def last_step(self) -> int:
@@ -104,7 +108,7 @@ class RunTracker:
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
         self._record(step, metrics)
-        self.metrics_bytes = self._file.tell()
+        self._metrics_bytes = self._file.tell()
         self._progress.show(step, metrics)
         self._warn_of_silence(step, metrics)
         if self._samples_every and step % self._samples_every == 0:

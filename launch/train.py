@@ -5,6 +5,7 @@ import hashlib
 import json
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -20,7 +21,7 @@ from conf.schema import TrainConfig
 from launch.answers import answers_file, read_answers
 from launch.archive import RunArchive
 from launch.composing import dump_config
-from launch.resume import SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
+from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
 from launch.summary import summarize, write_run_report
 from launch.tracking import BENCHMARK, Ending, Evaluation, Resumed, RunTracker, without_secrets
 from rl.brake import Brake, Stopped, dropped
@@ -81,6 +82,8 @@ def main(config: TrainConfig) -> int:
         data = read_data(config)
         if start and start.record.data_hash != data.hash:
             print(f"the data is not that of {start.folder}: the run goes on at its place in other samples")
+        for change in changes(start, config) if start else []:
+            print(change)
         prepare(folder, start)
         return _go(config, folder, data, start)
 
@@ -103,15 +106,20 @@ def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None)
         raise RunFailure(sentence) from error
     except Exception as error:
         sentence = " ".join(str(error).split())
+        if isinstance(error, ValueError) and tracker.last_step > run.first_step:
+            sentence = f"{sentence}; {how_to_resume(folder)}"
+            raise RunFailure(sentence) from error
         raise
     finally:
         ray.shutdown()
         summary = summarize(config, tracker, time.perf_counter() - began)
         if sentence or ending is Ending.failed:
             summary[ending.name] = sentence or "stopped before the end"
-        (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
-        write_run_report(config, tracker, summary, (len(data.training), len(data.heldout)), sentence)
-        tracker.finish(summary, ending)
+        try:
+            (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
+            write_run_report(config, tracker, summary, (len(data.training), len(data.heldout)), sentence)
+        finally:
+            tracker.finish(summary, ending)
     if ending is Ending.stopped:
         print(f"{sentence}; {how_to_resume(folder)}", flush=True)
         return 128 + next(number for number, name in SIGNALS.items() if name == run.brake.reason)
@@ -161,6 +169,7 @@ def _stop(brake: Brake, reason: str, whole: asyncio.Task | None) -> None:
 
 async def _train(run: Run, crew: Crew, stream: SampleStream) -> None:
     config = run.config
+    await crew.policy.check_shared(run.folder / LOCK)
     if run.start:
         await crew.policy.restore(run.start.folder, run.start.record.model)
     archive = RunArchive(
@@ -183,8 +192,24 @@ async def _train(run: Run, crew: Crew, stream: SampleStream) -> None:
     exam = Exam(samples=run.data.heldout, every=config.eval_every)
     try:
         await train(config.algo, team, stream, exam, run.first_step, config.num_steps)
-    finally:
+    except Stopped:
         await archive.close()
+        raise
+    await archive.close()
+
+
+def changes(start: Checkpoint, config: TrainConfig) -> list[str]:
+    """What of the algorithm is not as it was in the run that goes on; the checkpoint brings none of it along."""
+    before, now = (_learning(values) for values in (start.record.config, plain(config)))
+    return [
+        f"{name} was {before.get(name)} in the run of {start.folder} and is {value} from here on"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+
+
+def _learning(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"seed": config["seed"], **{f"algo.{name}": value for name, value in config["algo"].items()}}
 
 
 def read_data(config: TrainConfig) -> Data:
@@ -216,7 +241,8 @@ def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | No
     first = answers_file(folder, BENCHMARK, 0)
     groups = read_answers(first, data.heldout) if first.exists() else []
     evaluations = (Evaluation(step=0, groups=tuple(groups)),) if groups else ()
-    return Resumed(wandb_id=start.record.wandb_id, evaluations=evaluations)
+    is_branch = start.folder.parent.parent.resolve() != folder.resolve()
+    return Resumed(wandb_id="" if is_branch else start.record.wandb_id, evaluations=evaluations)
 
 
 def _crew_in_words(sections: CrewConfig) -> str:

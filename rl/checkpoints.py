@@ -145,6 +145,14 @@ def remove(folder: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def set_aside(folder: Path) -> None:
+    """Takes the name of a damaged one away, for someone to look into."""
+    aside = folder.with_name(f"{folder.name}.damaged")
+    if aside.exists():
+        remove(aside)
+    folder.rename(aside)
+
+
 def clear_unfinished(run: Path) -> None:
     """Removes what a killed run was writing or removing."""
     for pattern in (".step_*.unfinished", ".step_*.removed"):

@@ -107,6 +107,11 @@ def flattened(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
+def why_ended_early(summary: Mapping[str, Any]) -> str:
+    """The sentence of a run that failed or was stopped; "" for one that came to its end."""
+    return summary.get("failed") or summary.get("stopped", "")
+
+
 def sweep_table(members: Sequence[Member], rank_by: str) -> list[dict[str, Any]]:
     """One row a member, for a CSV file: its place, its overrides, every number of its summary, why it failed."""
     keys = dict.fromkeys(key for member in members for key in member.varied)
@@ -128,7 +133,7 @@ def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
         varied=varied,
         entries=flattened(summary),
         rows=_rows(folder / "metrics.jsonl"),
-        failed=summary.get("failed", ""),
+        failed=why_ended_early(summary),
         report=(folder / "report.html").exists(),
     )
 

@@ -68,7 +68,7 @@ def test_apart_gives_each_kind_machines_of_its_own():
         *wanted("reward worker", 2),
     ]
     cluster = machines((8, 2), (8, 2), (8, 2), (8, 2), (8, 0))
-    assert placed(run, cluster, Placement.apart) == "aabcddee"
+    assert placed(run, cluster, Placement.apart) == "aabdccee"
 
 
 def test_what_needs_no_gpu_prefers_machines_without():
@@ -80,6 +80,16 @@ def test_gpus_are_given_out_before_cpus_whatever_the_order():
     # One machine would do for the reward worker only if it left no CPU to the learner.
     run = [*wanted("reward worker", 1), *wanted("learner", 1, gpus=1.0)]
     assert placed(run, machines((1, 1), (1, 1))) == "ba"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_order_of_the_machines_decides_nothing(turned):
+    run = [*wanted("learner", 4, gpus=1.0), *wanted("rollout worker", 8, gpus=1.0)]
+    cluster = machines((16, 8), (16, 4))
+    placed(run, cluster[::-1] if turned else cluster, Placement.apart)
+    small = [*wanted("learner", 1), *wanted("reward worker", 1, cpus=4.0)]
+    cluster = machines((4, 0), (2, 0))
+    assert placed(small, cluster[::-1] if turned else cluster) == "ba"
 
 
 def test_tenths_of_a_cpu_fill_a_whole_one():

@@ -145,13 +145,29 @@ def test_a_wrong_override_is_refused_before_anything_is_sent(head: Head):
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", answer)
 
 
+def wait_for_step(metrics: Path) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not (metrics.exists() and '"reward/mean"' in metrics.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
 def test_a_detached_job_is_asked_after_stopped_and_read(head: Head, demo_data: Path, tmp_path: Path):
-    options = [*TINY, "num_steps=500", f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]
+    options = [
+        *TINY,
+        "num_steps=500",
+        "checkpoint.every=0",
+        f"data.root={demo_data}",
+        f"output={tmp_path}",
+        "logging.wandb=disabled",
+    ]
     job_id = head.assay("submit", *options, "--detach").stdout.strip()
     assert job_id.startswith("raysubmit_")
     assert head.assay("submit", "--status", job_id).stdout.split()[1] in ("PENDING", "RUNNING")
+    wait_for_step(tmp_path / "metrics.jsonl")
     stopped = head.assay("submit", "--stop", job_id)
     assert (stopped.returncode, stopped.stdout.split()[1]) == (0, "STOPPED"), stopped.stderr
+    assert list(tmp_path.glob("checkpoints/step_*/run.json"))
     logs = head.assay("submit", "--logs", job_id)
     assert logs.returncode == 143 and "Running entrypoint" in logs.stdout
     unknown = head.assay("submit", "--status", "nobody")

@@ -1,16 +1,12 @@
 """`assay train` as a user types it: real Ray, real vLLM, two real learners, a reference."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
-from small_runs import ROOT, SMALL, Run, assay
+from small_runs import SMALL, Run, assay
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from rl.data.config import DataConfig, Instructions
@@ -119,32 +115,6 @@ def test_an_actor_that_cannot_start_ends_the_run_with_its_sentence(demo_data: Pa
 
     assert done.returncode == 1
     assert "cache" in done.stderr.strip().splitlines()[-1]
-
-
-def test_ctrl_c_ends_the_run_and_leaves_no_process(demo_data: Path, tmp_path: Path):
-    command = [sys.executable, "-m", "launch", "train", *SMALL, "num_steps=500"]
-    options = [f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]
-    run = subprocess.Popen(
-        [*command, *options],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A suite started in the background ignores Ctrl-C, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        _wait_for_step(tmp_path / "metrics.jsonl")
-        family = psutil.Process(run.pid).children(recursive=True)
-        run.send_signal(signal.SIGINT)
-        output, _ = run.communicate(timeout=90)
-    finally:
-        run.kill()
-
-    assert run.returncode == 130, output[-2000:]
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not alive, alive
-    assert (tmp_path / "report.html").exists()
 
 
 def _wait_for_step(metrics: Path) -> None:

@@ -76,7 +76,7 @@ def test_the_card_tells_base_data_config_and_results_of_the_checkpoints_step(ada
 def test_what_cannot_be_exported_is_refused_in_a_sentence(adapted_run: Path, tmp_path: Path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
-    with pytest.raises(ValueError, match="is not empty"):
+    with pytest.raises(ValueError, match="not empty"):
         main(ExportConfig(checkpoint=str(adapted_run), output=str(tmp_path / "full")))
     with pytest.raises(ValueError, match=r"no checkpoint, it has no run\.json"):
         main(ExportConfig(checkpoint=str(tmp_path), output=str(tmp_path / "new")))

@@ -15,6 +15,7 @@ from launch.cli import assay
 from launch.jobs import JobState
 from launch.ray_launcher import Member, room_for, run_side_by_side
 from launch.submission import Submission
+from rl.faults import RunFailure
 
 CLUSTER = replace(TrainConfig().cluster, num_learners=2, cpus_per_actor=1.0, cpus_per_reward_worker=1.0)
 
@@ -52,6 +53,7 @@ class ScriptedServer:
     def log(self, job_id: str) -> str:
         return {
             "good": 'step 1/1\n{"reward_last": 2.5}\n',
+            "stopped": "step 1/1\n",
             "bad": "step 1/1\nassay train: photos/1.png is corrupt; remove it\n",
         }.get(self.commands[job_id], "")
 
@@ -108,6 +110,45 @@ def test_a_member_that_fails_is_named_and_stops_no_other(tmp_path, capsys):
     assert "sweep member 1 failed: photos/1.png is corrupt; remove it\n" in capsys.readouterr().out
 
 
+def test_a_member_that_was_stopped_stops_no_other(tmp_path, capsys):
+    waiting = members(tmp_path, "good", "stopped", "good")
+    waiting[1].folder.mkdir()
+    (waiting[1].folder / "summary.json").write_text('{"stopped": "stopped by SIGTERM after step 1"}')
+    server = ScriptedServer()
+    run_side_by_side(server, waiting, 2)
+    assert server.stopped == [] and summaries(tmp_path)["2"] == {"reward_last": 2.5}
+    assert "sweep member 1 failed: stopped by SIGTERM after step 1\n" in capsys.readouterr().out
+
+
+class Refusing(ScriptedServer):
+    """Takes no second job, and does not answer when asked to stop the first."""
+
+    def submit(self, submission: Submission) -> str:
+        if len(self.asked) == 1 and not self.stopped:
+            self.stopped.append("")
+            raise RunFailure("no room for the package")
+        return super().submit(submission)
+
+    def ask_to_stop(self, job_id: str) -> None:
+        super().ask_to_stop(job_id)
+        if job_id == "job0":
+            raise RunFailure("no answer")
+
+
+def test_a_member_that_cannot_be_sent_is_named_and_stops_no_other(tmp_path):
+    run_side_by_side(Refusing(), members(tmp_path, "good", "good", "good"), 1)
+    assert summaries(tmp_path)["1"] == {"failed": "no room for the package"}
+    assert summaries(tmp_path)["2"] == {"reward_last": 2.5}
+
+
+def test_every_job_is_asked_to_stop_even_if_one_cannot_be(tmp_path, capsys):
+    server = Refusing(patience=9)
+    with pytest.raises(KeyboardInterrupt):
+        run_side_by_side(server, members(tmp_path, "good", "good", "interrupt"), 2)
+    assert server.stopped == ["", "job0", "job1"]
+    assert "could not be asked to stop, so it may still run: no answer" in capsys.readouterr().out
+
+
 def test_ctrl_c_stops_the_jobs_that_still_run(tmp_path):
     server = ScriptedServer(patience=9)
     with pytest.raises(KeyboardInterrupt):
@@ -120,6 +161,8 @@ def test_as_many_run_as_the_cluster_has_room_for():
     needed = 2 + 1 + 1 + (config.algo.kl_weight > 0)
     machine = Machine(id="a", name="a", cpus=2 * needed, gpus=0)
     assert room_for([config, config], [machine, replace(machine, id="b", cpus=needed + 1)]) == 3
+    tenths = TrainConfig(cluster=replace(CLUSTER, num_learners=14, cpus_per_actor=0.4, cpus_per_reward_worker=0.0))
+    assert room_for([tenths], [replace(machine, cpus=6.0)]) == 1
     with pytest.raises(ValueError, match="CPU"):
         room_for([config], [replace(machine, cpus=needed - 1)])
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -68,12 +69,23 @@ def test_auto_passes_over_a_damaged_newest_and_says_so(run):
     assert sentence.startswith("passed over: ") and "step_4" in sentence
 
 
-def test_auto_starts_anew_and_says_so_where_no_checkpoint_is_whole(run):
+def test_auto_never_starts_anew_over_checkpoints_that_it_cannot_read(run):
     for step in (2, 4):
         damage(run / f"checkpoints/step_{step}")
+    assert "none of its checkpoints can be read" in refusal(run, AUTO)
+    assert names(run) == ["step_2", "step_4"]
+
+
+def test_auto_starts_anew_and_says_so_where_no_checkpoint_was_written(run):
+    for step in (2, 4):
+        shutil.rmtree(run / f"checkpoints/step_{step}")
     start, said = start_of(run, AUTO)
-    assert start is None and len(said) == 3
-    assert said[-1] == f"{run} has no whole checkpoint; the run starts anew"
+    assert start is None and said == [f"{run} has no checkpoint; the run starts anew"]
+
+
+def test_a_folder_in_which_nothing_was_recorded_is_as_good_as_new(tmp_path):
+    (tmp_path / "metrics.jsonl").touch()
+    assert start_of(tmp_path, "") == (None, [])
 
 
 @pytest.mark.parametrize("path", [".", "checkpoints/step_4"])
@@ -149,13 +161,11 @@ def test_a_branch_of_a_run_without_answers_starts_without(run, tmp_path):
     assert not answers_file(branch, "heldout", 0).exists()
 
 
-@pytest.mark.parametrize("whole", [2, 0])
-def test_damaged_checkpoints_that_were_passed_over_go(run, whole):
-    for step in {2, 4} - {whole}:
-        damage(run / f"checkpoints/step_{step}")
+def test_a_damaged_checkpoint_that_was_passed_over_is_set_aside(run):
+    damage(run / "checkpoints/step_4")
     start, _ = start_of(run, AUTO)
     prepare(run, start)
-    assert names(run) == ([f"step_{whole}"] if whole else [])
+    assert names(run) == ["step_2", "step_4.damaged"]
 
 
 @pytest.mark.parametrize("resume", [AUTO, "run"])

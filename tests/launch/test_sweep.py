@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,14 +99,14 @@ def write_summary(config: TrainConfig) -> int:
     return 0
 
 
-def sweep(arguments: list[str]) -> int:
+def sweep(arguments: list[str], main: Callable[[TrainConfig], int] = write_summary) -> int:
     app = App(
         verb="train",
         summary="Train.",
         examples=(),
         schema=TrainConfig,
         check=lambda config: None,
-        main=write_summary,
+        main=main,
         ranks=True,
     )
     return run_app(app, ["-m", "output=swept", *arguments])
@@ -128,6 +129,27 @@ def test_a_trial_that_fails_does_not_stop_the_search(tmp_path, monkeypatch, caps
     out, err = capsys.readouterr()
     assert "photos/1.png is corrupt; remove it" in out and out.count("(seed=13)") == 1
     assert len(list((tmp_path / "swept").glob("*/summary.json"))) == 4
+
+
+def test_a_second_sweep_into_the_same_folder_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert sweep(["algo.lr=1e-5,1e-4"]) == 0
+    noted = (tmp_path / "swept/0/overrides.json").read_text()
+    assert sweep(["algo.lr=1e-3,1e-2"]) == 2
+    assert "output=swept holds the sweep of swept/0; give another folder" in capsys.readouterr().err
+    assert (tmp_path / "swept/0/overrides.json").read_text() == noted
+
+
+def test_a_member_that_is_interrupted_is_the_last_one_begun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sweep(["seed=1,2,3"], interrupted_at_seed_2) == 130
+    assert sorted(path.name for path in (tmp_path / "swept").glob("[0-9]")) == ["0", "1"]
+
+
+def interrupted_at_seed_2(config: TrainConfig) -> int:
+    ended = "reward_last" if config.seed != 2 else "stopped"
+    (Path(config.output) / "summary.json").write_text(json.dumps({ended: 1.0 if config.seed != 2 else "by Ctrl-C"}))
+    return 130 if config.seed == 2 else 0
 
 
 def test_a_wrong_key_of_a_search_is_named_before_its_first_trial(tmp_path, monkeypatch, capsys):

@@ -86,21 +86,22 @@ def test_a_value_that_is_no_number_is_null_on_disk(tmp_path: Path, groups: list[
 
 def test_the_length_of_the_metrics_is_known_as_of_the_last_training_step(tmp_path: Path, groups: list[Group]) -> None:
     run = tracker(tmp_path)
-    assert run.metrics_bytes == 0
+    assert run.synced_metrics_bytes() == 0
     run.log(1, groups, {})
     run.log_evaluation(1, [group([score()])])
     first, _ = (tmp_path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
-    assert run.metrics_bytes == len(first)
+    assert run.synced_metrics_bytes() == len(first)
 
 
 def test_a_run_that_goes_on_adds_to_what_it_had_recorded(tmp_path: Path, groups: list[Group]) -> None:
     before = tracker(tmp_path)
     before.log_evaluation(0, [group([score()])])
     before.log(1, groups, {"actor/kl": float("nan")})
+    recorded = before.synced_metrics_bytes()
     before.finish({}, Ending.stopped)
     resumed = Resumed(wandb_id="", evaluations=tuple(before.evaluations))
     again = tracker(tmp_path, resumed=resumed)
-    assert (again.last_step, again.metrics_bytes) == (1, before.metrics_bytes)
+    assert (again.last_step, again.synced_metrics_bytes()) == (1, recorded)
     again.log(2, groups, {})
     again.log_evaluation(2, [group([score(accuracy=0)])])
     assert [row["step"] for row in rows(tmp_path)] == [row["step"] for row in again.rows] == [0, 1, 2, 2]
