@@ -26,6 +26,8 @@ SMALL = (
     "logging.samples_every=2",
 )
 """A reference actor and two updates a batch take part, unlike in the demo."""
+FEW = ("cluster.num_learners=1", "algo.kl_weight=0")
+"""For what needs no second learner and no reference: each actor takes seconds to start."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_runs import SMALL, assay, start
+from small_runs import FEW, SMALL, assay, start
 
 pytestmark = pytest.mark.slow
 ACTORS = {
@@ -66,7 +66,7 @@ def newest_step(folder: Path) -> int:
 
 
 def test_a_hung_actor_ends_the_run_in_the_time_of_a_call(demo_data: Path, tmp_path: Path):
-    more = ["num_steps=200", "cluster.call_timeout_s=15"]
+    more = [*FEW, "num_steps=200", "cluster.call_timeout_s=15"]
     with start("train", *options(demo_data, tmp_path, *more)) as run:
         run.wait_for_step(tmp_path, 3)
         family = family_of(run.process.pid)

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 from safetensors.torch import load_file
-from small_runs import SMALL, Started, assay, start
+from small_runs import FEW, SMALL, Started, assay, start
 
 pytestmark = pytest.mark.slow
 STEPS = ("num_steps=10", "checkpoint.every=5", "checkpoint.keep_last=5", "eval_every=5", "algo.schedule=linear")
@@ -110,7 +110,7 @@ def test_another_models_checkpoint_is_refused(straight: Path, demo_data: Path, t
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_writes_a_checkpoint_and_ends_cleanly(number: signal.Signals, demo_data: Path, tmp_path: Path):
-    more = ["num_steps=500", "checkpoint.every=0", "eval_every=0"]
+    more = [*FEW, "num_steps=500", "checkpoint.every=0", "eval_every=0"]
     with start("train", *options(demo_data, tmp_path, *more)) as run:
         run.wait_for_step(tmp_path, 3)
         family = psutil.Process(run.process.pid).children(recursive=True)

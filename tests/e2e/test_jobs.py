@@ -29,6 +29,7 @@ TINY = (
     "data.num_heldout=4",
     "algo.num_prompts=4",
     "algo.num_completions=2",
+    "cluster.num_learners=1",
     "cluster.cpus_per_actor=0.25",
     "cluster.cpus_per_reward_worker=0.25",
 )

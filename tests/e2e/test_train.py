@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import SMALL, Run, assay
+from small_runs import FEW, SMALL, Run, assay
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from rl.data.config import DataConfig, Instructions
@@ -111,7 +111,7 @@ def test_an_actor_that_cannot_start_ends_the_run_with_its_sentence(demo_data: Pa
         "cluster.micro_batch_tokens=20000",
     ]
     options = [*longer_than_the_cache, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]
-    done = assay("train", *SMALL, *options)
+    done = assay("train", *SMALL, *FEW, *options)
 
     assert done.returncode == 1
     assert "cache" in done.stderr.strip().splitlines()[-1]
