@@ -29,9 +29,10 @@ check: setup
 	$(BIN)/deptry .
 	$(BIN)/pytest -m "not slow"
 
-# Rebuilds models/starter from nothing.
+# Rebuilds models/starter from nothing, and models/starter_forms from that.
 starter: setup
 	$(BIN)/python -m launch.starter
+	$(BIN)/python -m launch.starter --forms
 
 evidence: setup
 	@$(BIN)/python -m benchmarks.evidence $(TOPIC)

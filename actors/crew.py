@@ -1,6 +1,7 @@
 """Brings a run's actors up and hands out the roles that they play."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,16 +9,23 @@ from actors.config import ClusterConfig, ModelConfig, needs_reference
 from actors.learner import Sampling
 from actors.peers import Peer, peers
 from actors.platform import engine_sleeps
+from actors.reward_actor import RewardActor
+from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
-from actors.spawn import LearnerActor, ReferenceActor, RewardActor, RolloutActor, spawn, spawn_group
-from actors.team import RayJudge, RayPolicy, RayReference, RaySampler
-from actors.waiting import Limit, answers, together
-from rewards.config import RewardConfig
+from actors.spawn import LearnerActor, ReferenceActor, spawn, spawn_group
+from actors.team import RayJudge, RayPolicy, RayReference, RaySampler, RayTeacher
+from actors.waiting import answers, together
+from rewards.config import RewardConfig, weights
 from rl.algorithm import AlgoConfig
 from rl.data.config import DataConfig
+from rl.data.prompts import PromptBuilder
+from rl.data.stream import SampleStream
 from rl.timing import Timings
+from rl.types import Sample
+from rollout.author import Author, response_tokens
 from rollout.banned import banned_token_ids
-from rollout.config import RolloutConfig
+from rollout.config import RolloutConfig, TeacherKind
+from rollout.teacher import BorrowedTexts, EndpointTeacher, Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +55,15 @@ class Crew:
     judge: RayJudge
     policy: RayPolicy
     reference: RayReference | None
+    author: Author | None
     everyone: tuple[Peer, ...]
 
 
-async def start_crew(config: CrewConfig, timings: Timings, position: int) -> Crew:
-    """Starts every actor at once and waits until the last one holds its model; sampling goes on at `position`."""
+async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream) -> Crew:
+    """Starts every actor at once and waits until the last one holds its model; sampling goes on where the stream is."""
     cluster = config.cluster
     start, call = start_limit(cluster), call_limit(cluster)
+    outside = await _outside_teacher(config)
     room = await reserve(cluster, with_reference=config.with_reference)
     # Looks up rank 0's address, for which it waits.
     learners = await asyncio.to_thread(spawn_group, LearnerActor, room.learners, room, cluster)
@@ -78,8 +88,8 @@ async def start_crew(config: CrewConfig, timings: Timings, position: int) -> Cre
     names = [map(str, crew) for crew in crews]
     await together(answers(calls, named, start) for calls, named in zip(starts.values(), names, strict=True))
     return Crew(
-        sampler=RaySampler(engines, config.algo.num_completions, config.seed, position, call, timings),
-        judge=RayJudge(rewarders, Limit(seconds=config.reward.timeout_s, key="reward.timeout_s"), timings),
+        sampler=RaySampler(engines, config.algo.num_completions, config.seed, stream.position, call, timings),
+        judge=RayJudge(rewarders, weights(config.reward), call, timings),
         policy=RayPolicy(
             learners,
             [str(peer) for peer in of_learners],
@@ -89,8 +99,31 @@ async def start_crew(config: CrewConfig, timings: Timings, position: int) -> Cre
             roommates=engines if engine_sleeps(cluster) else (),
         ),
         reference=RayReference(reference, [str(peer) for peer in of_reference], call, timings) if reference else None,
+        author=_author(config, stream.samples, outside or RayTeacher(engines, call, timings), timings),
         everyone=tuple(peer for crew in crews for peer in crew),
     )
+
+
+async def _outside_teacher(config: CrewConfig) -> EndpointTeacher | None:
+    """An endpoint, which is greeted before anything is started."""
+    if not (config.algo.contrastive and config.rollout.teacher.kind is TeacherKind.endpoint):
+        return None
+    teacher = EndpointTeacher(config.rollout, PromptBuilder(config.model.path, config.data).messages)
+    await teacher.check()
+    return teacher
+
+
+def _author(config: CrewConfig, samples: Sequence[Sample], model: Teacher, timings: Timings) -> Author | None:
+    """Who writes what groups without contrast lack; `model` is the teacher that is one."""
+    if not config.algo.contrastive:
+        return None
+    builder = PromptBuilder(config.model.path, config.data)
+    tokens = response_tokens(builder, config.model.path, config.rollout)
+    kind = config.rollout.teacher.kind
+    if kind is TeacherKind.none:
+        return Author(None, tokens, config.seed, timings)
+    teacher = BorrowedTexts(samples, builder) if kind is TeacherKind.borrowed else model
+    return Author(teacher, tokens, config.seed, timings)
 
 
 def _engine(config: CrewConfig, index: int) -> dict[str, Any]:

@@ -184,10 +184,10 @@ class Learner:
         for index, batch in enumerate(batches):
             stats = self._policy(batch)
             before = old[index] if old else stats.logprobs.detach()
-            loss, sums = policy_loss(_inputs(batch, stats, before), self._algo, scale)
+            loss, sums = policy_loss(_inputs(batch, stats, before, self._algo), self._algo, scale)
             loss.backward()
             tally.add(batch, stats, before, {**sums, "loss": loss.item() / scale.dp_size})
-        report = tally.reduced(plan.num_tokens)
+        report = tally.reduced(plan)
         check_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
         return {**report, **self._advance()}
 
@@ -205,42 +205,44 @@ class Learner:
 class Tally:
     """Sums over the counted tokens of an optimizer step, then over the ranks."""
 
-    AVERAGED = {
-        "kl": "actor/kl",
-        "clip_ratio": "actor/clip_ratio",
-        "entropy": "actor/entropy",
-        "gap": "parity/logprob_abs_mean",
-    }
+    AVERAGED = {"kl": "actor/kl", "clip_ratio": "actor/clip_ratio", "entropy": "actor/entropy"}
     """Metric that each sum becomes, divided by the number of tokens."""
+    GAP = "gap"
+    """Sum over the tokens that the policy sampled: the engine never saw the others."""
 
     def __init__(self, on: torch.device) -> None:
-        self._sums = dict.fromkeys(("loss", *self.AVERAGED), 0.0)
+        self._sums = dict.fromkeys(("loss", self.GAP, *self.AVERAGED), 0.0)
         self._largest = torch.zeros((), device=on)
 
     def add(self, batch: GroupBatch, stats: TokenStats, old: torch.Tensor, sums: Metrics) -> None:
-        gap = (old - batch.engine_logprobs).abs().where(batch.response_mask, 0.0)
+        gap = (old - batch.engine_logprobs).abs().where(batch.response_mask & batch.of_policy, 0.0)
         entropy = stats.entropy.where(batch.response_mask, 0.0)
-        for name, value in {**sums, "entropy": entropy.sum().item(), "gap": gap.sum().item()}.items():
+        for name, value in {**sums, "entropy": entropy.sum().item(), self.GAP: gap.sum().item()}.items():
             self._sums[name] += value
         # Unlike Python's max, torch's keeps NaN.
         self._largest = torch.maximum(self._largest, gap.max())
 
-    def reduced(self, num_tokens: int) -> Metrics:
+    def reduced(self, plan: UpdatePlan) -> Metrics:
         """The report of the step, the same on every rank."""
         sums = torch.tensor(list(self._sums.values()), device=self._largest.device, dtype=torch.float64)
         dist.all_reduce(sums)
         dist.all_reduce(self._largest, op=dist.ReduceOp.MAX)
         totals = dict(zip(self._sums, sums.tolist(), strict=True))
-        averages = {metric: totals[name] / num_tokens for name, metric in self.AVERAGED.items()}
-        return {"actor/loss": totals["loss"], **averages, "parity/logprob_abs_max": self._largest.item()}
+        averages = {metric: totals[name] / plan.num_tokens for name, metric in self.AVERAGED.items()}
+        return {
+            "actor/loss": totals["loss"],
+            **averages,
+            "parity/logprob_abs_mean": totals[self.GAP] / plan.num_sampled_tokens,
+            "parity/logprob_abs_max": self._largest.item(),
+        }
 
 
-def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor) -> LossInputs:
+def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor, algo: AlgoConfig) -> LossInputs:
     return LossInputs(
         logprobs=stats.logprobs,
         old_logprobs=old,
         reference_logprobs=batch.reference_logprobs,
-        advantages=batch.advantages,
+        advantages=batch.bounded_advantages(old) if algo.bounded_negatives else batch.advantages,
         mask=batch.response_mask,
     )
 

@@ -35,6 +35,14 @@ class RolloutWorker:
             first_seed=first_seed,
         )
 
+    def write(self, samples: Sequence[Sample], num_completions: int, first_seed: int) -> list[list[str]]:
+        """For each sample the texts of those completions that came to an end by themselves."""
+        groups = dict(self.generate(samples, num_completions, greedy=False, first_seed=first_seed))
+        return [
+            [answer.text for answer in groups[index].completions if answer.finish_reason == "stop"]
+            for index in range(len(samples))
+        ]
+
     def load(self, weights: Mapping[str, Tensor], version: int) -> None:
         """Takes the learners' weights; later completions carry `version`."""
         self._engine.load_weights(weights, version)

@@ -1,10 +1,7 @@
 """Starts the actors of a run: the only file of actors that names ray.remote and verl's worker groups."""
 
-import os
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
-from threading import Event
 from typing import Any
 
 import rl.torchvision_ops  # noqa: F401
@@ -22,66 +19,17 @@ from actors.config import ClusterConfig
 from actors.learner import Learner
 from actors.platform import device_name, worker_env
 from actors.reference import Logprobs, ReferencePolicy
-from actors.reward_worker import RewardWorker
-from actors.rollout_worker import RolloutWorker
+from actors.reward_actor import RewardActor
 from actors.room import Room
 from actors.waiting import fetched
+from actors.watched import PULSE, Watched
 from rl.batching import UpdatePlan
 from rl.checkpoints import Record
-from rl.types import Group, Sample, Score
+from rl.types import Group
 
 GROUP_CALL = {"dispatch_mode": Dispatch.ALL_TO_ALL, "blocking": False}
 """verl hands each rank its own element of every list argument and returns at once with one reference a rank."""
 FETCH_TIMEOUT_S = 60.0
-PULSE = "pulse"
-"""Concurrency group of the call that lasts as long as its actor."""
-
-
-class Watched:
-    """What every actor can say of itself, busy or not."""
-
-    def where(self) -> str:
-        """Its node, process and log file."""
-        node = ray.get_runtime_context().get_node_id()
-        log = os.path.realpath("/proc/self/fd/2")
-        return f"node {ray.util.get_node_ip_address()} {node[:8]}, pid {os.getpid()}, log {log}"
-
-    @ray.method(concurrency_group=PULSE)
-    def pulse(self) -> None:
-        """Returns never: whoever waits for it learns at once when the actor is gone."""
-        Event().wait()
-
-
-class RolloutActor(Watched):
-    """RolloutWorker behind Ray: pixels stay in the object store, the driver sees references."""
-
-    def start(self, **options: Any) -> None:
-        self._worker = RolloutWorker(**options)
-
-    def generate(self, samples: list[Sample], num_completions: int, greedy: bool, first_seed: int) -> Iterator[Any]:
-        """Two objects a group: (index, group without pixels), then its pixels, which the driver never reads."""
-        for index, group in self._worker.generate(samples, num_completions, greedy, first_seed):
-            yield index, replace(group, prompt=replace(group.prompt, pixels=None))
-            yield group.prompt.pixels
-
-    def load(self, weights: dict[str, Any], version: int) -> None:
-        self._worker.load(weights, version)
-
-    def sleep(self) -> None:
-        self._worker.sleep()
-
-    def drain_generate_s(self) -> float:
-        return self._worker.drain_generate_s()
-
-
-class RewardActor(Watched):
-    """RewardWorker behind Ray: only the scores travel back."""
-
-    def start(self, **options: Any) -> None:
-        self._worker = RewardWorker(**options)
-
-    def score(self, group: Group) -> tuple[Score, ...]:
-        return self._worker.score(group).scores
 
 
 class LearnerActor(Worker, Watched):

@@ -1,22 +1,25 @@
 """The roles of rl.roles played by Ray actors: fan out, then wait once, never longer than the limit."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray import ObjectRef
+from ray.actor import ActorHandle
 
 from actors.config import ClusterConfig
 from actors.peers import Peer, ask, ask_one
 from actors.room import call_limit
 from actors.spawn import RankGroup
-from actors.waiting import Limit, answer, answers
+from actors.waiting import Limit, answer, answers, together
 from rl.algorithm import AlgoConfig
 from rl.batching import plan_updates
 from rl.brake import dropped
 from rl.checkpoints import Record
+from rl.contrast import Repair, hinted
 from rl.parity import warn_of_parity
 from rl.roles import Metrics
 from rl.timing import Timings
@@ -76,6 +79,32 @@ class RaySampler:
             await ask(self._workers, lambda handle: handle.load.remote(weights, version), self._limit)
 
 
+class RayTeacher:
+    """The rollout workers as rollout.teacher.Teacher: the present policy, told the hint."""
+
+    def __init__(self, workers: list[Peer], limit: Limit, timings: Timings):
+        self._workers = workers
+        self._limit = limit
+        self._timings = timings
+
+    async def write(self, repairs: Sequence[Repair], seed: int) -> list[list[str]]:
+        samples = [hinted(repair.group.prompt.sample, repair.untruth) for repair in repairs]
+        shares = [samples[index :: len(self._workers)] for index in range(len(self._workers))]
+        calls = [
+            ask_one(worker, partial(_written, share, len(repairs[0].places), seed + index), self._limit)
+            for index, (worker, share) in enumerate(zip(self._workers, shares, strict=True))
+            if share
+        ]
+        texts = await together(calls)
+        seconds = await ask(self._workers, lambda handle: handle.drain_generate_s.remote(), self._limit)
+        self._timings.add("generate", max(seconds))
+        return [texts[index % len(self._workers)][index // len(self._workers)] for index in range(len(repairs))]
+
+
+def _written(samples: list[Sample], num_completions: int, seed: int, handle: ActorHandle) -> ObjectRef:
+    return handle.write.remote(samples, num_completions=num_completions, first_seed=seed)
+
+
 async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncIterator[Any]:
     """What arrives until the readers are finished; a reader's failure is raised here."""
     while not (finished.done() and arrived.empty()):
@@ -93,8 +122,10 @@ async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncItera
 class RayJudge:
     """A pool of reward workers, taken in turn."""
 
-    def __init__(self, workers: list[Peer], limit: Limit, timings: Timings):
+    def __init__(self, workers: list[Peer], weights: Mapping[str, float], limit: Limit, timings: Timings):
         self._workers = workers
+        self.weights = weights
+        """Weight of each component of the reward."""
         self._limit = limit
         self._timings = timings
         self._calls = 0

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", list: "a list"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,9 @@ class Key:
     path: str
     """Dotted, e.g. "algo.lr"."""
     kind: type
-    """int, float, bool, str or an Enum."""
+    """int, float, bool, str, list or an Enum."""
+    optional: bool
+    """Whether it may be null."""
     default: Any
     help: str
     limits: Mapping[str, float | None]
@@ -27,7 +30,8 @@ class Key:
             return "one of " + ", ".join(choice.name for choice in self.kind)
         signs = {"ge": "≥", "gt": ">", "le": "≤"}
         bounds = [f"{sign} {self.limits[name]}" for name, sign in signs.items() if self.limits[name] is not None]
-        return " ".join([TYPE_NAMES[self.kind], " and ".join(bounds)]).strip()
+        name = TYPE_NAMES[self.kind] + (" or null" if self.optional else "")
+        return " ".join([name, " and ".join(bounds)]).strip()
 
 
 def walk(schema: type, prefix: str = "") -> Iterator[Key]:
@@ -40,7 +44,8 @@ def walk(schema: type, prefix: str = "") -> Iterator[Key]:
         else:
             meta = dict(item.metadata)
             help_text = meta.pop("help")
-            yield Key(path=path, kind=kind, default=_default(item), help=help_text, limits=meta)
+            plain, optional = _plain_kind(kind)
+            yield Key(path=path, kind=plain, optional=optional, default=_default(item), help=help_text, limits=meta)
 
 
 def sections(schema: type, prefix: str = "") -> dict[str, str]:
@@ -52,6 +57,14 @@ def sections(schema: type, prefix: str = "") -> dict[str, str]:
             path = f"{prefix}{item.name}"
             found |= {path: item.metadata["help"], **sections(hints[item.name], f"{path}.")}
     return found
+
+
+def _plain_kind(hint: Any) -> tuple[type, bool]:
+    """(type, whether None is allowed) of `float | None`, `list[…]` or a plain type."""
+    if isinstance(hint, UnionType):
+        (kind,) = (part for part in get_args(hint) if part is not NoneType)
+        return kind, True
+    return get_origin(hint) or hint, False
 
 
 def _default(item: Field[Any]) -> Any:

@@ -6,11 +6,13 @@ from hydra.core.config_store import ConfigStore
 
 from actors.config import ClusterConfig, ModelConfig
 from rewards.config import RewardConfig
+from rewards.presets import PRESETS
 from rl.algorithm import AlgoConfig
 from rl.checkpoints import CheckpointConfig
 from rl.config import key
 from rl.data.config import DataConfig
 from rl.evaluation.config import LoggingConfig
+from rl.types import Task
 from rollout.config import RolloutConfig
 
 
@@ -52,6 +54,23 @@ class ExportConfig:
     output: str = key("", "Folder to write: weights with adapters merged in, tokenizer, processor and model card.")
 
 
-ConfigStore.instance().store(name="export_schema", node=ExportConfig)
-ConfigStore.instance().store(name="train_schema", node=TrainConfig)
-ConfigStore.instance().store(name="data_schema", node=DemoDataConfig)
+@dataclass(kw_only=True)
+class ScoreConfig:
+    """Config of `assay score`."""
+
+    input: str = key(
+        "", 'File of answers, one JSON object a line: {"id", "completion", "target"}; - is standard input.'
+    )
+    output: str = key("-", "File of scores, in the order of the answers; - is standard output.")
+    task: Task = key(Task.boxes, "Form of the answers whose line names no task; by default that of the reward's paper.")
+    explain: bool = key(False, "Show for each answer what was read of it and what each component gave.")
+    reward: RewardConfig = key(RewardConfig, "The components of the reward and their weights.")
+
+
+STORE = ConfigStore.instance()
+STORE.store(name="export_schema", node=ExportConfig)
+STORE.store(name="train_schema", node=TrainConfig)
+STORE.store(name="data_schema", node=DemoDataConfig)
+STORE.store(name="score_schema", node=ScoreConfig)
+for name, preset in PRESETS.items():
+    STORE.store(group="reward", name=name, node=preset.config)

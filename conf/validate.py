@@ -5,7 +5,9 @@ from pathlib import Path
 
 from actors.config import Placement, ReferenceKind, needs_reference
 from actors.placement import Machine, plan, slots
-from conf.schema import DemoDataConfig, ExportConfig, TrainConfig
+from conf.schema import DemoDataConfig, ExportConfig, ScoreConfig, TrainConfig
+from rewards.config import check_reward, check_task, is_computed
+from rollout.config import check_teacher
 
 COLDEST = 0.01
 """vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
@@ -23,6 +25,10 @@ def check_elsewhere(config: TrainConfig) -> None:
     """The same for a run on another machine, which alone can tell its size and its folders."""
     _check_updates(config)
     _check_sampling(config)
+    check_teacher(config.rollout.teacher, is_asked=config.algo.contrastive)
+    check_reward(config.reward)
+    check_task(config.reward, config.data.task)
+    _check_lengths(config)
     _check_reference(config)
     _check_cluster(config)
     _check_given(config)
@@ -39,6 +45,18 @@ def check_export(config: ExportConfig) -> None:
     for name in ("checkpoint", "output"):
         if not getattr(config, name):
             raise ValueError(f"{name} is empty; write assay export checkpoint=runs/mine output=models/mine")
+
+
+def check_score(config: ScoreConfig) -> None:
+    """Raises a ValueError when there is nothing to read, or nothing to score it by."""
+    if not config.input:
+        raise ValueError("input is empty; give a file of answers, e.g. input=answers.jsonl")
+    if config.input != "-" and not Path(config.input).is_file():
+        raise ValueError(f"input: there is no file '{config.input}'")
+    if config.output != "-" and Path(config.output).resolve() == Path(config.input).resolve():
+        raise ValueError(f"output={config.output} is the input; give another file")
+    check_reward(config.reward)
+    check_task(config.reward, config.task)
 
 
 def check_resources(config: TrainConfig, *, cpus: float, gpus: float) -> None:
@@ -72,6 +90,21 @@ def _check_sampling(config: TrainConfig) -> None:
         raise ValueError(f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {temperature}")
     if data.min_pixels > data.max_pixels:
         raise ValueError(f"data.min_pixels must be ≤ data.max_pixels; got {data.min_pixels} > {data.max_pixels}")
+
+
+def _check_lengths(config: TrainConfig) -> None:
+    overlong, limit = config.reward.overlong, config.rollout.max_response_tokens
+    if is_computed(overlong) and overlong.max_tokens > limit:
+        raise ValueError(
+            f"reward.overlong.max_tokens={overlong.max_tokens} must be ≤ rollout.max_response_tokens={limit}, or the "
+            "penalty is never due"
+        )
+    algo = config.algo
+    if algo.normalize_components and (algo.contrastive or algo.max_refills):
+        raise ValueError(
+            "algo.normalize_components finds contrast where totals are equal, which algo.contrastive and "
+            "algo.max_refills look at; choose one"
+        )
 
 
 def _check_reference(config: TrainConfig) -> None:

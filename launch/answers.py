@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rl.types import Completion, Group, Prompt, Sample, Score, Target
+from rewards.item import read_target, target_fields
+from rl.types import Completion, Group, Prompt, Sample, Score
 
 
 def answers_file(run: Path, benchmark: str, step: int) -> Path:
@@ -16,13 +17,12 @@ def write_answers(path: Path, groups: Sequence[Group]) -> None:
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for group in groups:
-            target = group.prompt.target
-            truth = {"label": target.label, "boxes": target.boxes, "box_labels": target.box_labels}
             for completion, score in zip(group.completions, group.scores, strict=True):
                 answer = {
                     "id": group.prompt.sample.id,
                     "completion": completion.text,
-                    "target": truth,
+                    "task": group.prompt.sample.task.name,
+                    "target": target_fields(group.prompt.target),
                     "image_size": group.prompt.image_size,
                     "total": score.total,
                     "components": score.components,
@@ -39,14 +39,13 @@ def read_answers(path: Path, samples: Iterable[Sample]) -> list[Group]:
 
 
 def _group(line: dict, sample: Sample) -> Group:
-    truth = line["target"]
-    target = Target(
-        label=truth["label"],
-        boxes=tuple(tuple(box) for box in truth["boxes"]),
-        box_labels=tuple(truth["box_labels"]),
-    )
     prompt = Prompt(
-        sample=sample, token_ids=(), pixels=None, image_spans=(), image_size=tuple(line["image_size"]), target=target
+        sample=sample,
+        token_ids=(),
+        pixels=None,
+        image_spans=(),
+        image_size=tuple(line["image_size"]),
+        target=read_target(line["target"]),
     )
     completion = Completion(token_ids=(), text=line["completion"], logprobs=(), finish_reason="stop", policy_version=0)
     score = Score(total=line["total"], components=line["components"], malformed=tuple(line["malformed"]))

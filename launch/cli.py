@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from conf.schema import DemoDataConfig, ExportConfig, TrainConfig
-from conf.validate import check_demo_data, check_elsewhere, check_export, check_train
+from conf.schema import DemoDataConfig, ExportConfig, ScoreConfig, TrainConfig
+from conf.validate import check_demo_data, check_elsewhere, check_export, check_score, check_train
 from launch import submit
 from launch.app import USAGE_FAULT, App, run_app
 from launch.mistakes import nearest
@@ -26,6 +26,12 @@ def _data(config: DemoDataConfig) -> int:
 
 def _export(config: ExportConfig) -> int:
     from launch.export import main
+
+    return main(config)
+
+
+def _score(config: ScoreConfig) -> int:
+    from launch.score import main
 
     return main(config)
 
@@ -63,6 +69,17 @@ APPS = (
         schema=ExportConfig,
         check=check_export,
         main=_export,
+    ),
+    App(
+        verb="score",
+        summary="Score completions of a file: look into a reward before GPUs are spent on it.",
+        examples=(
+            "assay score reward=roam input=answers.jsonl output=scores.jsonl",
+            "assay score reward=mmr_ad input=answers.jsonl explain=true",
+        ),
+        schema=ScoreConfig,
+        check=check_score,
+        main=_score,
     ),
 )
 

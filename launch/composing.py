@@ -20,10 +20,12 @@ from yaml import YAMLError
 import conf
 from launch.mistakes import check_override, parse_overrides, unknown_key
 from launch.resume import default_output
+from rewards.presets import preset
 from rl.config import check_ranges
 
 CONF = Path(conf.__file__).parent
 OmegaConf.register_new_resolver("run_folder", default_output, replace=True)
+OmegaConf.register_new_resolver("task_of", lambda reward: preset(reward).task.name, replace=True)
 BASIC = "basic"
 """Hydra's own sweeper, which runs every combination."""
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from statistics import fmean
 
 from rich.console import Console
@@ -52,11 +53,7 @@ def describe(metrics: Metrics, left_s: float) -> str:
     >>> describe({"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 812.3}, 75)
     'reward 1.50 · box 0.25 · 812 tok/s · 0:01:15 left'
     """
-    components = {
-        name.split("/")[1]: value
-        for name, value in metrics.items()
-        if name.count("/") == 2 and name.startswith("reward/")
-    }
+    components = {name.split("/")[1]: value for name, value in metrics.items() if fnmatchcase(name, "reward/*/mean")}
     reward = {"reward": metrics["reward/mean"]} if "reward/mean" in metrics else {}
     parts = [f"{name} {value:.2f}" for name, value in {**reward, **components}.items()]
     return " · ".join([*parts, f"{metrics['perf/tokens_per_s']:.0f} tok/s", f"{timedelta(seconds=round(left_s))} left"])

@@ -3,12 +3,14 @@
 It learns to see from careful annotators: first plain defects, then faint ones. Then it learns to answer as busy
 annotators do, who miss many defects, the faint ones most, imagine some, draw boxes loosely and at times forget
 them. What it saw before stays in it; that is what reinforcement learning, whose rewards know the truth, brings out.
+
+With --forms it goes on from that starter and learns, in the same two ways, to choose among options and to mark cells.
 """
 
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rl.torchvision_ops  # noqa: F401
@@ -21,20 +23,23 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from actors.model import PolicyModel
-from launch.untrained import write_untrained
+from launch.untrained import write_forms, write_untrained
 from rl.batching import GroupBatch, to_batch
 from rl.data.annotators import Annotators
 from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder
+from rl.data.questions import QUESTIONS, WITH_OPTIONS, options_of, with_options
 from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, make_part
 from rl.loss import sft_loss
-from rl.types import Completion, Group, Sample, Target
+from rl.types import Completion, Group, Sample, Target, Task
 from rl.verl_core import Scale
 
+STARTER, FORMS = Path("models/starter"), Path("models/starter_forms")
 DATA = DataConfig(instructions=Instructions.none)
 WARMUP_STEPS = 50
 PLAIN = (0.25, 0.6)
 BUSY = Annotators(faintest_found=0.3, strongest_found=0.8, false_alarms=0.08, looseness=5.0, lapses=0.3)
+BUSY_CHOOSING = replace(BUSY, looseness=4.0, lapses=0.2, slips=0.15, haste=0.25)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,8 @@ class Phase:
     defective_share: float
     contrasts: tuple[float, float]
     annotators: Annotators
+    tasks: tuple[Task, ...] = (Task.boxes,)
+    """In turn."""
     batch_size: int = 64
 
     def lr_at(self, step: int) -> float:
@@ -58,6 +65,27 @@ CURRICULUM = (
     Phase(num_steps=250, lr=(2e-3, 2e-3), defective_share=0.8, contrasts=PLAIN, annotators=Annotators()),
     Phase(num_steps=450, lr=(2e-3, 5e-5), defective_share=0.6, contrasts=CONTRASTS, annotators=Annotators()),
     Phase(num_steps=350, lr=(1e-3, 3e-5), defective_share=0.5, contrasts=CONTRASTS, annotators=BUSY),
+)
+ALL_FORMS = (Task.choice, Task.grid, Task.choice, Task.grid, Task.boxes)
+FORMS_CURRICULUM = (
+    Phase(
+        num_steps=430,
+        lr=(2e-3, 1e-3),
+        defective_share=0.6,
+        contrasts=CONTRASTS,
+        annotators=Annotators(),
+        tasks=ALL_FORMS,
+        batch_size=32,
+    ),
+    Phase(
+        num_steps=170,
+        lr=(8e-4, 3e-5),
+        defective_share=0.5,
+        contrasts=CONTRASTS,
+        annotators=BUSY_CHOOSING,
+        tasks=ALL_FORMS,
+        batch_size=32,
+    ),
 )
 
 
@@ -72,21 +100,25 @@ class Lessons(IterableDataset[GroupBatch]):
     def __iter__(self) -> Iterator[GroupBatch]:
         builder, rng = PromptBuilder(str(self._folder), DATA), np.random.default_rng(self._seed)
         for _ in range(self._phase.num_steps):
-            yield to_batch([self._lesson(builder, rng) for _ in range(self._phase.batch_size)])
+            yield to_batch([self._lesson(builder, rng, number) for number in range(self._phase.batch_size)])
 
-    def _lesson(self, builder: PromptBuilder, rng: np.random.Generator) -> Group:
+    def _lesson(self, builder: PromptBuilder, rng: np.random.Generator, number: int) -> Group:
         """A part and its annotators' answer, as a group of one."""
+        task = self._phase.tasks[number % len(self._phase.tasks)]
         material = str(rng.choice(list(MATERIALS)))
         defect = str(rng.choice(DEFECTS)) if rng.random() < self._phase.defective_share else None
         part = make_part(rng, material, defect, self._phase.contrasts)
+        annotators = self._phase.annotators
+        options = options_of(DEFECTS, f"lesson/{rng.integers(2**32)}") if task in WITH_OPTIONS else {}
         sample = Sample(
             id="lesson",
             images=(Path("reference"), Path("query")),
-            question=DATA.question,
+            question=with_options(QUESTIONS[task], options) if options else QUESTIONS[task],
             target=Target(label="defective" if defect else "normal"),
             category=material,
+            task=task,
         )
-        text = self._phase.annotators.answer(rng, part)
+        text = annotators.choose(rng, part, options, task) if options else annotators.answer(rng, part)
         tokens = builder.encode_answer(text)
         return Group(
             prompt=builder.assemble(sample, [Image.fromarray(part.reference), Image.fromarray(part.query)]),
@@ -147,11 +179,18 @@ def _learn(model: PolicyModel, optimizers: list[torch.optim.Optimizer], batch: G
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("models/starter"), help="folder of the checkpoint")
+    parser.add_argument(
+        "--forms", action="store_true", help=f"teach the starter in {STARTER} the other forms of answers"
+    )
+    parser.add_argument("--output", type=Path, help=f"folder of the checkpoint; by default {STARTER}, or {FORMS}")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and parts")
     arguments = parser.parse_args()
-    write_untrained(arguments.output, DATA, arguments.seed)
-    train(arguments.output, CURRICULUM, arguments.seed)
+    output = arguments.output or (FORMS if arguments.forms else STARTER)
+    if arguments.forms:
+        write_forms(output, STARTER)
+    else:
+        write_untrained(output, DATA, arguments.seed)
+    train(output, FORMS_CURRICULUM if arguments.forms else CURRICULUM, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ from typing import Any
 
 from conf.schema import TrainConfig
 from launch.tracking import RunTracker
-from rewards.compose import reward_range
+from rewards.compose import RANGES, reward_range
+from rewards.config import RewardConfig, weights
 from rewards.parse import parse_answer
+from rl.alarms import Range
 from rl.evaluation.metrics import evaluation_metrics
 from rl.evaluation.report import RunRecord, write_report
 
@@ -25,6 +27,7 @@ def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[
         "steps": len(steps),
         "seconds": round(seconds, 1),
         "reward_range": reward_range(config.reward),
+        "warnings": tracker.warnings,
     }
     if rewards:
         ends = max(1, min(ENDS, len(rewards) // 2))
@@ -37,13 +40,23 @@ def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[
         }
     for name, evaluation in zip(("heldout_before", "heldout_after"), tracker.evaluations, strict=False):
         metrics = evaluation_metrics(evaluation.groups)
-        summary[name] = {key: _short(metrics[key]) for key in ("accuracy", "mean_iou", "samples") if key in metrics}
+        summary[name] = {
+            key: _short(metrics[key]) for key in ("accuracy", "mean_iou", "reward", "samples") if key in metrics
+        }
     return summary
 
 
+def counted_ranges(config: RewardConfig) -> dict[str, Range | None]:
+    """Lowest and highest value of each component that counts; None where a function of the user's knows it alone."""
+    own = {function.name for function in config.functions}
+    counting = [name for name, weight in weights(config).items() if weight != 0]
+    return {name: None if name in own else RANGES.get(name, (0.0, 1.0)) for name in counting}
+
+
 def write_run_report(
-    config: TrainConfig, tracker: RunTracker, summary: dict[str, Any], num_samples: tuple[int, int], failed: str
+    config: TrainConfig, tracker: RunTracker, summary: dict[str, Any], num_samples: tuple[int, int]
 ) -> None:
+    """The summary says whether the run failed or was stopped."""
     before, after = ([evaluation.groups for evaluation in tracker.evaluations] + [(), ()])[:2]
     num_training, num_heldout = num_samples
     algo, lora = config.algo, config.model.lora
@@ -63,7 +76,9 @@ def write_run_report(
         after=after,
         summary=summary,
         reward_range=reward_range(config.reward),
-        failed=failed,
+        failed=summary.get("failed", ""),
+        stopped=summary.get("stopped", ""),
+        warnings=tracker.warnings,
     )
     write_report(Path(config.output), record, parse_answer)
 

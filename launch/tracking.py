@@ -5,7 +5,7 @@ import math
 import netrc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -19,6 +19,7 @@ from PIL import Image
 from launch.answers import answers_file, write_answers
 from launch.progress import RunProgress
 from rewards.parse import parse_answer
+from rl.alarms import Range, Watch
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.evaluation.metrics import evaluation_metrics
 from rl.metrics import meaning, staleness, step_metrics
@@ -27,14 +28,25 @@ from rl.timing import Timings
 from rl.types import Box, Group
 
 BENCHMARK = "heldout"
-SILENT_STEPS = 10
 TABLE_ROWS = 8
 """Groups shown in one table of samples, by their first completion."""
 TABLE_PIXELS = 512
 """Longest side of a picture in a table."""
+ALERT = "The rewards may mislead"
 INIT_TIMEOUT_S = 15.0
 FINISH_TIMEOUT_S = 60.0
 SECRET_ENDINGS = ("key", "token", "secret", "password")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is to be."""
+
+    num_steps: int
+    config: Mapping[str, Any]
+    """What W&B shows as its config."""
+    ranges: Mapping[str, Range | None]
+    """Lowest and highest value of each reward component that counts; None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +81,7 @@ class RunTracker:
         self,
         folder: Path,
         config: LoggingConfig,
-        run_config: dict[str, Any],
-        num_steps: int,
+        plan: Plan,
         timings: Timings,
         resumed: Resumed | None = None,
     ) -> None:
@@ -80,14 +91,17 @@ class RunTracker:
         """What metrics.jsonl holds of this run."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
         """The first and the last; those between are in samples/."""
+        self._watch = Watch(plan.ranges)
+        for row in self.rows:
+            self._watch.see(row)
         self._timings = timings
         self._samples_every = config.samples_every
         self._started_at = time.perf_counter() - (self.rows[-1]["time_s"] if self.rows else 0.0)
         self._folder = folder
         self._file = metrics.open("a", encoding="utf-8")
         self._metrics_bytes = self._file.tell()
-        self._progress = RunProgress(num_steps)
-        self._wandb = WandbRun(folder, config, run_config, self.say, resumed.wandb_id if resumed else "")
+        self._progress = RunProgress(plan.num_steps)
+        self._wandb = WandbRun(folder, config, dict(plan.config), self.say, resumed.wandb_id if resumed else "")
 
     @property
     def wandb_id(self) -> str:
@@ -102,6 +116,11 @@ class RunTracker:
     def last_step(self) -> int:
         return int(self.rows[-1]["step"]) if self.rows else 0
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the run was warned of, the oldest first."""
+        return self._watch.warnings
+
     def say(self, sentence: str) -> None:
         self._progress.say(sentence)
 
@@ -110,7 +129,6 @@ class RunTracker:
         self._record(step, metrics)
         self._metrics_bytes = self._file.tell()
         self._progress.show(step, metrics)
-        self._warn_of_silence(step, metrics)
         if self._samples_every and step % self._samples_every == 0:
             self._wandb.log_samples(step, "samples", groups)
 
@@ -122,7 +140,9 @@ class RunTracker:
         self._timings.drain()
         write_answers(answers_file(self._folder, BENCHMARK, step), groups)
         self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
-        shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in ("accuracy", "mean_iou") if name in metrics)
+        shown = " · ".join(
+            f"{name} {metrics[name]:.3f}" for name in ("accuracy", "mean_iou", "reward") if name in metrics
+        )
         self.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
         if self._samples_every:
             self._wandb.log_samples(step, f"eval/{BENCHMARK}/samples", groups)
@@ -135,17 +155,16 @@ class RunTracker:
 
     def _record(self, step: int, metrics: Metrics) -> None:
         row = {"step": step, "time_s": round(time.perf_counter() - self._started_at, 3), **metrics}
+        fresh = self._watch.see(row)
+        row["warnings"] = float(len(self.warnings))
         self.rows.append(row)
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
         self._file.write(json.dumps(finite) + "\n")
         self._file.flush()
-        self._wandb.log(step, metrics)
-
-    def _warn_of_silence(self, step: int, metrics: Metrics) -> None:
-        """Where all completions of every group earn the same there is nothing to learn from, step after step."""
-        recent = [row["reward/zero_std_groups"] for row in self.rows if "reward/zero_std_groups" in row]
-        if step % SILENT_STEPS == 0 and min(recent[-SILENT_STEPS:]) == 1:
-            self.say(f"no group had two different rewards in {SILENT_STEPS} steps: the model learns nothing any more")
+        self._wandb.log(step, metrics | {"warnings": row["warnings"]})
+        for sentence in fresh:
+            self.say(f"warning: {sentence}")
+            self._wandb.warn(sentence)
 
 
 def read_rows(metrics: Path) -> list[Metrics]:
@@ -196,6 +215,10 @@ class WandbRun:
         """A table of samples with their images, true and predicted boxes drawn."""
         self._guarded(lambda: self._log_table(step, name, groups[:TABLE_ROWS]))
 
+    def warn(self, sentence: str) -> None:
+        """An alert; that of a run recorded offline goes out when it is uploaded."""
+        self._guarded(lambda: self._warn(sentence))
+
     def finish(self, summary: dict[str, Any], ending: Ending) -> None:
         self._guarded(lambda: self._finish(summary, ending))
 
@@ -229,6 +252,11 @@ class WandbRun:
                 self._run.define_metric(name, summary=explained.reduction.value)
         self._known |= metrics.keys()
         self._run.log(metrics, step=step)
+
+    def _warn(self, sentence: str) -> None:
+        if self._run is not None:
+            # Two at once have the same title; W&B would take the second for a repetition, and 0 for its own minute.
+            self._run.alert(title=ALERT, text=sentence, level="WARN", wait_duration=0.001)
 
     def _log_table(self, step: int, name: str, groups: Sequence[Group]) -> None:
         if self._run is None:
@@ -285,7 +313,7 @@ def without_secrets(config: dict[str, Any]) -> dict[str, Any]:
 def boxed_image(group: Group) -> wandb.Image:
     """The inspected image with the true boxes and those of the first completion."""
     prompt = group.prompt
-    answer = parse_answer(group.completions[0].text, prompt.image_size)
+    answer = parse_answer(group.completions[0].text, prompt.sample.task, prompt.image_size)
     with Image.open(prompt.sample.images[-1]) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((TABLE_PIXELS, TABLE_PIXELS))

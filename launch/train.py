@@ -22,8 +22,11 @@ from launch.answers import answers_file, read_answers
 from launch.archive import RunArchive
 from launch.composing import dump_config
 from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
-from launch.summary import summarize, write_run_report
-from launch.tracking import BENCHMARK, Ending, Evaluation, Resumed, RunTracker, without_secrets
+from launch.summary import counted_ranges, summarize, write_run_report
+from launch.tracking import BENCHMARK, Ending, Evaluation, Plan, Resumed, RunTracker, without_secrets
+from rewards.compose import check_truth
+from rewards.config import weights
+from rewards.item import item_of
 from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Checkpoint
 from rl.data.prompts import PromptBuilder, check_prompts
@@ -33,7 +36,10 @@ from rl.faults import RunFailure
 from rl.loop import Exam, Team, train
 from rl.timing import Timings
 from rl.types import Sample
+from rollout.author import check_contrast, response_tokens
 
+LEARNING = ("algo", "reward", "rollout")
+"""Sections of the config that decide what a step learns."""
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -92,8 +98,12 @@ def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None)
     began = time.perf_counter()
     (folder / "config.yaml").write_text(dump_config(config))
     timings = Timings()
-    options = without_secrets(plain(config))
-    tracker = RunTracker(folder, config.logging, options, config.num_steps, timings, _resumed(folder, data, start))
+    plan = Plan(
+        num_steps=config.num_steps,
+        config=without_secrets(plain(config)),
+        ranges=counted_ranges(config.reward),
+    )
+    tracker = RunTracker(folder, config.logging, plan, timings, _resumed(folder, data, start))
     run = Run(config=config, folder=folder, data=data, start=start, tracker=tracker, timings=timings, brake=Brake())
     ending, sentence = Ending.failed, ""
     try:
@@ -117,7 +127,7 @@ def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None)
             summary[ending.name] = sentence or "stopped before the end"
         try:
             (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
-            write_run_report(config, tracker, summary, (len(data.training), len(data.heldout)), sentence)
+            write_run_report(config, tracker, summary, (len(data.training), len(data.heldout)))
         finally:
             tracker.finish(summary, ending)
     if ending is Ending.stopped:
@@ -146,7 +156,7 @@ async def _run(run: Run) -> None:
     for number, name in SIGNALS.items():
         asyncio.get_running_loop().add_signal_handler(number, _stop, run.brake, name, whole)
     run.tracker.say(f"starting {_crew_in_words(sections)}")
-    crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream.position))
+    crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream))
     (run.folder / "actors.json").write_text(json.dumps({peer.name: peer.place for peer in crew.everyone}, indent=1))
     watching = asyncio.ensure_future(watch(crew.everyone))
     training = asyncio.ensure_future(_train(run, crew, stream))
@@ -185,6 +195,7 @@ async def _train(run: Run, crew: Crew, stream: SampleStream) -> None:
         judge=crew.judge,
         policy=crew.policy,
         reference=crew.reference,
+        author=crew.author,
         tracker=run.tracker,
         archive=archive,
         brake=run.brake,
@@ -209,7 +220,8 @@ def changes(start: Checkpoint, config: TrainConfig) -> list[str]:
 
 
 def _learning(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"seed": config["seed"], **{f"algo.{name}": value for name, value in config["algo"].items()}}
+    sections = {f"{part}.{name}": value for part in LEARNING for name, value in config.get(part, {}).items()}
+    return {"seed": config["seed"], **sections}
 
 
 def read_data(config: TrainConfig) -> Data:
@@ -218,7 +230,10 @@ def read_data(config: TrainConfig) -> Data:
     training, heldout = split_heldout(read_mvtec(config.data), config.data.heldout_share, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
-    check_boxes(training + heldout, config.reward.box.weight)
+    if config.algo.contrastive:
+        check_contrast(training, builder, response_tokens(builder, config.model.path, config.rollout), config.rollout)
+    check_boxes(training + heldout, weights(config.reward))
+    check_truth([item_of(sample) for sample in training + heldout], config.reward)
     order = SampleStream(heldout, config.seed)
     return Data(training=training, heldout=order.take(min(config.data.num_heldout or len(heldout), len(heldout))))
 

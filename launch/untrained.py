@@ -1,4 +1,4 @@
-"""The starter before its training: a small Qwen2.5-VL with tokenizer and processor of its own."""
+"""The starters before their training: a small Qwen2.5-VL with tokenizer and processor of its own."""
 
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from transformers import (
 
 from rl.data.annotators import Annotators
 from rl.data.config import DataConfig
+from rl.data.grid import SIDE
+from rl.data.questions import QUESTIONS
 from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part
 
 SPECIAL_TOKENS = (
@@ -33,6 +35,20 @@ SPECIAL_TOKENS = (
 )
 FORM = ("<think>", "</think>", "<answer>", "</answer>", "{'bbox_2d': [", ", ", "], 'label': '", "'}")
 """Pieces of the answer's form, one token each, which keeps the demo's answers short."""
+CHOICE_FORM = (
+    "What kind of",
+    " defect is",
+    ", and in which cells of the 16x16 grid?",
+    *(f"\n{letter}:" for letter in "ABCD"),
+    " No defect",
+    "The answer is ",
+    " The answer is ",
+    "<seg>",
+    "</seg>",
+)
+"""The same for choices, their questions included; a kind of defect is one word in the options and in the reasoning."""
+CELLS = tuple(piece.format(number) for piece in ("({},", "-({},", "{})") for number in range(SIDE))
+"""Row and column of a cell, one token each."""
 NUM_WORDS = 512
 """Size of the vocabulary that is learned, before the tokens added to it."""
 CHAT_TEMPLATE = (
@@ -65,6 +81,20 @@ def write_untrained(folder: Path, data: DataConfig, seed: int) -> None:
     ).save_pretrained(folder)
 
 
+def write_forms(folder: Path, source: Path) -> None:
+    """The starter in `source` with a larger vocabulary; a new word begins as the mean of the old ones it stands for."""
+    processor = Qwen2_5_VLProcessor.from_pretrained(source)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+    words = [*CHOICE_FORM, *CELLS]
+    pieces = [processor.tokenizer.encode(word, add_special_tokens=False) for word in words]
+    processor.tokenizer.add_tokens(words)
+    embeddings = model.resize_token_embeddings(len(processor.tokenizer), mean_resizing=False).weight.data
+    for word, parts in zip(words, pieces, strict=True):
+        embeddings[processor.tokenizer.convert_tokens_to_ids(word)] = embeddings[parts].mean(dim=0)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
 def make_tokenizer(data: DataConfig) -> Qwen2Tokenizer:
     """Byte-level BPE learned from the demo's own prompts and answers; a coordinate is one token."""
     letters = {letter: index for index, letter in enumerate(sorted(ByteLevel.alphabet()))}
@@ -84,7 +114,7 @@ def _texts(data: DataConfig) -> list[str]:
         for defect in (*DEFECTS, None)
         for _ in range(30)
     ]
-    return [f"user\n{data.question}\nassistant\n{careful.answer(rng, part)}" for part in parts]
+    return [f"user\n{QUESTIONS[data.task]}\nassistant\n{careful.answer(rng, part)}" for part in parts]
 
 
 def _architecture(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:

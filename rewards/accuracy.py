@@ -1,16 +1,20 @@
 """Reward of the right verdict."""
 
 from rewards.parse import Answer
+from rewards.truth import known_label
 from rl.types import Target
 
 
-def accuracy_reward(answer: Answer, target: Target) -> float:
+def accuracy_reward(answer: Answer, target: Target) -> float | None:
     """1 when the answer says Yes of a defective or No of a normal image, else 0; an unreadable verdict is wrong.
 
+    R = 1[verdict = label] (the result reward of MMR-AD, R_acc of CGRO); None where the label is unknown.
+
     >>> from rewards.parse import parse_answer
-    >>> accuracy_reward(parse_answer("<think>Even.</think><answer>No.</answer>", (10, 10)), Target(label="normal"))
+    >>> from rl.types import Task
+    >>> answer = parse_answer("<think>Even.</think><answer>No.</answer>", Task.yes_no, (10, 10))
+    >>> accuracy_reward(answer, Target(label="normal"))
     1.0
     """
-    if target.label not in ("normal", "defective"):
-        raise ValueError(f'the label must be "normal" or "defective"; got "{target.label}"')
-    return float(answer.verdict == target.label)
+    label = known_label(target)
+    return None if label is None else float(answer.verdict == label)

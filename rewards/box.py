@@ -1,8 +1,10 @@
 """Reward of where the defects are said to be."""
 
-from scipy.optimize import linear_sum_assignment
+from collections.abc import Sequence
 
+from rewards.matching import matched_sum
 from rewards.parse import Answer
+from rewards.truth import known_label
 from rl.types import Box, Target
 
 
@@ -17,20 +19,24 @@ def box_reward(answer: Answer, target: Target) -> float | None:
     there; the 1 of a normal image balances what exact boxes earn on a defective one.
 
     >>> from rewards.parse import parse_answer
+    >>> from rl.types import Task
     >>> said = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'hole'}</answer>"
-    >>> box_reward(parse_answer(said, (10, 10)), Target(label="defective", boxes=((0, 0, 4, 8),)))
+    >>> box_reward(parse_answer(said, Task.boxes, (10, 10)), Target(label="defective", boxes=((0, 0, 4, 8),)))
     0.5
     """
-    if target.label == "normal":
+    label = known_label(target)
+    if label == "normal":
         return float(answer.verdict == "normal" and not answer.boxes)
-    if not target.boxes:
+    if label is None or not target.boxes:
         return None
-    if answer.verdict != "defective" or not answer.boxes:
+    if answer.verdict != "defective":
         return 0.0
-    overlaps = [[overlap(true, predicted) for predicted in answer.boxes] for true in target.boxes]
-    rows, columns = linear_sum_assignment(overlaps, maximize=True)
-    matched = sum(overlaps[row][column] for row, column in zip(rows, columns, strict=True))
-    return matched / max(len(target.boxes), len(answer.boxes))
+    return mean_overlap(target.boxes, answer.boxes)
+
+
+def mean_overlap(true: Sequence[Box], predicted: Sequence[Box]) -> float:
+    """Mean IoU of the best one-to-one matching, in [0, 1]; whatever is left over on either side counts as 0."""
+    return matched_sum(true, predicted, overlap) / max(len(true), len(predicted)) if predicted else 0.0
 
 
 def overlap(first: Box, second: Box) -> float:

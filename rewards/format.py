@@ -6,13 +6,17 @@ from rewards.parse import Answer
 def format_reward(answer: Answer) -> float:
     """1 when nothing of the answer is malformed, else 0.
 
-    In form means: think and answer tags once each, in order, nothing outside them; Yes with at least one box and every
-    box well-formed, or No without a box.
+    In form means, for every task: the tags of its form (see Task) once each, in order, nothing outside them. And of
+    the answer: Yes or No first; where boxes are asked for, Yes with at least one and every one well-formed, or No
+    without any; one letter for a choice; (row,column) cells of the grid; JSON boxes for grounding.
 
     >>> from rewards.parse import parse_answer
-    >>> format_reward(parse_answer("<think>Even surface.</think><answer>No.</answer>", (10, 10)))
+    >>> from rl.types import Task
+    >>> format_reward(parse_answer("<think>Even surface.</think><answer>No.</answer>", Task.boxes, (10, 10)))
     1.0
-    >>> format_reward(parse_answer("<think>A scratch.</think><answer>Yes.</answer>", (10, 10)))
+    >>> format_reward(parse_answer("<think>A scratch.</think><answer>Yes.</answer>", Task.boxes, (10, 10)))
     0.0
+    >>> format_reward(parse_answer("<think>A scratch.</think><answer>Yes.</answer>", Task.yes_no, (10, 10)))
+    1.0
     """
     return 0.0 if answer.malformed else 1.0

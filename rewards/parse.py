@@ -1,158 +1,107 @@
-"""Reads an answer of the MMR-AD form; model output is hostile input, so the grammar is bounded and never evaluates."""
+"""Reads what a model answers; its output is hostile input, so the grammar is bounded and never evaluates."""
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from rl.types import Box
+from rewards.parse_boxes import read_boxes, read_json_boxes
+from rewards.parse_cells import read_cells
+from rewards.parse_choice import read_option, read_verdict
+from rewards.spans import Span, first_span, is_tagged, read_spans, with_knowledge
+from rl.types import Box, Cell, Task
 
 MAX_CHARACTERS = 50_000
 """Longer answers are read up to here."""
-MAX_BOXES = 64
-"""Boxes beyond this many are not read."""
-MAX_BOX_CHARACTERS = 400
-EXCERPT_CHARACTERS = 60
-
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-VERDICTS = {"yes": "defective", "no": "normal"}
-VERDICT = re.compile(r"\W*+(yes|no)\b", re.IGNORECASE)
-QUOTED = r"""(?:"(?P<double_{0}>[^"{{}}]*+)"|'(?P<single_{0}>(?:[^'{{}}]|'(?=\w))*+)')"""
-BOX = re.compile(
-    r"""\s*+["']bbox_2d["']\s*+:\s*+\[(?P<numbers>[^\[\]]*+)\]\s*+"""
-    r"""(?:,\s*+["']label["']\s*+:\s*+""" + QUOTED.format("label") + r"""\s*+)?,?+\s*+"""
-)
-NUMBER = re.compile(r"\s*+([-+]?[0-9]{1,7}(?:\.[0-9]{0,9})?)\s*+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a completion says, as far as it could be read."""
 
-    think: str
+    think: str = ""
     """The reasoning between the think tags; "" when there is none."""
-    verdict: str | None
-    """"normal" or "defective"; None when the answer says neither."""
-    boxes: tuple[Box, ...]
+    answer: str = ""
+    """The text between the answer tags, as it stands."""
+    knowledge: str = ""
+    """The text between the knowledge tags; "" when there is none."""
+    tagged: bool = False
+    """Whether the text has `<think>…</think><answer>…</answer>`, whatever stands around and in it."""
+    verdict: str | None = None
+    """"normal" or "defective"; None when the answer says neither or the task asks for neither."""
+    option: str | None = None
+    """Letter of the chosen option, a capital; None when the answer gives none or the task offers none."""
+    boxes: tuple[Box, ...] = ()
     """Well-formed boxes [x1, y1, x2, y2] in pixels of the image as the model sees it, cut to that image."""
-    labels: tuple[str, ...]
-    """Defect type of each box; "" where none was given."""
-    malformed: tuple[str, ...]
-    """What departs from the form, in words; () for an answer in form."""
+    labels: tuple[str, ...] = ()
+    """What is in each box; "" where nothing was given."""
+    cells: frozenset[Cell] | None = None
+    """The (row, column) cells that are called defective; None when they are malformed or not asked for."""
+    malformed: tuple[str, ...] = ()
+    """What departs from the form of the task, in words, and at which character; () for an answer in form."""
 
 
-def parse_answer(text: str, image_size: tuple[int, int]) -> Answer:
-    """Reads `<think>…</think><answer>Yes. {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}, …</answer>`; never raises.
+def parse_answer(text: str, task: Task, image_size: tuple[int, int]) -> Answer:
+    """Reads a completion in the form of its task (see Task), in time linear in its length; never raises.
+
+    Knowledge may stand in its tags anywhere before the answer; in Task.boxes it departs from the form.
 
     >>> text = "<think>A line.</think><answer>Yes. {'bbox_2d': [9, 2, 3, 4], 'label': 'scratch'}</answer>"
-    >>> answer = parse_answer(text, (10, 10))
+    >>> answer = parse_answer(text, Task.boxes, (10, 10))
     >>> answer.verdict, answer.boxes, answer.labels, answer.malformed
     ('defective', ((3.0, 2.0, 9.0, 4.0),), ('scratch',), ())
+    >>> answer = parse_answer("<seg>(3,7)-(3,8)</seg><think>Bent.</think><answer>B", Task.grid, (10, 10))
+    >>> answer.option, sorted(answer.cells), answer.malformed
+    ('B', [(3, 7), (3, 8)], ('</answer> occurs 0 times instead of once',))
     """
-    malformed: list[str] = []
+    faults: list[str] = []
     if len(text) > MAX_CHARACTERS:
-        malformed.append(f"the text has {len(text)} characters; only the first {MAX_CHARACTERS} were read")
+        faults.append(f"the text has {len(text)} characters; only the first {MAX_CHARACTERS} were read")
         text = text[:MAX_CHARACTERS]
-    malformed += _tag_faults(text)
-    start, answer_text = _last_span(text, "<answer>", "</answer>")
-    verdict = _verdict(answer_text, malformed)
-    boxes, labels = _boxes(answer_text, start, image_size, malformed)
+    names = ("seg", "think", "answer") if task is Task.grid else ("think", "answer")
+    tagged_from = len(faults)
+    spans = read_spans(text, names if task is Task.boxes else with_knowledge(text, names), faults)
+    return Answer(
+        think=spans["think"].text.strip(),
+        answer=spans["answer"].text,
+        knowledge=first_span(text, "knowledge").text.strip(),
+        tagged=len(faults) == tagged_from or is_tagged(text),
+        **READERS[task](spans, image_size, faults),
+        malformed=tuple(faults),
+    )
+
+
+def _read_yes_no(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
+    return {"verdict": read_verdict(spans["answer"], faults)}
+
+
+def _read_boxes(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
+    span = spans["answer"]
+    verdict = read_verdict(span, faults)
+    boxes, labels = read_boxes(span, image_size, faults)
     if verdict == "defective" and not boxes:
-        malformed.append("the answer says Yes and gives no well-formed box")
+        faults.append(f"the answer says Yes and gives no well-formed box at character {span.start}")
     if verdict == "normal" and boxes:
-        malformed.append("the answer says No and yet gives boxes")
-    think = _first_span(text, "<think>", "</think>")
-    return Answer(think=think, verdict=verdict, boxes=boxes, labels=labels, malformed=tuple(malformed))
+        faults.append(f"the answer says No and yet gives boxes at character {span.start}")
+    return {"verdict": verdict, "boxes": boxes, "labels": labels}
 
 
-def _tag_faults(text: str) -> list[str]:
-    """Each tag must occur once, in order, with nothing but blanks outside them."""
-    faults = [f"{tag} occurs {text.count(tag)} times instead of once" for tag in TAGS if text.count(tag) != 1]
-    if faults:
-        return faults
-    places = [text.find(tag) for tag in TAGS]
-    if places != sorted(places):
-        return [f"the tags are not in the order {' '.join(TAGS)}"]
-    outside = {
-        "before <think>": text[: places[0]],
-        "between </think> and <answer>": text[places[1] + len("</think>") : places[2]],
-        "after </answer>": text[places[3] + len("</answer>") :],
-    }
-    return [f"text {where}: {_excerpt(stray)}" for where, stray in outside.items() if stray.strip()]
+def _read_choice(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
+    return {"option": read_option(spans["answer"], faults)}
 
 
-def _last_span(text: str, opening: str, closing: str) -> tuple[int, str]:
-    """(offset, text) between the last `opening` and the next `closing`, or the end of a cut-off text."""
-    found = text.rfind(opening)
-    if found < 0:
-        return len(text), ""
-    start = found + len(opening)
-    end = text.find(closing, start)
-    return start, text[start:] if end < 0 else text[start:end]
+def _read_grid(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
+    return {"cells": read_cells(spans["seg"], faults), "option": read_option(spans["answer"], faults)}
 
 
-def _first_span(text: str, opening: str, closing: str) -> str:
-    _, found, rest = text.partition(opening)
-    return rest.partition(closing)[0].strip() if found else ""
+def _read_grounding(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
+    boxes, labels = read_json_boxes(spans["answer"], image_size, faults)
+    return {"boxes": boxes, "labels": labels}
 
 
-def _verdict(answer_text: str, malformed: list[str]) -> str | None:
-    match = VERDICT.match(answer_text)
-    if match:
-        return VERDICTS[match[1].lower()]
-    malformed.append(f"the answer begins with neither Yes nor No: {_excerpt(answer_text)}")
-    return None
-
-
-def _boxes(
-    answer_text: str, offset: int, image_size: tuple[int, int], malformed: list[str]
-) -> tuple[tuple[Box, ...], tuple[str, ...]]:
-    """The well-formed boxes and their labels; prose around the braces is skipped."""
-    boxes: list[Box] = []
-    labels: list[str] = []
-    opening = answer_text.find("{")
-    for number in range(1, MAX_BOXES + 1):
-        if opening < 0:
-            return tuple(boxes), tuple(labels)
-        closing = answer_text.find("}", opening, opening + MAX_BOX_CHARACTERS)
-        body = answer_text[opening + 1 : closing] if closing >= 0 else None
-        box, label, fault = _read_box(body, image_size)
-        if box:
-            boxes.append(box)
-            labels.append(label)
-        if fault:
-            where = f"box {number} at character {offset + opening}"
-            malformed.append(f"{where} {fault}: {_excerpt(answer_text[opening:])}")
-        opening = answer_text.find("{", closing if closing >= 0 else opening + 1)
-    if opening >= 0:
-        malformed.append(f"more than {MAX_BOXES} boxes; the rest were not read")
-    return tuple(boxes), tuple(labels)
-
-
-def _read_box(body: str | None, image_size: tuple[int, int]) -> tuple[Box | None, str, str]:
-    """(box, label, fault): a box without a label is kept and reported."""
-    if body is None:
-        return None, "", "is not closed"
-    match = BOX.fullmatch(body)
-    if not match:
-        return None, "", "is not {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}"
-    corners = [NUMBER.fullmatch(part) for part in match["numbers"].split(",")]
-    values = [float(corner[1]) for corner in corners if corner]
-    if len(corners) != 4 or len(values) != 4:
-        return None, "", "has other than four numbers"
-    box = _inside(values, image_size)
-    if box is None:
-        return None, "", f"covers nothing of the {image_size[0]}×{image_size[1]} image"
-    label = match["double_label"] or match["single_label"]
-    return box, label or "", "" if label else "has no label"
-
-
-def _inside(values: list[float], image_size: tuple[int, int]) -> Box | None:
-    """The box with its corners put in order and cut to the image; None when no area is left."""
-    (left, right), (top, bottom) = sorted(values[0::2]), sorted(values[1::2])
-    width, height = image_size
-    left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
-    return (left, top, float(right), float(bottom)) if left < right and top < bottom else None
-
-
-def _excerpt(text: str) -> str:
-    """The beginning of a text, on one line and printable, to show in a message."""
-    return ascii(text[:EXCERPT_CHARACTERS]) + ("…" if len(text) > EXCERPT_CHARACTERS else "")
+READERS: dict[Task, Callable[[dict[str, Span], tuple[int, int], list[str]], dict[str, Any]]] = {
+    Task.yes_no: _read_yes_no,
+    Task.boxes: _read_boxes,
+    Task.choice: _read_choice,
+    Task.grid: _read_grid,
+    Task.grounding: _read_grounding,
+}

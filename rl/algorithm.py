@@ -14,6 +14,37 @@ class Aggregation(Enum):
     dr_grpo = "seq-mean-token-sum-norm"
 
 
+class Baseline(Enum):
+    """What a completion's reward is compared with."""
+
+    group_mean = "group_mean"
+    """The mean of its group."""
+    leave_one_out = "leave_one_out"
+    """The mean of the others in its group: G / (G - 1) times as far away."""
+
+
+class BatchNorm(Enum):
+    """What counts once when advantages are whitened over the batch of a step."""
+
+    none = "none"
+    """They are not whitened."""
+    completions = "completions"
+    """As GDPO's paper and TRL have it; a group without contrast keeps 0."""
+    tokens = "tokens"
+    """As REINFORCE++ and verl have it; a group without contrast gets what the shift of the mean gives it."""
+
+
+class PolicyLoss(Enum):
+    """How the ratio ρ of new to old probability enters the loss of a token; A is the advantage, sg stops gradients."""
+
+    clipped = "clipped"
+    """-min(ρ A, clip(ρ) A), with a ratio of each token."""
+    gspo = "gspo"
+    """The same with one ratio for all tokens of a completion: the geometric mean of theirs."""
+    cispo = "cispo"
+    """-sg(clip(ρ)) A log π: the ratio is clipped as a weight, so that no token loses its gradient."""
+
+
 class KlEstimator(Enum):
     k1 = "k1"
     k2 = "k2"
@@ -31,12 +62,21 @@ class AlgoConfig:
     num_prompts: int = key(32, "Prompts a step.", ge=1)
     num_completions: int = key(8, "Completions a prompt, G; GRPO compares them, so at least 2.", ge=2)
     num_updates: int = key(1, "Optimizer steps a rollout batch; must divide num_prompts.", ge=1)
+    policy_loss: PolicyLoss = key(PolicyLoss.clipped, "How the probability ratio enters the loss.")
     clip_low: float = key(0.2, "Lower clip of the probability ratio: 1 - clip_low.", ge=0, le=1)
     clip_high: float = key(0.2, "Upper clip of the probability ratio: 1 + clip_high.", ge=0)
     kl_weight: float = key(0.0, "Weight beta of the KL to the reference; 0 starts no reference actor.", ge=0)
     kl_estimator: KlEstimator = key(KlEstimator.k3, "Estimator of the KL.")
     aggregation: Aggregation = key(Aggregation.sequence_mean, "How token losses are averaged.")
+    baseline: Baseline = key(Baseline.group_mean, "What a completion's reward is compared with.")
     normalize_std: bool = key(True, "Divide advantages by the group's standard deviation.")
+    normalize_components: bool = key(
+        False, "Compare each component of the reward on its own within the group; then weight and add them."
+    )
+    normalize_batch: BatchNorm = key(
+        BatchNorm.none,
+        "Then subtract the batch's mean and divide by its standard deviation, over completions or tokens.",
+    )
     lr: float = key(1e-6, "Peak learning rate of AdamW.", gt=0)
     weight_decay: float = key(0.01, "AdamW weight decay.", ge=0)
     warmup_steps: int = key(0, "Optimizer steps of linear warm-up.", ge=0)
@@ -45,4 +85,20 @@ class AlgoConfig:
     parity_warn: float = key(2e-2, "Warn when engine and learner log-probs differ by more than this on average.", gt=0)
     parity_stop: float = key(
         1e-1, "Stop the run when engine and learner log-probs differ by more than this on average.", gt=0
+    )
+    contrastive: bool = key(
+        False,
+        "Give a group whose completions all earned the same the sample's reference text when they are wrong, a "
+        "teacher's negatives when they are right (MMR-AD); see rollout.teacher.",
+    )
+    bounded_negatives: bool = key(
+        False,
+        "Push a token of such negatives away in proportion to the probability that it still has, so that the push "
+        "ends; false never lets up (MMR-AD).",
+    )
+    max_refills: int = key(
+        0, "Times a step that groups still without contrast are replaced by those of new samples (DAPO).", ge=0
+    )
+    max_unjudged: float = key(
+        0.2, "Stop the run when a larger share of a step's completions could not be judged.", ge=0, le=1
     )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from rl.types import Group, Prompt
+from rl.types import Group, Origin, Prompt
 from rl.verl_core import balanced_partitions
 
 MERGE = 2
@@ -27,6 +27,8 @@ class UpdatePlan:
     """Completion tokens that count, over all ranks."""
     num_completions: int
     """Completions that count, over all ranks."""
+    num_sampled_tokens: int
+    """Tokens of those among them that the policy sampled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +55,10 @@ class GroupBatch:
     """[C, T] bool, True where there is a token; its N cells are `labels` in order."""
     response_mask: torch.Tensor
     """[C, T] bool, True on tokens that count in the loss."""
+    of_policy: torch.Tensor
+    """[C, 1] bool, True on completions that the policy sampled."""
     engine_logprobs: torch.Tensor
-    """[C, T]."""
+    """[C, T], 0 on completions that it sampled not."""
     reference_logprobs: torch.Tensor | None
     """[C, T]; None without a reference."""
     advantages: torch.Tensor
@@ -64,6 +68,14 @@ class GroupBatch:
         """The same batch on a device."""
         moved = {item.name: getattr(self, item.name) for item in fields(self)}
         return GroupBatch(**{name: value if value is None else value.to(device) for name, value in moved.items()})
+
+    def bounded_advantages(self, old: torch.Tensor) -> torch.Tensor:
+        """[C, T]; what others wrote and is to become unlikely counts as far as a token is likely (`old`: [C, T]).
+
+        The policy would not sample it, so nothing else ends the push: -A log π falls without bound, -A π does not.
+        """
+        pushed_away = ~self.of_policy & (self.advantages < 0)
+        return torch.where(pushed_away, self.advantages * old.exp(), self.advantages)
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """[N] values as [C, T], 0 where there is no token."""
@@ -100,17 +112,18 @@ def _plan_update(groups: Sequence[Group], num_ranks: int, budget: int) -> list[U
         for part in balanced_partitions([group_length(group) for group in groups], num_ranks)
     ]
     count = max(len(share) for share in shares)
-    lengths = [
-        len(completion.token_ids)
+    kept = [
+        completion
         for group in groups
-        for completion, kept in zip(group.completions, counted(group), strict=True)
-        if kept
+        for completion, counts in zip(group.completions, counted(group), strict=True)
+        if counts
     ]
     return [
         UpdatePlan(
             micro_batches=[*share, *([] for _ in range(count - len(share)))],
-            num_tokens=max(sum(lengths), 1),
-            num_completions=max(len(lengths), 1),
+            num_tokens=max(sum(len(completion.token_ids) for completion in kept), 1),
+            num_completions=max(len(kept), 1),
+            num_sampled_tokens=max(sum(len(one.token_ids) for one in kept if one.origin is Origin.policy), 1),
         )
         for share in shares
     ]
@@ -151,6 +164,7 @@ def to_batch(groups: Sequence[Group]) -> GroupBatch:
         labels=torch.tensor([token for row in rows for answer in row.answers for token in answer]),
         sampled=sampled,
         response_mask=sampled & kept[:, None],
+        of_policy=torch.tensor([completion.origin is Origin.policy for completion in completions] or [False])[:, None],
         engine_logprobs=_cells([completion.logprobs for completion in completions] or [(0.0,)], sampled),
         reference_logprobs=_cells(reference, sampled) if reference else None,
         advantages=torch.tensor([value for group in groups for value in _advantages(group)] or [0.0])[:, None],

@@ -9,9 +9,11 @@ from rl.advantage import group_advantages
 from rl.algorithm import AlgoConfig
 from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Progress
+from rl.contrast import Draw, joined, lacks_contrast, plan_repair
 from rl.data.stream import SampleStream
-from rl.roles import Archive, Judge, Policy, Reference, Sampler, Tracker
+from rl.roles import Archive, Author, Judge, Policy, Reference, Sampler, Tracker
 from rl.types import Group, Sample
+from rl.unjudged import check_unjudged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,8 @@ class Team:
     policy: Policy
     reference: Reference | None
     """None when the KL weight is 0 or when the learners are their own reference."""
+    author: Author | None = None
+    """None without contrastive sampling."""
     tracker: Tracker
     archive: Archive
     brake: Brake
@@ -49,13 +53,13 @@ async def train(config: AlgoConfig, team: Team, stream: SampleStream, exam: Exam
         for step in range(start, num_steps):
             if exam.is_due(step):
                 await team.brake.unless_pulled(evaluate(team, exam.samples, step))
-            groups = await team.brake.unless_pulled(collect(team, stream.take(config.num_prompts)))
-            groups = group_advantages(groups, config)
+            drawn = await team.brake.unless_pulled(draw(config, team, stream, step))
+            groups = group_advantages(drawn.batch(config.num_prompts), config, team.judge.weights)
             if team.reference:
                 groups = await team.brake.unless_pulled(team.reference.logprobs(groups))
             report = await team.policy.update(groups)
             await team.sampler.load(await team.policy.publish(), version=step + 1)
-            team.tracker.log(step + 1, groups, report)
+            team.tracker.log(step + 1, drawn.sampled, report | drawn.metrics(config))
             done = Progress(step=step + 1, position=stream.position)
             await team.archive.keep(done)
         await team.brake.unless_pulled(evaluate(team, exam.samples, num_steps))
@@ -67,6 +71,41 @@ async def train(config: AlgoConfig, team: Team, stream: SampleStream, exam: Exam
 async def evaluate(team: Team, samples: Sequence[Sample], step: int) -> None:
     """Answers the held-out samples greedily and scores them, after `step` training steps."""
     team.tracker.log_evaluation(step, await collect(team, samples, greedy=True))
+
+
+async def draw(config: AlgoConfig, team: Team, stream: SampleStream, step: int) -> Draw:
+    """The groups of a step, those without contrast repaired; where that is no help, further ones are drawn."""
+    drawn = Draw(sampled=[], repaired=[])
+    missing = config.num_prompts
+    for _ in range(1 + config.max_refills):
+        groups = await collect(team, stream.take(missing))
+        drawn.sampled.extend(groups)
+        drawn.repaired.extend(await repaired(team, groups, step))
+        missing = config.num_prompts - sum(not lacks_contrast(group) for group in drawn.repaired)
+        if missing == 0:
+            break
+    check_unjudged(drawn.sampled, config.max_unjudged)
+    return drawn
+
+
+async def repaired(team: Team, groups: list[Group], step: int) -> list[Group]:
+    """The groups, those without contrast with completions of other origin, where these earn something else."""
+    if team.author is None:
+        return groups
+    plans = [plan_repair(group, step=step, has_teacher=team.author.has_teacher) for group in groups]
+    repairs = {index: plan for index, plan in enumerate(plans) if plan}
+    written = zip(repairs, await team.author.write(list(repairs.values()), step), strict=True)
+    tried = {
+        index: asyncio.create_task(team.judge.score(joined(repairs[index], newcomers)))
+        for index, newcomers in written
+        if newcomers
+    }
+    try:
+        judged = {index: await task for index, task in tried.items()}
+    finally:
+        await dropped(tried.values())
+    helped = {index: group for index, group in judged.items() if not lacks_contrast(group)}
+    return [helped.get(index, group) for index, group in enumerate(groups)]
 
 
 async def collect(team: Team, samples: Sequence[Sample], *, greedy: bool = False) -> list[Group]:

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
-from statistics import fmean
+from itertools import combinations
+from math import sqrt
+from statistics import StatisticsError, correlation, fmean
 
+from rl.contrast import lacks_contrast
 from rl.roles import Metrics
 from rl.types import Group, Score
+
+HELD_OUT = "eval/heldout"
+"""Where the metrics of the held-out samples are."""
+LEAST_PAIRS = 3
+"""Two points always lie on a line, so fewer than these are correlated with nothing."""
 
 
 class Reduction(Enum):
@@ -27,7 +35,17 @@ class Meaning:
 MEANINGS = {
     "reward/mean": Meaning(text="total reward, averaged over the completions that could be judged"),
     "reward/*/mean": Meaning(text="one reward component before its weight, averaged likewise"),
+    "reward/*/std": Meaning(text="standard deviation of a component over all completions of the step"),
+    "reward/correlation/*": Meaning(
+        text="correlation of two components over the step's completions: 1 is one too many"
+    ),
+    "reward/length_correlation": Meaning(text="correlation of a completion's tokens with its total: what length earns"),
+    "reward/unjudged": Meaning(text="share of completions that a reward could not judge", reduction=Reduction.mean),
     "reward/zero_std_groups": Meaning(text="share of groups whose completions all earned the same: no learning signal"),
+    "contrastive/left": Meaning(text="share of them in which all earn the same after others joined too"),
+    "contrastive/repaired_all_wrong": Meaning(text="share of groups to which the reference text gave contrast"),
+    "contrastive/repaired_all_right": Meaning(text="share of groups to which a teacher's negatives gave contrast"),
+    "contrastive/left_out": Meaning(text="share of groups that further ones replaced in the batch"),
     "response/length/mean": Meaning(text="tokens of a completion"),
     "response/length/max": Meaning(text="tokens of the longest completion", reduction=Reduction.maximum),
     "response/length/clipped": Meaning(text="share of completions cut off at rollout.max_response_tokens"),
@@ -52,6 +70,7 @@ MEANINGS = {
     "time/step": Meaning(text="seconds from one step's record to the next", reduction=Reduction.mean),
     "time/*": Meaning(text="seconds of the step spent in this stage", reduction=Reduction.mean),
     "fault/unjudged": Meaning(text="completions that no reward could judge", reduction=Reduction.maximum),
+    "warnings": Meaning(text="what the run was warned of so far: cases in which the reward may mislead"),
     "eval/*": Meaning(text="held-out samples answered greedily"),
 }
 """Meaning by name; `*` stands for any text. W&B's summaries and the report take their words from here."""
@@ -60,7 +79,9 @@ MEANINGS = {
 def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> Metrics:
     """Everything one step is recorded with; the policy's report and the timings pass through under their names."""
     return {
-        **_rewards([group.scores for group in groups]),
+        **_rewards([score for group in groups for score in group.scores]),
+        **_length_correlation(groups),
+        "reward/zero_std_groups": fmean(map(lacks_contrast, groups)),
         **_responses(groups),
         **_speed(groups, timings["time/step"]),
         **_overhead(timings),
@@ -81,32 +102,80 @@ def component_means(scores: Sequence[Score]) -> Metrics:
     >>> component_means([Score(total=1.0, components={"box": 0.5}), Score(total=None, components={"box": None})])
     {'box': 0.5}
     """
-    judged: dict[str, list[float]] = {}
+    return {name: fmean(values) for name, values in _judged(scores).items()}
+
+
+def component_names(rows: Sequence[Metrics]) -> list[str]:
+    """The components that some of the rows have, in their order."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name.split("/")[1] for name in names if fnmatchcase(name, "reward/*/mean")]
+
+
+def component_correlations(scores: Sequence[Score]) -> Metrics:
+    """Pearson correlation of each two components over the scores that have both; without those that are constant.
+
+    >>> earned = [(0, 1, 1), (1, 0, 1), (1, 0, 1)]
+    >>> component_correlations([Score(total=1.0, components=dict(zip("abc", values))) for values in earned])
+    {'a_b': -1.0}
+    """
+    names = dict.fromkeys(name for score in scores for name in score.components)
+    found: Metrics = {}
+    for one, other in combinations(names, 2):
+        pairs = [(score.components.get(one), score.components.get(other)) for score in scores]
+        value = _correlation([(x, y) for x, y in pairs if x is not None and y is not None])
+        if value is not None:
+            found[f"{one}_{other}"] = value
+    return found
+
+
+def _judged(scores: Sequence[Score]) -> dict[str, list[float]]:
+    """The values of each component that has any, in the order of the scores' components."""
+    judged: dict[str, list[float]] = {name: [] for score in scores for name in score.components}
     for score in scores:
         for name, value in score.components.items():
             if value is not None:
-                judged.setdefault(name, []).append(value)
-    return {name: fmean(values) for name, values in judged.items()}
+                judged[name].append(value)
+    return {name: values for name, values in judged.items() if values}
 
 
-def _rewards(scores: Sequence[Sequence[Score]]) -> Metrics:
-    every = [score for of_group in scores for score in of_group]
-    totals = [score.total for score in every if score.total is not None]
+def _rewards(scores: Sequence[Score]) -> Metrics:
+    totals = [score.total for score in scores if score.total is not None]
     metrics = {"reward/mean": fmean(totals)} if totals else {}
-    metrics |= {f"reward/{name}/mean": value for name, value in component_means(every).items()}
-    metrics["reward/zero_std_groups"] = fmean(_all_equal(of_group) for of_group in scores)
-    metrics["fault/unjudged"] = float(len(every) - len(totals))
-    return metrics
+    metrics |= {f"reward/{name}/mean": value for name, value in component_means(scores).items()}
+    metrics |= {f"reward/{name}/std": _spread(values) for name, values in _judged(scores).items()}
+    metrics |= {f"reward/correlation/{pair}": value for pair, value in component_correlations(scores).items()}
+    unjudged = len(scores) - len(totals)
+    return metrics | {"reward/unjudged": unjudged / len(scores), "fault/unjudged": float(unjudged)}
+
+
+def _length_correlation(groups: Sequence[Group]) -> Metrics:
+    answers = [answer for group in groups for answer in zip(group.completions, group.scores, strict=True)]
+    value = _correlation(
+        [(len(completion.token_ids), score.total) for completion, score in answers if score.total is not None]
+    )
+    return {} if value is None else {"reward/length_correlation": value}
+
+
+def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """None where it is not defined."""
+    if len(pairs) < LEAST_PAIRS:
+        return None
+    xs, ys = zip(*pairs, strict=True)
+    try:
+        return correlation(xs, ys)
+    except StatisticsError:  # one side is constant
+        return None
+
+
+def _spread(values: Sequence[float]) -> float:
+    mean = fmean(values)
+    return sqrt(fmean((value - mean) ** 2 for value in values))
 
 
 def _overhead(timings: Metrics) -> Metrics:
     """The share of the step that neither generated nor computed gradients; scoring beyond generating counts to it."""
     busy = sum(timings.get(f"time/{name}", 0.0) for name in ("generate", "gradient"))
     return {"perf/overhead": 1 - busy / timings["time/step"]}
-
-
-def _all_equal(scores: Sequence[Score]) -> bool:
-    return len({score.total for score in scores if score.total is not None}) <= 1
 
 
 def _responses(groups: Sequence[Group]) -> Metrics:

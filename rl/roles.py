@@ -1,10 +1,11 @@
 """The roles that the training loop speaks to; `actors` plays them with Ray, tests with plain classes."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from rl.checkpoints import Progress
-from rl.types import Group, Sample
+from rl.contrast import Repair
+from rl.types import Completion, Group, Sample
 
 Metrics = dict[str, float]
 
@@ -18,8 +19,21 @@ class Sampler(Protocol):
 
 
 class Judge(Protocol):
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Weight of each component of the reward."""
+
     async def score(self, group: Group) -> Group:
         """The group with its scores."""
+
+
+class Author(Protocol):
+    @property
+    def has_teacher(self) -> bool:
+        """Whether there is somebody who writes negatives."""
+
+    async def write(self, repairs: Sequence[Repair], step: int) -> list[tuple[Completion, ...]]:
+        """For each repair the completions that join, fewer than it has places where some cannot be used."""
 
 
 class Reference(Protocol):
@@ -37,7 +51,7 @@ class Policy(Protocol):
 
 class Tracker(Protocol):
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
-        """Records one training step: metrics, curves and sample pictures."""
+        """Records one training step, all groups as the policy sampled them: metrics, curves and sample pictures."""
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
         """Records one pass over the held-out samples."""

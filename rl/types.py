@@ -1,10 +1,37 @@
 """The five plain types that carry everything; see docs/DESIGN.md for who makes which."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 Box = tuple[float, float, float, float]
+Cell = tuple[int, int]
+
+
+class Task(Enum):
+    """What a sample asks, which is also the form that its answer must have."""
+
+    yes_no = "yes_no"
+    """<think>…</think><answer>Yes or No</answer>"""
+    boxes = "boxes"
+    """The same, and after Yes a box for each defect: {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}."""
+    choice = "choice"
+    """<think>…</think><answer>B</answer>"""
+    grid = "grid"
+    """<seg>(r,c), (r,c1)-(r,c2), …</seg><think>…</think><answer>B</answer>"""
+    grounding = "grounding"
+    """<think>…</think><answer>[{"bbox_2d": [x1, y1, x2, y2], "label": "…"}]</answer>"""
+
+
+class Origin(Enum):
+    """Who wrote a completion."""
+
+    policy = "policy"
+    reference_text = "reference_text"
+    """The verified text that the sample carries."""
+    teacher = "teacher"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +48,14 @@ class Target:
     """Pixel mask of the defects, same size as the image; None for a normal image or where there is none."""
     rationale: str = ""
     """A reference reasoning, without tags."""
+    option: str = ""
+    """Letter of the right option; "" where the sample offers none."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Text of each option by its letter."""
+    cells: frozenset[Cell] | None = None
+    """Defective (row, column) cells of the 16x16 grid over the inspected image, from 0; None where unknown."""
+    knowledge: str = ""
+    """What an expert knows of this kind of sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +72,7 @@ class Sample:
     """The truth; boxes in pixels of the image file."""
     category: str
     """Object or material, e.g. "leather"."""
+    task: Task = Task.boxes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +111,12 @@ class Completion:
     text: str
     """Decoded token_ids, special tokens left out."""
     logprobs: tuple[float, ...]
-    """The engine's log-probability of each token under the sampling distribution."""
+    """The engine's log-probability of each token under the sampling distribution; () when the policy wrote it not."""
     finish_reason: str
     """"stop" or "length"."""
     policy_version: int
     """Version of the weights that sampled it."""
+    origin: Origin = Origin.policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +129,8 @@ class Score:
     """Unweighted value of each named component; None = could not be judged, never a silent 0."""
     malformed: tuple[str, ...] = ()
     """What in the answer did not parse, in words."""
+    unjudged: tuple[str, ...] = ()
+    """Why components have no value, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

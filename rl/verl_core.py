@@ -10,10 +10,17 @@ from verl.trainer.ppo import core_algos
 from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
 from verl.workers.config import ActorConfig
 
-from rl.algorithm import Aggregation, AlgoConfig
+from rl.algorithm import Aggregation, AlgoConfig, PolicyLoss
 
 NO_DUAL_CLIP = 1e9
 """verl also bounds the loss of negative advantages at `clip_ratio_c` times the advantage; GRPO has no such bound."""
+
+
+POLICY_LOSSES = {
+    PolicyLoss.clipped: core_algos.compute_policy_loss_vanilla,
+    PolicyLoss.gspo: core_algos.compute_policy_loss_gspo,
+    PolicyLoss.cispo: core_algos.compute_policy_loss_cispo,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,7 @@ def grpo_advantages(totals: list[float], group_ids: list[int], *, normalize_std:
     return advantages[:, 0].tolist()
 
 
-def clipped_policy_loss(
+def ratio_loss(
     old: torch.Tensor,
     new: torch.Tensor,
     advantages: torch.Tensor,
@@ -46,7 +53,7 @@ def clipped_policy_loss(
     config: AlgoConfig,
     scale: Scale,
 ) -> tuple[torch.Tensor, float]:
-    """(PPO's clipped loss, share of clipped tokens) of [completions, tokens] log-probs."""
+    """(the loss that config.policy_loss names, share of clipped tokens) of [completions, tokens] log-probs."""
     options = ActorConfig(
         strategy="fsdp2",
         rollout_n=config.num_completions,
@@ -57,9 +64,8 @@ def clipped_policy_loss(
         clip_ratio_c=NO_DUAL_CLIP,
         global_batch_info=asdict(scale),
     )
-    loss, metrics = core_algos.compute_policy_loss_vanilla(
-        old, new, advantages, mask, config.aggregation.value, options
-    )
+    compute = POLICY_LOSSES[config.policy_loss]
+    loss, metrics = compute(old, new, advantages, mask, config.aggregation.value, options)
     return loss, metrics["actor/pg_clipfrac"]
 
 

@@ -1,16 +1,30 @@
 """Fixtures that several test folders share; this file also puts tests/ on the import path."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Read when torch loads: spinning threads of several processes on the same cores slow each other down a hundredfold.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Time is for benchmarks: a machine that others use too may be slow at any moment.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
 from tiny_model import write_tiny_model  # noqa: E402
+from vllm_server import STARTER, serving  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def starter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real `vllm serve` of the starter; one a session, for it takes half a minute to start."""
+    with serving(STARTER, tmp_path_factory.mktemp("server") / "log.txt") as url:
+        yield url

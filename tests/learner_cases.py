@@ -24,7 +24,7 @@ from rl.algorithm import AlgoConfig
 from rl.batching import GroupBatch, UpdatePlan, group_length, plan_updates, to_batch
 from rl.checkpoints import Progress, Record, checkpoint_folder, read_checkpoint
 from rl.loss import LossInputs, policy_loss
-from rl.types import Group
+from rl.types import Completion, Group, Origin
 from rl.verl_core import Scale
 
 SAMPLING = Sampling(temperature=0.9, banned_token_ids=(262, 263), max_response_tokens=16)
@@ -203,6 +203,32 @@ def gate(port: int, folder: Path, shift: float) -> Any:
     return report, refusal[1], any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def off_policy(port: int, folder: Path, *, foreign: bool, num_updates: int) -> tuple[dict[str, float], Any]:
+    """Report and weights after two updates on groups whose first completion somebody else wrote, or did not."""
+    algo = replace(ALGO, kl_weight=0.0, lr=1e-2, parity_warn=1e-3, parity_stop=1e-2)
+    learner = open_learner(port, model_config(folder), algo)
+    groups = with_engine_logprobs(without_reference(mixed_groups(folder)), load_model(model_config(folder)))
+    if foreign:
+        groups = [replace(group, completions=_joined(group.completions)) for group in groups]
+    report = learner.update(plans_of(groups, 1, num_updates=num_updates)[0])
+    weights = learner.weights()
+    learner.close()
+    return timeless(report), weights
+
+
+def _joined(completions: Sequence[Completion]) -> tuple[Completion, ...]:
+    first, *others = completions
+    return replace(first, origin=Origin.teacher, logprobs=()), *others
+
+
+def same_off_policy(port: Iterator[int], folder: Path, num_updates: int) -> Any:
+    """Reports without and with foreign completions, and whether the weights came out the same."""
+    (own, before), (foreign, after) = (
+        off_policy(next(port), folder, foreign=foreign, num_updates=num_updates) for foreign in (False, True)
+    )
+    return own, foreign, all(torch.equal(before[name], after[name]) for name in before)
+
+
 def saved(port: int, folder: Path, out: Path, model: dict[str, Any]) -> Any:
     """How far a trained learner is from what it saved, and from its adapter on the base model."""
     learner = open_learner(port, model_config(folder, **model), replace(ALGO, lr=1e-2))
@@ -352,6 +378,7 @@ def one_rank(_: int, ports: list[int], folder: Path, out: Path) -> dict[str, Any
     port = iter(ports)
     return {
         "accumulation": [accumulation(next(port), folder, budget) for budget in (60, 10_000)],
+        "off policy": {count: same_off_policy(port, folder, count) for count in (1, 2)},
         "gate": {shift: gate(next(port), folder, shift) for shift in (0.0, 0.5, float("nan"))},
         "saved": {name: saved(next(port), folder, out / name, model) for name, model in MODELS.items()},
         "changed": {name: changed_parts(next(port), folder, model) for name, model in MODELS.items()},

@@ -1,12 +1,15 @@
-"""Those from whose answers the starter learns: careful at first, in the end as people at a conveyor are."""
+"""Those from whose answers the starters learn: careful at first, in the end as people at a conveyor are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rl.data.grid import cells_of_mask
 from rl.data.prompts import answer_text
+from rl.data.questions import NO_DEFECT, concluding, letter_of
 from rl.data.synthesis import CONTRASTS, DEFECTS, SIZE, Part, make_part, rationale
-from rl.types import Box, Target
+from rl.types import Box, Target, Task
 
 EDGE_STEP = 4
 """Annotators draw boxes on a grid of this many pixels, so that there are few coordinates to learn."""
@@ -23,23 +26,50 @@ class Annotators:
     false_alarms: float = 0.0
     """Share of the normal parts on which they imagine a defect."""
     looseness: float = 0.0
-    """Standard deviation of their boxes' edges, in pixels."""
+    """Standard deviation of their boxes' edges, and of where they put the cells, in pixels."""
     lapses: float = 0.0
-    """Share of their reports that forget the box."""
+    """Share of their reports that forget the box or, of a choice, what the reasoning leads to."""
+    slips: float = 0.0
+    """Share of their choices that are another option than the one they reason for."""
+    haste: float = 0.0
+    """Share of their choices that name the option before any reasoning."""
 
     def answer(self, rng: np.random.Generator, part: Part) -> str:
-        """What they write about a part."""
+        """What they write about a part when asked for boxes."""
         seen = self._seen(rng, part)
         text = answer_text(self._target(rng, seen))
         if seen.defect and rng.random() < self.lapses:
             return text.partition(" {")[0] + "</answer>"
         return text
 
+    def choose(self, rng: np.random.Generator, part: Part, options: Mapping[str, str], task: Task) -> str:
+        """What they write about a part when asked to choose, on the grid too if the task has one."""
+        seen = self._seen(rng, part)
+        right = letter_of(options, seen.defect or NO_DEFECT)
+        others = [letter for letter in options if letter != right]
+        target = Target(
+            label="defective" if seen.defect else "normal",
+            rationale=self._reasoning(rng, rationale(seen), right),
+            option=str(rng.choice(others)) if rng.random() < self.slips else right,
+            cells=cells_of_mask(self._moved(rng, seen.mask)),
+        )
+        return answer_text(target, task)
+
+    def _reasoning(self, rng: np.random.Generator, look: str, letter: str) -> str:
+        manner = rng.random()
+        if manner < self.lapses:
+            return look
+        if manner < self.lapses + self.haste:
+            return f"{concluding('', letter).strip()} {look}"
+        return concluding(look, letter)
+
     def _seen(self, rng: np.random.Generator, part: Part) -> Part:
         """The part that they believe to see."""
         if part.defect:
             found = np.interp(part.contrast, CONTRASTS, (self.faintest_found, self.strongest_found))
-            return part if rng.random() < found else replace(part, defect=None)
+            if rng.random() < found:
+                return part
+            return replace(part, defect=None, mask=np.zeros_like(part.mask))
         if rng.random() < self.false_alarms:
             return make_part(rng, part.material, str(rng.choice(DEFECTS)), CONTRASTS)
         return part
@@ -55,3 +85,12 @@ class Annotators:
         edges = (np.array(box) + self.looseness * rng.standard_normal(4)).clip(0, [SIZE - EDGE_STEP] * 2 + [SIZE] * 2)
         x1, y1, x2, y2 = (EDGE_STEP * np.rint(edges / EDGE_STEP)).tolist()
         return x1, y1, max(x2, x1 + EDGE_STEP), max(y2, y1 + EDGE_STEP)
+
+    def _moved(self, rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+        """The mask where they believe it to be; what leaves the image is lost."""
+        down, right = np.rint(self.looseness * rng.standard_normal(2)).astype(int)
+        rows, columns = np.nonzero(mask)
+        inside = (0 <= rows + down) & (rows + down < SIZE) & (0 <= columns + right) & (columns + right < SIZE)
+        moved = np.zeros_like(mask)
+        moved[rows[inside] + down, columns[inside] + right] = True
+        return moved

@@ -4,20 +4,24 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rl.config import key
+from rl.types import Task
 
 
 class Instructions(Enum):
-    """What stands around the question: MMR-AD's own words, or nothing for a model that knows the form."""
+    """What stands around the question."""
 
-    mmr_ad = "mmr_ad"
+    paper = "paper"
+    """The words in which the task's paper asks for the form of the answer."""
     none = "none"
+    """Nothing, for a model that knows the form."""
 
 
 @dataclass(kw_only=True)
 class DataConfig:
     root: str = key("", "Folder in MVTec-AD layout: <category>/{train/good,test/<defect>,ground_truth/<defect>}.")
-    question: str = key("Are there any defects in the second image?", "What each sample asks.")
-    instructions: Instructions = key(Instructions.mmr_ad, "Words that ask for the form of the answer.")
+    task: Task = key(Task.boxes, "What is asked of each image, and so the form of the answer.")
+    question: str = key("", "What each sample asks; empty takes the task's own question.")
+    instructions: Instructions = key(Instructions.paper, "Words that ask for the form of the answer.")
     heldout_share: float = key(0.2, "Share of the inspected parts kept for evaluation, chosen by seed.", gt=0, le=0.9)
     num_heldout: int = key(200, "Held-out samples evaluated before and after training; 0 takes all.", ge=0)
     min_pixels: int = key(3136, "Images with fewer pixels are enlarged to this.", ge=1)

@@ -1,5 +1,6 @@
 """From a sample to the prompt that a model sees: chat text, tokens, and the images processed once."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,11 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer
 
 from rl.data.config import DataConfig, Instructions
+from rl.data.grid import cells_text
 from rl.data.images import Size, in_threads, open_image, stated_size
-from rl.types import Box, Pixels, Prompt, Sample, Target
+from rl.data.instructions import WORDS
+from rl.data.questions import WITH_OPTIONS
+from rl.types import Box, Pixels, Prompt, Sample, Target, Task
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 IMAGE_PAD = "<|image_pad|>"
@@ -21,33 +25,34 @@ WORD = "defective"
 NO_TEMPLATE = "no chat template (chat_template.jinja) that repeats what a user says; copy it from the base model"
 MERGED_PATCHES = 4
 """Vision patches behind one image token (2x2)."""
-# Table 2 of MMR-AD without the hints that only its teacher is given.
-SYSTEM = (
-    "You are a professional industrial image inspector, particularly skilled at identifying abnormal (defective) areas "
-    "in images."
-)
-TASK = (
-    "- The first image is a normal sample, and you need to carefully inspect and analyze these two images to determine "
-    "if there are any anomalies (defects) in the second image.\n"
-    "- If there are anomalies, return their locations in the form of coordinates.\n"
-    "- You first need to think about the reasoning and analysis process in the mind and then provide us with the "
-    "answer.\n"
-    "- You should output the coordinate location(s) of the abnormal area(s) in the reasoning process.\n"
-    "Output Format (strictly follow)\n"
-    "The reasoning process and answer are enclosed within <think></think> and <answer></answer> tags, i.e., "
-    "<think>reasoning and analysis process here</think><answer>Yes or No. If Yes, continue to output all locations, "
-    "the format should be like {'bbox_2d': [x1, y1, x2, y2], 'label': '<anomaly type>'}</answer>."
-)
 
 
-def answer_text(target: Target) -> str:
-    """The answer that teaches the form: the reasoning, then the verdict with its boxes in whole pixels."""
-    boxes = [
-        f"{{'bbox_2d': {[round(edge) for edge in box]}, 'label': '{label}'}}"
-        for box, label in zip(target.boxes, target.box_labels, strict=True)
-    ]
-    verdict = f"Yes. {', '.join(boxes)}" if boxes else "No."
-    return f"<think>{target.rationale}</think><answer>{verdict}</answer>"
+def answer_text(target: Target, task: Task = Task.boxes) -> str:
+    """The right answer in the form of the task, which teaches that form; boxes are in whole pixels."""
+    text = f"<think>{target.rationale}</think><answer>{_answer(target, task)}</answer>"
+    if task is not Task.grid:
+        return text
+    if target.cells is None:
+        raise ValueError("a target without cells has no right answer on the grid; give its image a mask or boxes")
+    return f"<seg>{cells_text(target.cells)}</seg>{text}"
+
+
+def _answer(target: Target, task: Task) -> str:
+    """What stands between the answer tags."""
+    if task in WITH_OPTIONS:
+        if not target.option:
+            raise ValueError(
+                f"a target without an option has no right answer; read its data with data.task={task.name}"
+            )
+        return target.option
+    boxes = [([round(edge) for edge in box], label) for box, label in zip(target.boxes, target.box_labels, strict=True)]
+    if task is Task.grounding:
+        return json.dumps([{"bbox_2d": box, "label": label} for box, label in boxes], ensure_ascii=False)
+    verdict = "Yes." if target.label == "defective" else "No."
+    if task is Task.yes_no or not boxes:
+        return verdict
+    places = [f"{{'bbox_2d': {box}, 'label': '{label}'}}" for box, label in boxes]
+    return f"{verdict} {', '.join(places)}"
 
 
 class PromptBuilder:
@@ -105,13 +110,18 @@ class PromptBuilder:
 
     def chat(self, sample: Sample) -> str:
         """The chat up to where the assistant answers, one placeholder an image."""
-        images = IMAGE * len(sample.images)
-        if self._config.instructions is Instructions.mmr_ad:
-            system = [{"role": "system", "content": SYSTEM}]
-            messages = [*system, {"role": "user", "content": f"{images}{sample.question}\n{TASK}"}]
-        else:
-            messages = [{"role": "user", "content": images + sample.question}]
-        return self._render(messages)
+        return self._render(self.messages(sample))
+
+    def messages(self, sample: Sample) -> list[dict[str, str]]:
+        """What is said to the model, role by role; placeholders stand for the images."""
+        asked = IMAGE * len(sample.images) + sample.question
+        if self._config.instructions is Instructions.none:
+            return [{"role": "user", "content": asked}]
+        words = WORDS[sample.task]
+        return [
+            {"role": "system", "content": words.system},
+            {"role": "user", "content": f"{asked}\n{words.below}"},
+        ]
 
     def _check_model(self, model_path: str) -> None:
         """Raises a ValueError for files that load and yet make no prompts."""
@@ -150,15 +160,15 @@ def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_
     """Raises a ValueError for the first sample that the engine would refuse, before a model is started."""
     paths = list(dict.fromkeys(path for sample in samples for path in sample.images))
     sizes = dict(zip(paths, in_threads(stated_size, paths), strict=True))
-    texts: dict[tuple[str, int], int] = {}
+    texts: dict[tuple[str, Task, int], int] = {}
     for sample in samples:
         if len(sample.images) > max_images:
             raise ValueError(
                 f"sample {sample.id} has {len(sample.images)} images, more than rollout.max_images={max_images}; "
                 "raise rollout.max_images"
             )
-        # A prompt's text is its question's.
-        text = sample.question, len(sample.images)
+        # A prompt's text is its question's and its task's.
+        text = sample.question, sample.task, len(sample.images)
         if text not in texts:
             texts[text] = builder.num_text_tokens(sample)
         length = texts[text] + sum(builder.num_image_tokens(path, sizes[path]) for path in sample.images)

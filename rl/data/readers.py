@@ -1,8 +1,8 @@
 """Reads folders in MVTec-AD layout into samples, and refuses bad files before a model is started."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +11,26 @@ from scipy import ndimage
 
 from rl.data.annotations import Note, check_within, entry_of, read_notes
 from rl.data.config import DataConfig
+from rl.data.grid import cells_of_boxes, cells_of_mask
 from rl.data.images import Size, decoded_size, in_threads, open_mask
-from rl.types import Box, Sample, Target
+from rl.data.questions import (
+    NO_DEFECT,
+    QUESTIONS,
+    WITH_OPTIONS,
+    concluding,
+    kind_text,
+    letter_of,
+    options_of,
+    with_options,
+)
+from rl.types import Box, Cell, Sample, Target, Task
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+GOOD = "good"
+"""Folder below test/ of the normal images."""
 EIGHT_NEIGHBOURS = np.ones((3, 3))
+OF_BOXES = ("box", "box_penalty", "grounding")
+"""Rewards that compare boxes with the true ones."""
 MIN_DEFECT_PIXELS = 4
 """Smaller specks beside a larger region of a mask are annotation noise, not boxes."""
 
@@ -33,11 +48,22 @@ class _Inspected:
     note: Note
     masked: bool
     """Whether the category has masks."""
+    kinds: tuple[str, ...]
+    """Folders of the category's kinds of defects."""
 
     @property
     def name(self) -> str:
         """Below the category's folder, e.g. test/scratch/001.png."""
         return self.path.relative_to(self.folder).as_posix()
+
+    @property
+    def kind(self) -> str:
+        """Its folder, e.g. scratch."""
+        return self.path.parent.name
+
+    @property
+    def sample_id(self) -> str:
+        return f"{self.folder.name}/{Path(self.name).with_suffix('').as_posix()}"
 
 
 def read_mvtec(config: DataConfig) -> list[Sample]:
@@ -47,7 +73,10 @@ def read_mvtec(config: DataConfig) -> list[Sample]:
     if not categories:
         raise ValueError(f"{root}: no <category>/test folder; the layout is <category>/{{train/good,test/<defect>}}")
     inspected = [item for category in categories for item in _inspected(category)]
-    return in_threads(partial(_sample, config.question), inspected)
+    if config.task is Task.grounding:
+        # A normal image has no place to ask for.
+        inspected = [item for item in inspected if item.kind != GOOD]
+    return in_threads(partial(_sample, config), inspected)
 
 
 def split_heldout(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
@@ -62,13 +91,14 @@ def split_heldout(samples: Sequence[Sample], share: float, seed: int) -> tuple[l
     return training, heldout
 
 
-def check_boxes(samples: Sequence[Sample], weight: float) -> None:
-    """Raises a ValueError for the first sample that a box reward of this weight could not judge."""
+def check_boxes(samples: Sequence[Sample], weight_of: Mapping[str, float]) -> None:
+    """Raises a ValueError for the first sample that a reward of boxes could not judge; weights by component."""
+    needy = next((name for name in OF_BOXES if weight_of.get(name)), "")
     for sample in samples:
-        if weight and sample.target.label == "defective" and not sample.target.boxes:
+        if needy and sample.target.label == "defective" and not sample.target.boxes:
             raise ValueError(
-                f"sample {sample.id}: nothing says where its defect is, which reward.box.weight={weight} has to know; "
-                "add its mask or boxes, or choose reward=yes_no"
+                f"sample {sample.id}: nothing says where its defect is, which reward.{needy}.weight={weight_of[needy]} "
+                "has to know; add its mask or boxes, or choose reward=yes_no"
             )
 
 
@@ -88,33 +118,59 @@ def _inspected(folder: Path) -> Iterator[_Inspected]:
             opens_reference=reference not in seen,
             note=note,
             masked=(folder / "ground_truth").exists(),
+            kinds=tuple(kind.name for kind in kinds if kind.name != GOOD),
         )
         seen.add(reference)
 
 
-def _sample(question: str, item: _Inspected) -> Sample:
+def _sample(config: DataConfig, item: _Inspected) -> Sample:
     size = decoded_size(item.path)
     if item.opens_reference:
         decoded_size(item.reference)
+    question, target = config.question or QUESTIONS[config.task], _target(item, size, config.task)
+    if config.task in WITH_OPTIONS:
+        target = _with_option(item, target)
     return Sample(
-        id=f"{item.folder.name}/{Path(item.name).with_suffix('').as_posix()}",
+        id=item.sample_id,
         images=(item.reference, item.path),
-        question=question,
-        target=_target(item, size),
+        question=with_options(question, target.options) if target.options else question,
+        target=target,
         category=item.folder.name,
+        task=config.task,
     )
 
 
-def _target(item: _Inspected, size: Size) -> Target:
-    kind, note = item.path.parent.name, item.note
-    if kind == "good":
-        return Target(label="normal", rationale=note.rationale)
-    mask = item.folder / "ground_truth" / kind / f"{item.path.stem}_mask.png" if item.masked else None
-    found = mask_boxes(_read_mask(mask, item.path, size)) if mask else ()
+def _target(item: _Inspected, size: Size, task: Task) -> Target:
+    note, on_grid = item.note, task is Task.grid
+    if item.kind == GOOD:
+        return Target(label="normal", rationale=note.rationale, cells=frozenset() if on_grid else None)
+    path = item.folder / "ground_truth" / item.kind / f"{item.path.stem}_mask.png" if item.masked else None
+    mask = _read_mask(path, item.path, size) if path else None
     check_within(entry_of(item.folder, item.name), note.boxes, size)
-    boxes = note.boxes or found
-    labels = note.labels or (kind,) * len(boxes)
-    return Target(label="defective", boxes=boxes, box_labels=labels, mask=mask, rationale=note.rationale)
+    boxes = note.boxes or (mask_boxes(mask) if mask is not None else ())
+    return Target(
+        label="defective",
+        boxes=boxes,
+        box_labels=note.labels or (item.kind,) * len(boxes),
+        mask=path,
+        rationale=note.rationale,
+        cells=_cells(mask, boxes, size) if on_grid else None,
+    )
+
+
+def _cells(mask: np.ndarray | None, boxes: tuple[Box, ...], size: Size) -> frozenset[Cell] | None:
+    """Of the mask or else of the boxes; None where nothing says where the defect is."""
+    if mask is not None:
+        return cells_of_mask(mask)
+    return cells_of_boxes(boxes, size) if boxes else None
+
+
+def _with_option(item: _Inspected, target: Target) -> Target:
+    """With the options of the sample and the right one, to which its reasoning leads."""
+    options = options_of(item.kinds, item.sample_id)
+    letter = letter_of(options, NO_DEFECT if item.kind == GOOD else kind_text(item.kind))
+    rationale = concluding(target.rationale, letter) if target.rationale else ""
+    return replace(target, options=options, option=letter, rationale=rationale)
 
 
 def mask_boxes(mask: np.ndarray) -> tuple[Box, ...]:

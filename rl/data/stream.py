@@ -10,7 +10,7 @@ class SampleStream:
     """Shuffles the samples anew each epoch; its order depends on the seed and the position alone."""
 
     def __init__(self, samples: Sequence[Sample], seed: int, position: int = 0) -> None:
-        self._samples = tuple(samples)
+        self.samples = tuple(samples)
         self._seed = seed
         self._epoch = -1
         self._order: list[int] = []
@@ -23,12 +23,12 @@ class SampleStream:
         return taken
 
     def _at(self, position: int) -> Sample:
-        epoch, offset = divmod(position, len(self._samples))
+        epoch, offset = divmod(position, len(self.samples))
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffled(epoch)
-        return self._samples[self._order[offset]]
+        return self.samples[self._order[offset]]
 
     def _shuffled(self, epoch: int) -> list[int]:
-        order = list(range(len(self._samples)))
+        order = list(range(len(self.samples)))
         random.Random(f"{self._seed}/{epoch}").shuffle(order)
         return order

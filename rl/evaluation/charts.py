@@ -105,15 +105,16 @@ def format_number(value: float) -> str:
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> tuple[float, ...]:
-    """About `count` round numbers that span low to high.
+    """About `count` round numbers that span low to high; what is flat stands out from 0.
 
     >>> nice_ticks(0.13, 2.7)
     (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+    >>> nice_ticks(1.5, 1.5)
+    (0.0, 0.5, 1.0, 1.5)
     """
     size = max(abs(low), abs(high))
     if high - low <= LEAST_SPREAD * size or size < TINY:
-        half = size / 2 if size >= TINY else 0.5
-        low, high = low - half, high + half
+        low, high = (min(low, 0.0), max(high, 0.0)) if size >= TINY else (0.0, 1.0)
     rough = (high - low) / count
     scale = 10 ** math.floor(math.log10(rough))
     step = scale * min((1, 2, 5, 10), key=lambda factor: abs(factor * scale - rough))

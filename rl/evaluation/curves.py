@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from rl.evaluation.charts import Chart, Series
-from rl.metrics import MEANINGS
+from rl.metrics import HELD_OUT, MEANINGS, component_names
 from rl.roles import Metrics
 
 STAGES = ("rollout", "reward", "reference", "update", "publish", "sync")
 """Stages of a step that follow one another; `generate` and `gradient` lie inside of rollout and update."""
-HELD_OUT = "eval/heldout"
 EXACT = ("actor/lr",)
 """Without noise, so a running mean would only blur them."""
 SINGLE = (
@@ -18,9 +17,17 @@ SINGLE = (
     ("Clipped tokens", "actor/clip_ratio"),
     ("Gradient norm", "actor/grad_norm"),
     ("Learning rate", "actor/lr"),
-    ("Groups without contrast", "reward/zero_std_groups"),
+    ("Unjudged completions", "reward/unjudged"),
     ("Throughput", "perf/tokens_per_s"),
 )
+CONTRAST = {
+    "reward/zero_std_groups": "as sampled",
+    "contrastive/left": "after repair",
+    "contrastive/repaired_all_wrong": "repaired by a reference text",
+    "contrastive/repaired_all_right": "repaired by a teacher",
+    "contrastive/left_out": "replaced by further groups",
+}
+NUM_COLORS = 7
 
 
 def run_charts(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> list[Chart]:
@@ -34,7 +41,8 @@ def run_charts(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> li
         )
         for title, name in SINGLE
     ]
-    return [_reward(rows, reward_range), _components(rows), _held_out(rows), *single, *_lengths(rows), *_costs(rows)]
+    first = [_reward(rows, reward_range), _components(rows), _held_out(rows), _contrast(rows)]
+    return [*first, *single, *_lengths(rows), *_costs(rows)]
 
 
 def series(rows: Sequence[Metrics], name: str, label: str = "", color: int = 0) -> Series:
@@ -43,24 +51,20 @@ def series(rows: Sequence[Metrics], name: str, label: str = "", color: int = 0) 
     return Series(name=label or name.rsplit("/", 1)[-1].replace("_", " "), points=points, color=color)
 
 
-def component_names(rows: Sequence[Metrics]) -> list[str]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [name.split("/")[1] for name in names if name.startswith("reward/") and name.count("/") == 2]
-
-
 def _reward(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> Chart:
     low, high = reward_range
+    held_out = series(rows, f"{HELD_OUT}/reward", "held-out, greedy", color=1)
     return Chart(
         title="Reward",
         caption=f"Mean total over the completions of a step; it can lie between {low:g} and {high:g}.",
-        series=(series(rows, "reward/mean", "reward"),),
+        series=(series(rows, "reward/mean", "reward"), *([held_out] if len(held_out.points) > 2 else [])),
         wide=True,
     )
 
 
 def _components(rows: Sequence[Metrics]) -> Chart:
     names = component_names(rows)
-    named = tuple(series(rows, f"reward/{name}/mean", name, color) for color, name in enumerate(names))
+    named = tuple(series(rows, f"reward/{name}/mean", name, color % NUM_COLORS) for color, name in enumerate(names))
     return Chart(title="Reward components", caption="Before their weights.", series=named, wide=True)
 
 
@@ -72,12 +76,28 @@ def _held_out(rows: Sequence[Metrics]) -> Chart:
     return Chart(title="Held-out parts", caption="Greedy answers to samples that training never saw.", series=enough)
 
 
+def _contrast(rows: Sequence[Metrics]) -> Chart:
+    """With contrastive or dynamic sampling also what these left of the groups without contrast."""
+    named = [series(rows, name, label, color) for color, (name, label) in enumerate(CONTRAST.items())]
+    present = tuple(one for one in named if one.points)
+    if len(present) < 2:
+        caption = _sentence(MEANINGS["reward/zero_std_groups"].text)
+    else:
+        caption = "Share of the sampled groups in which all earned the same, and what became of them."
+    return Chart(title="Groups without contrast", caption=caption, series=present)
+
+
 def _lengths(rows: Sequence[Metrics]) -> list[Chart]:
     lengths = (series(rows, "response/length/mean"), series(rows, "response/length/max", color=6))
     clipped = (series(rows, "response/length/clipped"),)
     caption = _sentence(MEANINGS["response/length/clipped"].text)
     return [
         Chart(title="Response length", caption="Tokens of a completion.", series=lengths),
+        Chart(
+            title="Length and reward",
+            caption=_sentence(MEANINGS["reward/length_correlation"].text),
+            series=(series(rows, "reward/length_correlation", "correlation"),),
+        ),
         Chart(title="Cut-off responses", caption=caption, series=clipped),
     ]
 

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from PIL import Image
 
+from rl.data.grid import SIDE
 from rl.evaluation.metrics import IOU_FOUND, outcome
-from rl.types import Box, Completion, Group, Prompt
+from rl.types import Box, Cell, Completion, Group, Prompt, Task
 
 CARDS_A_SHELF = 6
 PICTURE_PIXELS = 320
@@ -27,6 +28,10 @@ class Reading(Protocol):
     @property
     def verdict(self) -> str | None: ...
     @property
+    def option(self) -> str | None: ...
+    @property
+    def cells(self) -> frozenset[Cell] | None: ...
+    @property
     def boxes(self) -> tuple[Box, ...]: ...
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -34,8 +39,8 @@ class Reading(Protocol):
     def malformed(self) -> tuple[str, ...]: ...
 
 
-Reader = Callable[[str, tuple[int, int]], Reading]
-"""Reads a completion's text, given the (width, height) its boxes refer to."""
+Reader = Callable[[str, Task, tuple[int, int]], Reading]
+"""Reads a completion's text, given what was asked and the (width, height) its boxes refer to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +62,22 @@ def shelves(before: Sequence[Group], after: Sequence[Group]) -> dict[str, list[C
 
 
 SHELVES = {
-    "Learned": "Wrong verdict before training, the right one after it.",
-    "Right place": f"Defect reported, boxes overlap the true ones by at least {IOU_FOUND:g}.",
-    "Right": "Normal parts called normal.",
-    "Wrong place": f"Defect reported, but the boxes overlap the true ones by less than {IOU_FOUND:g}.",
-    "Wrong": "A missed defect, a false alarm, or an answer that could not be read.",
+    "Learned": "Wrong before training, right after it.",
+    "Right place": f"Right, and the boxes overlap the true ones by at least {IOU_FOUND:g}.",
+    "Right": "Right, and no box is asked for.",
+    "Wrong place": f"Right, but the boxes overlap the true ones by less than {IOU_FOUND:g}.",
+    "Wrong": "A missed defect, a false alarm, a wrong option, or an answer that could not be read.",
+    "Not told": "No component of the reward tells whether these are right.",
 }
 
 
 def _shelf(case: Case) -> str:
     now = outcome(case.after)
     if not now.right:
-        return "Wrong"
+        return "Wrong" if now.right is False else "Not told"
     if now.overlap is not None and now.overlap < IOU_FOUND:
         return "Wrong place"
-    if case.before and not outcome(case.before).right:
+    if case.before and outcome(case.before).right is False:
         return "Learned"
     return "Right" if now.overlap is None else "Right place"
 
@@ -97,13 +103,15 @@ def draw_shelf(name: str, cases: Sequence[Case], read: Reader) -> str:
 
 def draw_case(case: Case, read: Reader) -> str:
     prompt, score = case.after.prompt, case.after.scores[0]
-    answer = read(case.after.completions[0].text, prompt.image_size)
+    task = prompt.sample.task
+    answer = read(case.after.completions[0].text, task, prompt.image_size)
     right = outcome(case.after).right
     overlap = outcome(case.after).overlap
+    said, truth = said_in_words(answer, task), true_in_words(prompt)
     chips = [
-        ("good", f"✓ {answer.verdict}") if right else ("bad", f"✗ said {answer.verdict or 'neither'}"),
-        ("", "" if right else f"is {prompt.target.label}"),
-        ("", "" if overlap is None or not right else f"IoU {overlap:.2f}"),
+        {True: ("good", f"✓ {said}"), False: ("bad", f"✗ said {said}"), None: ("", f"said {said}")}[right],
+        ("", "" if right or not truth else f"is {truth}"),
+        ("", "" if overlap is None or not (right or task is Task.grounding) else f"IoU {overlap:.2f}"),
         ("", "" if score.total is None else f"reward {score.total:.2f}"),
     ]
     drawn = "".join(f'<span class="chip {kind}">{escape(text)}</span>' for kind, text in chips if text)
@@ -112,6 +120,22 @@ def draw_case(case: Case, read: Reader) -> str:
         f'<div class="chips">{drawn}</div>'
         f"{_reasoning(case.after.completions[0], answer)}{_earlier(case, read)}"
         f'<footer title="{escape(prompt.sample.id)}">{escape(prompt.sample.id)}</footer></article>'
+    )
+
+
+def said_in_words(answer: Reading, task: Task) -> str:
+    """What the answer comes to."""
+    if task in (Task.choice, Task.grid):
+        return answer.option or "no option"
+    if task is Task.grounding:
+        return f"{len(answer.boxes)} box" + ("" if len(answer.boxes) == 1 else "es")
+    return answer.verdict or "neither"
+
+
+def true_in_words(prompt: Prompt) -> str:
+    """What it should come to; "" where that is a place, which is drawn."""
+    return {Task.choice: prompt.target.option, Task.grid: prompt.target.option, Task.grounding: ""}.get(
+        prompt.sample.task, prompt.target.label
     )
 
 
@@ -126,11 +150,12 @@ def _earlier(case: Case, read: Reader) -> str:
     if case.before is None:
         return ""
     prompt = case.before.prompt
-    answer = read(case.before.completions[0].text, prompt.image_size)
+    answer = read(case.before.completions[0].text, prompt.sample.task, prompt.image_size)
     overlap = outcome(case.before).overlap
     found = "" if overlap is None else f", IoU {overlap:.2f}"
+    said = said_in_words(answer, prompt.sample.task)
     return (
-        f"<details><summary>Before training: said {escape(answer.verdict or 'neither')}{found}</summary>"
+        f"<details><summary>Before training: said {escape(said)}{found}</summary>"
         f"{_reasoning(case.before.completions[0], answer)}</details>"
     )
 
@@ -147,6 +172,7 @@ def _pictures(prompt: Prompt, answer: Reading) -> str:
     )
     labels = prompt.target.box_labels or ("defect",) * len(prompt.target.boxes)
     boxes = _boxes("true", prompt.target.boxes, labels) + _boxes("said", answer.boxes, answer.labels)
+    boxes += _cells("true", prompt.target.cells, prompt) + _cells("said", answer.cells, prompt)
     width, height = prompt.image_size
     return (
         f'{plain}<figure><div class="frame"><img src="{data_uri(inspected)}" alt="inspected image">'
@@ -161,6 +187,15 @@ def _boxes(kind: str, boxes: Sequence[Box], labels: Sequence[str]) -> str:
         f"<title>{kind}: {escape(label)}</title></rect>"
         for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True)
     )
+
+
+def _cells(kind: str, cells: frozenset[Cell] | None, prompt: Prompt) -> str:
+    """The cells of the grid, where the question is for them."""
+    if prompt.sample.task is not Task.grid or not cells:
+        return ""
+    width, height = (side / SIDE for side in prompt.image_size)
+    places = [(column * width, row * height) for row, column in sorted(cells)]
+    return _boxes(kind, [(x, y, x + width, y + height) for x, y in places], ["cell"] * len(places))
 
 
 def data_uri(path: Path) -> str:

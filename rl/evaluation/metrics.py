@@ -1,14 +1,16 @@
 """How good the greedy answers to held-out samples are; image level only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from rl.roles import Metrics
-from rl.types import Group
+from rl.types import Group, Task
 
 IOU_FOUND = 0.5
 """A defect counts as found from this overlap on."""
+VERDICTS, OVERLAPS = ("choice", "accuracy"), ("box", "grounding")
+"""Components that tell whether the answer is right, and how well its boxes lie; the first one there is counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +19,14 @@ class Outcome:
 
     category: str
     defective: bool
-    right: bool
+    right: bool | None
+    """None where no component of the reward tells."""
     in_form: bool
     overlap: float | None
     """Mean IoU of the boxes; None for a normal sample or unknown true boxes."""
+    reward: float | None
+    with_verdict: bool
+    """Whether the question is for normal or defective, not for an option or a place."""
 
     @property
     def said_defective(self) -> bool:
@@ -31,18 +37,33 @@ class Outcome:
 def outcome(group: Group) -> Outcome:
     """The outcome of a scored group of one greedy completion."""
     (score,) = group.scores
+    sample, parts = group.prompt.sample, score.components
     defective = group.prompt.target.label == "defective"
+    overlap = _first(parts, OVERLAPS) if defective or sample.task is Task.grounding else None
     return Outcome(
-        category=group.prompt.sample.category,
+        category=sample.category,
         defective=defective,
-        right=score.components["accuracy"] == 1,
-        in_form=score.components["format"] == 1,
-        overlap=score.components["box"] if defective else None,
+        right=_right(parts, overlap if sample.task is Task.grounding else None),
+        in_form=parts["format"] == 1 if "format" in parts else not score.malformed,
+        overlap=overlap,
+        reward=score.total,
+        with_verdict=sample.task in (Task.yes_no, Task.boxes),
     )
 
 
+def _right(parts: Mapping[str, float | None], place: float | None) -> bool | None:
+    verdict = _first(parts, VERDICTS)
+    if verdict is not None:
+        return verdict == 1
+    return None if place is None else place >= IOU_FOUND
+
+
+def _first(parts: Mapping[str, float | None], names: Sequence[str]) -> float | None:
+    return next((value for name in names if (value := parts.get(name)) is not None), None)
+
+
 def evaluation_metrics(groups: Sequence[Group]) -> Metrics:
-    """accuracy, balanced_accuracy, recall, precision, mean_iou, iou50, format, samples; undefined ones are left out."""
+    """accuracy, balanced_accuracy, recall, precision, mean_iou, iou50, format, reward, samples, as far as defined."""
     return _metrics([outcome(group) for group in groups])
 
 
@@ -54,19 +75,22 @@ def category_metrics(groups: Sequence[Group]) -> dict[str, Metrics]:
 
 
 def _metrics(outcomes: Sequence[Outcome]) -> Metrics:
-    defective = [item for item in outcomes if item.defective]
-    normal = [item for item in outcomes if not item.defective]
-    said_defective = [item for item in outcomes if item.said_defective]
-    class_accuracies = [fmean([item.right for item in items]) for items in (defective, normal) if items]
-    overlaps = [item.overlap for item in defective if item.overlap is not None]
+    told = [item for item in outcomes if item.right is not None]
+    verdicts = [item for item in told if item.with_verdict]
+    defective = [item for item in verdicts if item.defective]
+    normal = [item for item in verdicts if not item.defective]
+    said_defective = [item for item in verdicts if item.said_defective]
+    class_accuracies = [fmean(bool(item.right) for item in items) for items in (defective, normal) if items]
+    overlaps = [item.overlap for item in outcomes if item.overlap is not None]
     defined: dict[str, Sequence[float]] = {
-        "accuracy": [item.right for item in outcomes],
+        "accuracy": [bool(item.right) for item in told],
         "balanced_accuracy": class_accuracies,
-        "recall": [item.right for item in defective],
+        "recall": [bool(item.right) for item in defective],
         "precision": [item.defective for item in said_defective],
         "mean_iou": overlaps,
         "iou50": [overlap >= IOU_FOUND for overlap in overlaps],
         "format": [item.in_form for item in outcomes],
+        "reward": [item.reward for item in outcomes if item.reward is not None],
     }
     metrics = {name: fmean(values) for name, values in defined.items() if values}
     return {**metrics, "samples": float(len(outcomes))}

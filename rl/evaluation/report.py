@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from rl.evaluation.charts import draw, format_number
+from rl.evaluation.correlations import correlation_table
 from rl.evaluation.curves import run_charts
 from rl.evaluation.gallery import Reader, draw_shelf, shelves
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
@@ -53,7 +54,11 @@ class RunRecord:
     """summary.json; the numbers named in SUMMARY_FACTS are shown where they are there."""
     reward_range: tuple[float, float]
     failed: str = ""
-    """The sentence that ended the run early; "" when it ended well."""
+    """The sentence that ended the run early; "" when it ended well or was stopped."""
+    stopped: str = ""
+    """Who stopped it and when; "" when nobody did."""
+    warnings: Sequence[str] = ()
+    """What it was warned of, the oldest first."""
 
 
 def write_report(folder: Path, record: RunRecord, read: Reader) -> Path:
@@ -64,15 +69,21 @@ def write_report(folder: Path, record: RunRecord, read: Reader) -> Path:
 
 
 def _page(record: RunRecord, read: Reader) -> str:
-    body = f"{_tiles(record)}{_facts(record)}{_held_out(record)}{_curves(record)}{_gallery(record, read)}"
-    return document(record.title, f"{_header(record)}<main>{body}</main>")
+    parts = (_warnings(record), _tiles(record), _facts(record), _held_out(record), _curves(record))
+    return document(record.title, f"{_header(record)}<main>{''.join(parts)}{_gallery(record, read)}</main>")
 
 
 def _header(record: RunRecord) -> str:
-    status = '<span class="status bad">failed</span>' if record.failed else '<span class="status">finished</span>'
-    reason = f"<p>{escape(record.failed)}</p>" if record.failed else ""
-    mark = f'<div class="mark">{MARK}Assay {status}</div>'
+    kind, word = ("bad", "failed") if record.failed else ("warn", "stopped") if record.stopped else ("", "finished")
+    told = record.failed or record.stopped
+    reason = f"<p>{escape(told)}</p>" if told else ""
+    mark = f'<div class="mark">{MARK}Assay <span class="{f"status {kind}".strip()}">{word}</span></div>'
     return f'<header class="mast">{mark}<h1>{escape(record.title)}</h1>{reason}</header>'
+
+
+def _warnings(record: RunRecord) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in record.warnings)
+    return f'<section class="card warnings"><h2>Warnings</h2><ul>{items}</ul></section>' if items else ""
 
 
 def _tiles(record: RunRecord) -> str:
@@ -153,7 +164,8 @@ def _cell(before: float | None, after: float | None) -> str:
 
 def _curves(record: RunRecord) -> str:
     charts = "".join(draw(chart) for chart in run_charts(record.rows, record.reward_range))
-    body = f'<div class="charts">{charts}</div>' if charts else "<p>No training step was recorded.</p>"
+    table = correlation_table(record.rows)
+    body = f'<div class="charts">{charts}</div>{table}' if charts else "<p>No training step was recorded.</p>"
     return (
         "<section><header><h2>Training</h2><p>Thin lines are single steps, bold lines a running mean. "
         f"Point at a chart for the values of a step.</p></header>{body}</section>"
@@ -165,6 +177,6 @@ def _gallery(record: RunRecord, read: Reader) -> str:
         return ""
     drawn = "".join(draw_shelf(name, cases, read) for name, cases in shelves(record.before, record.after).items())
     return (
-        '<section><header><h2>Answers</h2><ul class="key"><li><i></i>true box</li>'
-        f'<li><i class="said"></i>predicted box</li></ul></header>{drawn}</section>'
+        '<section><header><h2>Answers</h2><ul class="key"><li><i></i>true place</li>'
+        f'<li><i class="said"></i>predicted place</li></ul></header>{drawn}</section>'
     )

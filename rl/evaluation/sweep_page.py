@@ -7,9 +7,10 @@ from html import escape
 from statistics import median
 
 from rl.evaluation.charts import Chart, draw, format_number
-from rl.evaluation.curves import HELD_OUT, series
+from rl.evaluation.curves import series
 from rl.evaluation.members import Member
 from rl.evaluation.theme import MARK, document
+from rl.metrics import HELD_OUT
 
 NAMED = 6
 """Members with a colour of their own in a chart; those ranked lower share the theme's last, a grey."""

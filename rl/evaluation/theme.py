@@ -12,6 +12,7 @@ STYLE = """
   --grid: #ecece6;
   --s0: #2b6cdf; --s1: #0f9d8a; --s2: #e08a1e; --s3: #8a5cd6; --s4: #d6487e; --s5: #5b8f29; --s6: #9aa1ac;
   --good: #13794a; --good-page: #e3f4ea; --bad: #b3321f; --bad-page: #fbe8e4;
+  --warn: #8a5a00; --warn-page: #fdf0d2;
   --true: #1fbf6b; --said: #ff7a1a; --shadow: 0 1px 2px rgb(20 22 28 / 5%), 0 6px 20px rgb(20 22 28 / 4%);
 }
 @media (prefers-color-scheme: dark) {
@@ -19,7 +20,8 @@ STYLE = """
     --page: #101216; --card: #181b21; --ink: #eceef2; --soft: #a3aab6; --faint: #767e8b; --edge: #282d36;
     --grid: #262a32;
     --s0: #6ea2ff; --s1: #35c9b4; --s2: #f2b04e; --s3: #b594f5; --s4: #f07fa9; --s5: #97c95f; --s6: #6d7583;
-    --good: #5fd597; --good-page: #14301f; --bad: #ff8f7b; --bad-page: #3a1a15; --shadow: none;
+    --good: #5fd597; --good-page: #14301f; --bad: #ff8f7b; --bad-page: #3a1a15;
+    --warn: #f2c14e; --warn-page: #35290f; --shadow: none;
   }
 }
 * { box-sizing: border-box; margin: 0; }
@@ -49,6 +51,11 @@ ul, dl { list-style: none; padding: 0; }
   padding: 1px 9px; border-radius: 99px; font-size: 12.5px; background: var(--good-page); color: var(--good);
 }
 .status.bad { background: var(--bad-page); color: var(--bad); }
+.status.warn { background: var(--warn-page); color: var(--warn); }
+.warnings { padding: 16px 20px 17px; margin-bottom: 14px; border-left: 4px solid var(--warn); }
+main > .warnings { margin-top: 0; }
+.warnings h2 { font-size: 15px; color: var(--warn); }
+.warnings li { margin-top: 7px; font-size: 14px; max-width: 110ch; overflow-wrap: anywhere; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 14px; }
 .tile { padding: 18px 20px 17px; }
 .tile h3 { color: var(--soft); font-weight: 550; font-size: 13.5px; }
@@ -102,6 +109,15 @@ section > header p { color: var(--soft); font-size: 14px; margin-top: 2px; max-w
   display: inline-block; width: 9px; height: 9px; border-radius: 3px; background: var(--c); margin-right: 6px;
 }
 .legend b { color: var(--ink); font-weight: 600; }
+.heat { padding: 16px 18px 14px; margin-top: 14px; overflow-x: auto; }
+.heat p { color: var(--faint); font-size: 12.5px; margin: 2px 0 10px; max-width: 90ch; }
+.heat table { width: auto; }
+.heat th, .heat td { padding: 7px 12px; border: 0; }
+.heat td {
+  min-width: 84px; text-align: center; border: 2px solid var(--card); border-radius: 7px;
+  background: color-mix(in srgb, var(--c) calc(var(--share) * 62%), var(--page));
+}
+.heat tbody tr:first-child { background: none; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { font-weight: 550; color: var(--soft); font-size: 12.5px; text-align: left; white-space: nowrap; }

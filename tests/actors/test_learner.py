@@ -32,7 +32,7 @@ def pair(tiny_model: Path, two_ranks_folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def single(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a learner alone found."""
-    (found,) = run_ranks(one_rank, 1, tiny_model, tmp_path_factory.mktemp("single"), num_groups=30, timeout_s=240)
+    (found,) = run_ranks(one_rank, 1, tiny_model, tmp_path_factory.mktemp("single"), num_groups=34, timeout_s=240)
     return found
 
 
@@ -104,6 +104,22 @@ def test_the_parity_gate_stops_at_nan(single):
     (_, refusal, moved) = next(found for shift, found in single["gate"].items() if shift != shift)
     assert not moved
     assert "differ by nan" in refusal
+
+
+@pytest.mark.parametrize("num_updates", [1, 2])
+def test_a_completion_that_somebody_else_wrote_is_learnt_from_as_if_its_ratio_were_1(single, num_updates):
+    own, foreign, same = single["off policy"][num_updates]
+    # The same gradients to the bit, so the policy's own log-probs at scoring time were the old ones.
+    assert same
+    assert {name: value for name, value in own.items() if not name.startswith("parity/")} == {
+        name: value for name, value in foreign.items() if not name.startswith("parity/")
+    }
+
+
+def test_the_parity_gate_leaves_out_what_the_engine_did_not_sample(single):
+    _, foreign, _ = single["off policy"][1]
+    # Its missing log-probs are far from the learner's, about -5 a token.
+    assert 0 < foreign["parity/logprob_abs_mean"] <= foreign["parity/logprob_abs_max"] <= 1e-5
 
 
 @pytest.mark.parametrize("model", MODELS)

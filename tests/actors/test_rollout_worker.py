@@ -54,6 +54,15 @@ def test_loaded_weights_carry_their_version_into_completions(
     assert after.completions[0].logprobs != before.completions[0].logprobs
 
 
+def test_texts_that_came_to_an_end_are_written_for_each_sample(worker: RolloutWorker, tmp_path: Path) -> None:
+    samples = [sample(tmp_path, "one", (56, 56)), sample(tmp_path, "two", (84, 56))]
+    texts = worker.write(samples, 200, first_seed=0)
+    groups = dict(worker.generate(samples, 200, greedy=False, first_seed=0))
+    ended = [[each.text for each in groups[i].completions if each.finish_reason == "stop"] for i in range(2)]
+    assert texts == ended == worker.write(samples, 200, first_seed=0)
+    assert 0 < len(ended[0]) < 200
+
+
 def test_seconds_spent_sampling_are_handed_out_once(worker: RolloutWorker, tmp_path: Path) -> None:
     list(worker.generate([sample(tmp_path, "one", (56, 56))], 2, greedy=False, first_seed=0))
     assert worker.drain_generate_s() > 0

@@ -8,9 +8,11 @@ from omegaconf import OmegaConf
 from conf.keys import walk
 from conf.schema import DemoDataConfig, TrainConfig
 from launch.composing import CONF, dump_config, open_composer
+from rewards.presets import PRESETS
 
 FILES = sorted(CONF.rglob("*.yaml"))
-OPTIONS = [f"{file.parent.name}={file.stem}" for file in FILES if file.parent != CONF]
+NAMES = [file.relative_to(CONF).with_suffix("").as_posix().partition("/") for file in FILES if file.parent != CONF]
+OPTIONS = [f"{group}={name}" for group, _, name in NAMES] + [f"reward={name}" for name in PRESETS]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -19,7 +21,7 @@ def test_every_option_composes(option):
         assert isinstance(composer.compose([option]), TrainConfig)
 
 
-@pytest.mark.parametrize("experiment", ["demo", "mmr_ad"])
+@pytest.mark.parametrize("experiment", ["demo", "mmr_ad", "judo", "judo_mini"])
 def test_an_experiment_has_less_than_150_leaves(experiment):
     with open_composer("train", TrainConfig, []) as composer:
         lines = dump_config(composer.compose([f"experiment={experiment}"])).splitlines()

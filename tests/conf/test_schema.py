@@ -6,25 +6,26 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
 from conf.keys import sections, walk
-from conf.schema import DemoDataConfig, TrainConfig
+from conf.schema import DemoDataConfig, ScoreConfig, TrainConfig
 from rl.config import check_ranges
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("actors", "launch", "rewards", "rl", "rollout")
-SCHEMAS = [TrainConfig, DemoDataConfig]
+SCHEMAS = [TrainConfig, DemoDataConfig, ScoreConfig]
 
 
 def section_classes(schema: type, name: str = "") -> Iterator[tuple[str, type]]:
     """Each config class with the name of its section."""
     yield name, schema
     for field, kind in get_type_hints(schema).items():
-        if is_dataclass(kind):
-            yield from section_classes(kind, field)
+        for part in (kind, *get_args(kind)):
+            if is_dataclass(part):
+                yield from section_classes(part, field)
 
 
 def without(names: set[str], file: Path) -> ast.Module:
@@ -65,7 +66,8 @@ def test_every_key_is_read_by_code(schema):
     unread = []
     for section, kind in classes:
         for field in fields(kind):
-            holders = [{section} | names.get(kind.__name__, set()) for _, names in seen]
+            typed = [base.__name__ for base in kind.__mro__]
+            holders = [{section}.union(*(names.get(name, set()) for name in typed)) for _, names in seen]
             pairs = zip(seen, holders, strict=True)
             if not any((holder, field.name) in found for (found, _), some in pairs for holder in some):
                 unread.append(f"{section}.{field.name}".lstrip("."))

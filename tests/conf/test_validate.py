@@ -9,7 +9,8 @@ import pytest
 from actors.config import ClusterConfig, LoraConfig, ModelConfig, Placement, ReferenceKind
 from conf.schema import DemoDataConfig, TrainConfig
 from conf.validate import check_demo_data, check_elsewhere, check_resources, check_train
-from rewards.config import BoxConfig, RewardConfig
+from rewards.config import ComponentConfig, RewardConfig
+from rewards.presets import preset
 from rl.algorithm import AlgoConfig
 from rl.config import check_ranges
 from rl.data.config import DataConfig
@@ -29,6 +30,7 @@ def good(tmp_path: Path) -> TrainConfig:
         output=str(tmp_path / "run"),
         model=ModelConfig(path=str(tmp_path / "model")),
         data=DataConfig(root=str(tmp_path / "photos")),
+        reward=preset("yes_no").config,
         cluster=ClusterConfig(cpus_per_actor=0.1, cpus_per_reward_worker=0.1),
     )
 
@@ -150,4 +152,4 @@ def test_demo_data_needs_a_folder():
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_a_number_that_is_none_is_refused(value):
     with pytest.raises(ValueError, match=r"reward\.box\.weight must be a finite number"):
-        check_ranges(TrainConfig(reward=RewardConfig(box=BoxConfig(weight=value))))
+        check_ranges(TrainConfig(reward=RewardConfig(box=ComponentConfig(weight=value))))

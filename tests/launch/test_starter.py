@@ -9,21 +9,31 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-from launch.starter import CURRICULUM, DATA, Lessons, Phase, train
-from launch.untrained import SPECIAL_TOKENS, write_untrained
+from launch.starter import BUSY_CHOOSING, CURRICULUM, DATA, FORMS_CURRICULUM, Lessons, Phase, train
+from launch.untrained import SPECIAL_TOKENS, write_forms, write_untrained
 from rl.data.annotators import Annotators
+from rl.data.questions import QUESTIONS, WITH_OPTIONS, options_of, with_options
 from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part
+from rl.types import Task
 
 SHORT = Phase(
     num_steps=40, lr=(2e-3, 2e-3), defective_share=0.5, contrasts=CONTRASTS, annotators=Annotators(), batch_size=4
 )
 COMMITTED = Path(__file__).parents[2] / "models/starter"
+COMMITTED_FORMS = COMMITTED.with_name("starter_forms")
 
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("untrained")
     write_untrained(folder, DATA, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def forms(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("forms")
+    write_forms(folder, untrained)
     return folder
 
 
@@ -81,3 +91,74 @@ def test_the_committed_starter_is_small_and_has_this_tokenizer(untrained):
     assert sum(path.stat().st_size for path in files) <= 10 * 2**20
     for name in ("tokenizer.json", "chat_template.jinja", "processor_config.json"):
         assert (COMMITTED / name).read_text() == (untrained / name).read_text(), name
+
+
+def test_the_other_forms_are_short_and_survive_the_tokenizer(forms):
+    tokenizer = AutoProcessor.from_pretrained(forms).tokenizer
+    rng = np.random.default_rng(1)
+    for task, longest in ((Task.choice, 25), (Task.grid, 80)):
+        for number in range(40):
+            options = options_of(DEFECTS, str(number))
+            part = make_part(rng, str(rng.choice(list(MATERIALS))), str(rng.choice(DEFECTS)), CONTRASTS)
+            answer = BUSY_CHOOSING.choose(rng, part, options, task)
+            tokens = tokenizer.encode(answer)
+            assert len(tokens) <= longest and tokenizer.decode(tokens) == answer
+            question = with_options(QUESTIONS[task], options)
+            assert len(tokenizer.encode(question)) <= 16 and tokenizer.decode(tokenizer.encode(question)) == question
+
+
+def test_a_kind_is_the_same_token_among_the_options_and_in_the_reasoning(forms):
+    tokenizer = AutoProcessor.from_pretrained(forms).tokenizer
+    for kind in DEFECTS:
+        (told,) = set(tokenizer.encode(f"A {kind} at the top")) & set(tokenizer.encode(f"\nA: {kind}"))
+        assert tokenizer.decode([told]) == f" {kind}"
+
+
+def test_boxes_keep_their_tokens_and_old_words_their_weights(untrained, forms):
+    old, new = (AutoProcessor.from_pretrained(folder).tokenizer for folder in (untrained, forms))
+    rng = np.random.default_rng(2)
+    for defect in (*DEFECTS, None):
+        answer = Annotators().answer(rng, make_part(rng, "wood", defect, CONTRASTS))
+        for text in (QUESTIONS[Task.boxes], answer):
+            assert new.encode(text) == old.encode(text)
+    before, after = (Qwen2_5_VLForConditionalGeneration.from_pretrained(folder) for folder in (untrained, forms))
+    assert after.config.text_config.vocab_size == len(new) > len(old)
+    assert torch.equal(after.get_input_embeddings().weight[: len(old)], before.get_input_embeddings().weight)
+    assert after.lm_head.weight is after.get_input_embeddings().weight
+
+
+def test_a_new_word_begins_as_the_mean_of_the_old_ones(untrained, forms):
+    old, new = (AutoProcessor.from_pretrained(folder).tokenizer for folder in (untrained, forms))
+    weights = Qwen2_5_VLForConditionalGeneration.from_pretrained(forms).get_input_embeddings().weight
+    parts = weights[old.encode("(12,")]
+    assert len(parts) > 1
+    torch.testing.assert_close(weights[new.convert_tokens_to_ids("(12,")], parts.mean(dim=0))
+
+
+def test_lessons_take_the_tasks_in_turn(forms):
+    phase = Phase(
+        num_steps=1,
+        lr=(1e-3, 1e-3),
+        defective_share=0.5,
+        contrasts=CONTRASTS,
+        annotators=Annotators(),
+        tasks=(Task.grid, Task.choice, Task.boxes),
+        batch_size=6,
+    )
+    batch, tokenizer = next(iter(Lessons(forms, phase, [0]))), AutoProcessor.from_pretrained(forms).tokenizer
+    texts = [tokenizer.decode(row[branch == 1]) for row, branch in zip(batch.ids, batch.branches, strict=True)]
+    assert [text.startswith("<seg>") for text in texts] == [True, False, False] * 2
+    assert ["The answer is" in text for text in texts] == [True, True, False] * 2
+
+
+def test_it_goes_on_from_careful_to_busy_annotators():
+    careful, busy = FORMS_CURRICULUM
+    assert careful.annotators == Annotators() and busy.annotators == BUSY_CHOOSING
+    assert set(careful.tasks) == set(busy.tasks) == {*WITH_OPTIONS, Task.boxes}
+
+
+def test_the_committed_starter_of_forms_is_small_and_has_this_tokenizer(forms):
+    files = [path for path in COMMITTED_FORMS.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 10 * 2**20
+    for name in ("tokenizer.json", "chat_template.jinja", "processor_config.json"):
+        assert (COMMITTED_FORMS / name).read_text() == (forms / name).read_text(), name

@@ -17,6 +17,7 @@ from launch.cli import assay
 from launch.jobs import LOCAL, LOOPBACK, exit_code_of, server_address
 from launch.package import Package, pack
 from launch.submission import STOP_WAIT_S, TREE, overrides_in_job, submission
+from rewards.presets import preset
 
 ROOT = Path(__file__).parents[2]
 KEY, TOKEN = "sentinel-of-wandb", "sentinel-of-hf"
@@ -41,7 +42,7 @@ def package(tree: Path, tmp_path: Path) -> Package:
 
 
 def config_with(output: str = "runs/demo/1", root: str = "data/demo", path: str = "models/own") -> TrainConfig:
-    config = TrainConfig(output=output)
+    config = TrainConfig(output=output, reward=preset("yes_no").config)
     return replace(config, data=replace(config.data, root=root), model=replace(config.model, path=path))
 
 

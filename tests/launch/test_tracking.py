@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 from scored_groups import NO, YES, completion, group, score
+from wandb.proto.wandb_internal_pb2 import Record
 
 from launch.progress import RunProgress
 from launch.tracking import (
     Ending,
     Evaluation,
+    Plan,
     Resumed,
     RunTracker,
     chosen_mode,
@@ -26,7 +28,9 @@ from rl.timing import Timings
 from rl.types import Group
 
 BOX = ((2.0, 2.0, 6.0, 6.0),)
+SECRET = {"teacher": {"api_key": "sesame-0815"}}
 NOBODY = "127.0.0.1:9"
+BLOCK, WHOLE, LAST = 32 * 1024, 1, 4
 JPEG = b"\xff\xd8\xff"
 METRICS = {"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 800.0, "time/step": 2.0}
 
@@ -59,7 +63,8 @@ def tracker(
     resumed: Resumed | None = None,
 ) -> RunTracker:
     config = LoggingConfig(wandb=mode, samples_every=samples_every)
-    return RunTracker(folder, config, {"teacher": {"api_key": "sesame-0815"}}, num_steps, Timings(), resumed)
+    plan = Plan(num_steps=num_steps, config=without_secrets(SECRET), ranges={"box": (0.0, 1.0)})
+    return RunTracker(folder, config, plan, Timings(), resumed)
 
 
 def rows(folder: Path) -> list[dict]:
@@ -129,10 +134,87 @@ def test_ten_steps_without_any_contrast_are_said(
         run.log(step, [group([score(), score()])], {})
     assert "learns nothing" not in capsys.readouterr().out
     run.log(10, [group([score(), score()])], {})
-    assert "no group had two different rewards in 10 steps" in capsys.readouterr().out
+    assert "warning: no group had two different rewards in steps 1 to 10" in capsys.readouterr().out
     for step in range(11, 21):
         run.log(step, groups, {})
     assert "learns nothing" not in capsys.readouterr().out
+
+
+def test_a_warning_is_said_once_counted_in_the_rows_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tracker(tmp_path, num_steps=40)
+    flat = [group([score(box=0.5), score(box=0.5)]), group([score(0, box=0.5), score(1, box=0.5)])]
+    for step in range(1, 31):
+        run.log(step, flat, {})
+    (sentence,) = run.warnings
+    assert sentence.startswith("reward box was 0.5 for every completion in steps 1 to 20")
+    assert capsys.readouterr().out.count(f"warning: {sentence}") == 1
+    assert [row["warnings"] for row in rows(tmp_path)] == [0] * 19 + [1] * 11
+
+
+def test_a_fall_on_held_out_samples_is_warned_of_with_its_evaluation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tracker(tmp_path, num_steps=8)
+    run.log_evaluation(0, [group([score()])] * 40)
+    for step in range(1, 9):
+        run.log(step, [group([score(0, 0, 0), score(1, 1, step / 8)])], {})
+    run.log_evaluation(8, [group([score(accuracy=0)])] * 40)
+    (sentence,) = run.warnings
+    assert "held-out accuracy fell from 1.000 after 0 steps to 0.000 after 8, while reward rose" in sentence
+    assert rows(tmp_path)[-1]["warnings"] == 1 and rows(tmp_path)[-2]["warnings"] == 0
+
+
+def test_a_run_that_goes_on_knows_what_it_was_warned_of_and_does_not_say_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = [group([score(box=0.5), score(box=0.5)])]
+    before = tracker(tmp_path, num_steps=40)
+    for step in range(1, 16):
+        before.log(step, quiet, {})
+    before.finish({}, Ending.stopped)
+    told = capsys.readouterr().out
+    again = tracker(tmp_path, num_steps=40, resumed=Resumed(wandb_id="", evaluations=()))
+    assert again.warnings == before.warnings and len(again.warnings) == 1 and again.warnings[0] in told
+    for step in range(16, 31):
+        again.log(step, quiet, {})
+    assert before.warnings[0] not in capsys.readouterr().out
+    assert [warning.split()[1] for warning in again.warnings] == ["group", "box"]
+
+
+def test_warnings_are_alerts_in_wandb(tmp_path: Path) -> None:
+    run = tracker(tmp_path / "run", WandbMode.offline, num_steps=40)
+    for step in range(1, 21):
+        run.log(step, [group([score(box=0.5), score(box=0.5)])], {})
+    run.finish({"warnings": run.warnings}, Ending.done)
+    (recorded,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
+    deadline = time.monotonic() + 20
+    while not any(record.HasField("exit") for record in records(recorded)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # W&B's own process writes the end of the file
+    alerts = [record.alert for record in records(recorded) if record.HasField("alert")]
+    assert [alert.text for alert in alerts] == run.warnings and len(alerts) == 2
+    assert {(alert.title, alert.level, alert.wait_duration) for alert in alerts} == {
+        ("The rewards may mislead", "WARN", 1)
+    }
+
+
+def records(path: Path) -> list[Record]:
+    """What W&B would upload: LevelDB's log format, records in pieces in blocks of 32 KiB behind a header of 7 bytes."""
+    data, at, pieces, found = path.read_bytes(), 7, b"", []
+    while at + 7 <= len(data):
+        if BLOCK - at % BLOCK < 7:  # too little room for another piece
+            at += BLOCK - at % BLOCK
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        if at + 7 + length > len(data):  # still being written
+            break
+        pieces += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (WHOLE, LAST):
+            found.append(Record.FromString(pieces))
+            pieces = b""
+    return found
 
 
 def test_the_seconds_of_an_evaluation_count_for_no_training_step(tmp_path: Path, groups: list[Group]) -> None:

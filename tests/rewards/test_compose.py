@@ -1,77 +1,195 @@
+import threading
+import time
+from dataclasses import replace
+
 import pytest
 
-from rewards.compose import judged, reward_range, score_completion, score_group
-from rewards.config import AccuracyConfig, BoxConfig, FormatConfig, RewardConfig
-from rl.types import Box, Completion, Group, Prompt, Sample, Score, Target
+from rewards.compose import Composer, read, reward_range
+from rewards.config import ComponentConfig, FunctionConfig, OnError, RewardConfig, Signature, check_reward, weights
+from rewards.item import Item
+from rewards.presets import PRESETS, preset
+from rl.types import Box, Completion, Group, Prompt, Sample, Score, Target, Task
 
 HALF_RIGHT = "<think>A line.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'cut'}</answer>"
 
 
-def prompt(target: Target) -> Prompt:
-    sample = Sample(id="part/test/cut/003", images=(), question="", target=target, category="part")
-    return Prompt(sample=sample, token_ids=(), pixels=None, image_spans=(), image_size=(10, 10), target=target)
+def item(text: str, target: Target) -> Item:
+    return Item(id="part/test/cut/003", text=text, task=Task.boxes, target=target, image_size=(10, 10))
 
 
-def defective(*boxes: Box) -> Prompt:
-    return prompt(Target(label="defective", boxes=boxes))
+def defective(*boxes: Box) -> Target:
+    return Target(label="defective", boxes=boxes)
 
 
-def completion(text: str) -> Completion:
-    return Completion(token_ids=(), text=text, logprobs=(), finish_reason="stop", policy_version=0)
-
-
-def rewards(form: float = 1, accuracy: float = 1, box: float = 1) -> RewardConfig:
+def rewards(form: float | None = 1, accuracy: float = 1, box: float | None = 1) -> RewardConfig:
     return RewardConfig(
-        format=FormatConfig(weight=form), accuracy=AccuracyConfig(weight=accuracy), box=BoxConfig(weight=box)
+        format=ComponentConfig(weight=form), accuracy=ComponentConfig(weight=accuracy), box=ComponentConfig(weight=box)
     )
 
 
-def test_the_total_is_the_weighted_sum() -> None:
-    score = score_completion(completion(HALF_RIGHT), defective((0, 0, 4, 8)), rewards(0.5, 2, 4))
+def scored(text: str, target: Target, config: RewardConfig) -> Score:
+    (score,) = Composer(config).score([item(text, target)], read([item(text, target)]))
+    return score
+
+
+def test_the_total_is_the_weighted_sum():
+    score = scored(HALF_RIGHT, defective((0, 0, 4, 8)), rewards(0.5, 2, 4))
     assert score == Score(total=0.5 + 2 + 4 * 0.5, components={"format": 1, "accuracy": 1, "box": 0.5})
 
 
-def test_a_malformed_answer_is_a_zero_with_reasons() -> None:
-    score = score_completion(completion("Yes"), defective((0, 0, 4, 8)), rewards())
+def test_a_component_without_a_weight_is_left_out():
+    score = scored(HALF_RIGHT, defective((0, 0, 4, 8)), rewards(None, 1, None))
+    assert (score.total, score.components) == (1, {"accuracy": 1})
+
+
+def test_a_malformed_answer_is_a_zero_with_reasons():
+    score = scored("Yes", defective((0, 0, 4, 8)), rewards())
     assert score.total == 0
     assert score.components == {"format": 0, "accuracy": 0, "box": 0}
     assert "<answer> occurs 0 times instead of once" in score.malformed
 
 
-def test_a_group_gets_one_score_a_completion_in_order() -> None:
-    group = Group(prompt=defective((0, 0, 4, 4)), completions=(completion(HALF_RIGHT), completion("?")))
-    assert [score.total for score in score_group(group, rewards()).scores] == [3, 0]
+def test_a_group_gets_one_score_a_completion_in_order():
+    target = defective((0, 0, 4, 4))
+    sample = Sample(id="part/1", images=(), question="", target=target, category="part")
+    prompt = Prompt(sample=sample, token_ids=(), pixels=None, image_spans=(), image_size=(10, 10), target=target)
+    completions = tuple(
+        Completion(token_ids=(), text=text, logprobs=(), finish_reason="stop", policy_version=0)
+        for text in (HALF_RIGHT, "?")
+    )
+    group = Composer(rewards()).score_group(Group(prompt=prompt, completions=completions))
+    assert [score.total for score in group.scores] == [3, 0]
 
 
-def test_a_component_of_weight_zero_is_measured_and_does_not_count() -> None:
-    score = score_completion(completion(HALF_RIGHT), defective((0, 0, 4, 8)), rewards(box=0))
+def test_a_component_of_weight_zero_is_measured_and_does_not_count():
+    score = scored(HALF_RIGHT, defective((0, 0, 4, 8)), rewards(box=0))
     assert (score.total, score.components["box"]) == (2, 0.5)
 
 
-def test_a_component_that_cannot_be_judged_leaves_a_total_only_when_it_does_not_count() -> None:
-    unknown_boxes = defective()
-    assert score_completion(completion(HALF_RIGHT), unknown_boxes, rewards()).total is None
-    assert score_completion(completion(HALF_RIGHT), unknown_boxes, rewards(box=0)).total == 2
+def test_a_component_that_cannot_be_judged_leaves_a_total_only_when_it_does_not_count():
+    counting = scored(HALF_RIGHT, defective(), rewards())
+    assert counting.total is None
+    assert counting.unjudged == ("reward box has nothing to judge by in this sample",)
+    assert scored(HALF_RIGHT, defective(), rewards(box=0)).total == 2
 
 
-def test_the_range_follows_the_signs_of_the_weights() -> None:
+def test_the_range_follows_the_signs_of_the_weights():
     assert reward_range(rewards(1, 2, 0.5)) == (0, 3.5)
     assert reward_range(rewards(1, 2, -0.5)) == (-0.5, 3)
+    assert reward_range(preset("mmr_ad").config) == (-0.2, 1)
 
 
-def test_a_reward_that_raises_names_itself_and_the_sample() -> None:
+def test_a_reward_that_raises_names_itself_and_the_sample():
     with pytest.raises(
         ValueError, match="reward accuracy raised ValueError on sample part/test/cut/003: the label must"
     ):
-        score_completion(completion(HALF_RIGHT), prompt(Target(label="broken", boxes=((0, 0, 1, 1),))), rewards())
+        scored(HALF_RIGHT, Target(label="broken"), rewards())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_reward_that_is_not_a_number_names_itself_and_the_sample(value: float) -> None:
-    with pytest.raises(ValueError, match=f"reward box gave {value} on sample part/test/cut/003; it must be"):
-        judged("box", lambda: value, "part/test/cut/003")
+def test_by_config_a_reward_that_raises_leaves_its_answer_unjudged_and_the_others_judged():
+    items = [item(HALF_RIGHT, Target(label="broken")), item(HALF_RIGHT, Target(label="defective"))]
+    first, second = Composer(replace(rewards(box=None), on_error=OnError.unjudged)).score(items, read(items))
+    assert (first.total, first.components) == (None, {"format": 1, "accuracy": None})
+    assert first.unjudged[0].startswith("reward accuracy raised ValueError on sample part/test/cut/003")
+    assert second.total == 2 and second.unjudged == ()
 
 
-def test_weights_that_are_all_zero_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"reward\.\*\.weight are all 0"):
-        rewards(0, 0, 0)
+# The user's own functions, found by their dotted path.
+
+
+def length_over_100(prompts, completions, **columns):
+    """TRL's signature."""
+    assert columns["target"][0]["label"] == "defective" and columns["id"] == ["part/test/cut/003"] * len(prompts)
+    return [len(text) / 100 if text else None for text in completions]
+
+
+def is_defective(data_source, solution_str, ground_truth, extra_info):
+    """verl's signature."""
+    assert extra_info == {"id": "part/test/cut/003"} and data_source == "boxes"
+    return {"score": float(ground_truth["label"] == "defective"), "more": 1}
+
+
+def not_a_number(prompts, completions, **columns):
+    return [float("nan")] * len(prompts)
+
+
+def too_few(prompts, completions, **columns):
+    return [1.0] * (len(prompts) - 1)
+
+
+def hangs(prompts, completions, **columns):
+    time.sleep(60)
+
+
+def of_user(name: str, signature: Signature = Signature.trl, **options) -> RewardConfig:
+    function = FunctionConfig(path=f"{__name__}.{name}", signature=signature, weight=2.0)
+    return RewardConfig(functions=[function], **options)
+
+
+def test_functions_of_either_signature_are_components_by_their_name():
+    functions = [*of_user("length_over_100").functions, *of_user("is_defective", Signature.verl).functions]
+    score = scored("x" * 50, defective(), RewardConfig(functions=functions))
+    assert score.components == {"length_over_100": 0.5, "is_defective": 1.0}
+    assert score.total == 2 * 0.5 + 2 * 1.0
+
+
+def test_a_function_that_cannot_judge_says_none():
+    assert scored("", defective(), of_user("length_over_100")).total is None
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("not_a_number", "reward not_a_number gave nan on sample part/test/cut/003; it must be a finite number"),
+        ("too_few", "too_few gave 0 values for 1 completions"),
+        ("absent", "cannot import"),
+    ],
+)
+def test_a_function_that_is_wrong_is_named(name: str, sentence: str):
+    with pytest.raises(ValueError, match=sentence):
+        scored("x", defective(), of_user(name))
+
+
+def test_a_function_that_hangs_is_left_behind_off_the_main_thread_too():
+    config = of_user("hangs", timeout_s=0.1)
+    found: list[Score] = []
+    worker = threading.Thread(target=lambda: found.append(scored("x", defective(), config)))
+    start = time.monotonic()
+    worker.start()
+    worker.join(timeout=10)
+    assert time.monotonic() - start < 10 and found[0].total is None
+    assert found[0].unjudged == ("reward hangs on sample part/test/cut/003: no answer in reward.timeout_s=0.1 s",)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (RewardConfig(), r"reward\.\*\.weight are all 0 or null"),
+        (rewards(0, 0, 0), r"reward\.\*\.weight are all 0 or null"),
+        (RewardConfig(functions=[FunctionConfig(path="nodots")]), "'nodots' is no dotted path"),
+        (RewardConfig(functions=[FunctionConfig(path="mine.box")]), "another component called box"),
+        (RewardConfig(functions=[FunctionConfig(path="a.x"), FunctionConfig(path="b.x")]), "component called x"),
+    ],
+)
+def test_a_reward_that_makes_no_sense_is_refused(config: RewardConfig, sentence: str):
+    with pytest.raises(ValueError, match=sentence):
+        check_reward(config)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_scores_an_empty_answer(name: str):
+    chosen = preset(name)
+    told = Target(label="defective", boxes=((0, 0, 4, 4),), box_labels=("cut",), option="B", rationale="A cut.")
+    target = replace(told, cells=frozenset({(0, 0)}), options={"A": "none", "B": "cut"})
+    (score,) = Composer(chosen.config).score(
+        [Item(id="x", text="", task=chosen.task, target=target)],
+        read([Item(id="x", text="", task=chosen.task, target=target)]),
+    )
+    assert score.components.keys() == weights(chosen.config).keys()
+    if name != "cgro":
+        assert score.total is not None and score.total <= 0
+
+
+def test_an_unknown_preset_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match="there is no reward preset 'room'; there are yes_no"):
+        preset("room")

@@ -4,21 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.parse import MAX_BOXES, MAX_CHARACTERS, Answer, parse_answer
+from rewards.parse import MAX_CHARACTERS, Answer, parse_answer
+from rewards.parse_boxes import MAX_BOXES
+from rl.types import Task
 
 SIZE = (112, 100)
 
 
 def answer(body: str, think: str = "Looks odd.") -> Answer:
-    return parse_answer(f"<think>{think}</think><answer>{body}</answer>", SIZE)
+    return parse_answer(f"<think>{think}</think><answer>{body}</answer>", Task.boxes, SIZE)
 
 
 def test_reads_an_answer_in_form() -> None:
-    read = answer(
-        "Yes. {'bbox_2d': [1, 2, 30, 40], 'label': 'scratch'}, {'bbox_2d': [50, 60, 70, 80], 'label': 'hole'}"
-    )
-    assert read == Answer(
+    body = "Yes. {'bbox_2d': [1, 2, 30, 40], 'label': 'scratch'}, {'bbox_2d': [50, 60, 70, 80], 'label': 'hole'}"
+    assert answer(body) == Answer(
         think="Looks odd.",
+        answer=body,
+        tagged=True,
         verdict="defective",
         boxes=((1, 2, 30, 40), (50, 60, 70, 80)),
         labels=("scratch", "hole"),
@@ -90,25 +92,33 @@ def test_says_which_box_is_malformed_and_keeps_the_others() -> None:
     [
         ("<answer>No.</answer>", "<think> occurs 0 times"),
         ("<think>a</think><answer>No.", "</answer> occurs 0 times"),
-        ("<think>a</think><answer>No.</answer><answer>No.</answer>", "<answer> occurs 2 times"),
-        ("<answer>No.</answer><think>a</think>", "not in the order"),
-        ("Sure! <think>a</think><answer>No.</answer>", "text before <think>: 'Sure! '"),
-        ("<think>a</think>so<answer>No.</answer>", "text between </think> and <answer>: 'so'"),
-        ("<think>a</think><answer>No.</answer>bye", "text after </answer>: 'bye'"),
+        (
+            "<think>a</think><answer>No.</answer><answer>No.</answer>",
+            "<answer> occurs 2 times instead of once, again at",
+        ),
+        (
+            "<answer>No.</answer><think>a</think>",
+            "not in the order <think> </think> <answer> </answer>: <answer> stands at character 0",
+        ),
+        ("Sure! <think>a</think><answer>No.</answer>", "text at character 0 before <think>: 'Sure! '"),
+        ("<think>a</think>so<answer>No.</answer>", "text at character 16 between </think> and <answer>: 'so'"),
+        ("<think>a</think><answer>No.</answer>bye", "text at character 36 after </answer>: 'bye'"),
     ],
 )
 def test_says_what_is_wrong_with_the_tags_and_still_reads_the_verdict(text: str, words: str) -> None:
-    read = parse_answer(text, SIZE)
+    read = parse_answer(text, Task.boxes, SIZE)
     assert read.verdict == "normal"
     assert any(words in fault for fault in read.malformed)
 
 
 def test_the_last_of_several_answers_counts() -> None:
-    assert parse_answer("<think>a</think><answer>Yes.</answer><answer>No.</answer>", SIZE).verdict == "normal"
+    assert (
+        parse_answer("<think>a</think><answer>Yes.</answer><answer>No.</answer>", Task.boxes, SIZE).verdict == "normal"
+    )
 
 
 def test_prose_outside_an_answer_is_no_verdict() -> None:
-    assert parse_answer("Yes, it is broken.", SIZE).verdict is None
+    assert parse_answer("Yes, it is broken.", Task.boxes, SIZE).verdict is None
 
 
 def test_reads_a_bounded_number_of_boxes() -> None:
@@ -123,7 +133,7 @@ def test_reads_a_bounded_number_of_boxes() -> None:
 def test_hostile_length_costs_little_and_is_reported(piece: str) -> None:
     text = "<think>a</think><answer>Yes. " + piece * (10_000_000 // len(piece))
     start = time.process_time()
-    read = parse_answer(text, SIZE)
+    read = parse_answer(text, Task.boxes, SIZE)
     assert time.process_time() - start < 0.5
     assert f"only the first {MAX_CHARACTERS} were read" in read.malformed[0]
     assert len(read.malformed) < MAX_BOXES + 10
@@ -155,7 +165,7 @@ FRAGMENTS = st.sampled_from(
 
 @given(st.text() | st.lists(FRAGMENTS | st.text(max_size=3), max_size=60).map("".join))
 def test_never_raises_and_only_returns_boxes_inside_the_image(text: str) -> None:
-    read = parse_answer(text, SIZE)
+    read = parse_answer(text, Task.boxes, SIZE)
     assert read.verdict in ("normal", "defective", None)
     assert len(read.boxes) == len(read.labels)
     for left, top, right, bottom in read.boxes:
@@ -175,5 +185,5 @@ def test_reads_back_what_was_written_in_form(items: list, think: str) -> None:
         f"{{'bbox_2d': {list(box)}, 'label': '{label}'}}" for box, label in zip(boxes, labels, strict=True)
     )
     assert answer(f"Yes. {written}", think) == Answer(
-        think=think.strip(), verdict="defective", boxes=boxes, labels=labels, malformed=()
+        think=think.strip(), answer=f"Yes. {written}", tagged=True, verdict="defective", boxes=boxes, labels=labels
     )

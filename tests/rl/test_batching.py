@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from rl.batching import (
     to_batch,
     tree_mask,
 )
-from rl.types import Group
+from rl.types import Group, Origin
 
 IMAGE = 9
 VOCABULARY = Vocabulary(size=100, image_token_id=IMAGE, banned_token_ids=frozenset({IMAGE, 50}))
@@ -87,6 +89,28 @@ def test_an_unjudged_completion_is_run_but_does_not_count():
     assert batch.response_mask.tolist() == [[True, True], [False, False]]
     ((plan,),) = plan_updates([group], num_updates=1, num_ranks=1, micro_batch_tokens=100)
     assert (plan.num_tokens, plan.num_completions) == (2, 1)
+
+
+def test_what_the_policy_did_not_sample_counts_in_the_loss_and_not_for_parity():
+    group = token_group(bare_prompt([1]), [[2, 3], [4, 5, 6]], logprobs=[[-1.0, -2.0], []], totals=[0.0, 1.0])
+    first, second = group.completions
+    group = replace(group, completions=(first, replace(second, origin=Origin.teacher)))
+    batch = to_batch([group])
+    assert batch.response_mask.tolist() == [[True, True, False], [True, True, True]]
+    assert batch.of_policy.tolist() == [[True], [False]]
+    assert batch.engine_logprobs.tolist() == [[-1.0, -2.0, 0.0], [0.0, 0.0, 0.0]]
+    ((plan,),) = plan_updates([group], num_updates=1, num_ranks=1, micro_batch_tokens=100)
+    assert (plan.num_tokens, plan.num_sampled_tokens) == (5, 2)
+
+
+def test_bounded_advantages_let_up_on_negatives_of_others_as_they_become_unlikely():
+    group = token_group(bare_prompt([1]), [[2, 3]] * 4, totals=[0.0, 0.0, 1.0, 1.0], advantages=[-1.0, -1.0, 1.0, 1.0])
+    origins = (Origin.policy, Origin.teacher, Origin.policy, Origin.reference_text)
+    foreign = (replace(each, origin=origin) for each, origin in zip(group.completions, origins, strict=True))
+    batch = to_batch([replace(group, completions=tuple(foreign))])
+    old = torch.tensor([[0.5, 0.1]]).log().expand(4, 2)
+    expected = [[-1.0, -1.0], [-0.5, -0.1], [1.0, 1.0], [1.0, 1.0]]
+    assert torch.allclose(batch.bounded_advantages(old), torch.tensor(expected))
 
 
 def test_an_empty_micro_batch_becomes_a_row_that_counts_for_nothing():

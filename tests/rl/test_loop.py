@@ -19,6 +19,8 @@ NUM_PROMPTS = 3
 class Crew:
     """Plays every role and writes down what happened; a hook may act when one of these lines is written."""
 
+    weights = {"right": 1.0}
+
     def __init__(self, hooks: dict[str, Callable[[], None]] | None = None) -> None:
         self.hooks = hooks or {}
         self.events: list[str] = []

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rl.algorithm import Aggregation, AlgoConfig, KlEstimator
+from rl.algorithm import Aggregation, AlgoConfig, KlEstimator, PolicyLoss
 from rl.loss import LossInputs, policy_loss, sft_loss
 from rl.verl_core import Scale
 
@@ -49,13 +49,18 @@ def loss_in_plain_python(given: LossInputs, config: AlgoConfig) -> float:
                 x[i, t].item() for x in (given.logprobs, given.old_logprobs, given.reference_logprobs)
             )
             ratio = math.exp(new - old)
+            if config.policy_loss is PolicyLoss.gspo:
+                ratio = geometric_mean_ratio(given, i)
             clipped = min(max(ratio, 1 - config.clip_low), 1 + config.clip_high)
+            gain = min(ratio * advantage, clipped * advantage)
+            if config.policy_loss is PolicyLoss.cispo:
+                gain = clipped * advantage * new
             kl = {
                 KlEstimator.k1: new - reference,
                 KlEstimator.k2: (new - reference) ** 2 / 2,
                 KlEstimator.k3: math.exp(reference - new) - (reference - new) - 1,
             }[config.kl_estimator]
-            losses.append(-min(ratio * advantage, clipped * advantage) + config.kl_weight * kl)
+            losses.append(-gain + config.kl_weight * kl)
         sequences.append(losses)
     return {
         Aggregation.token_mean: sum(map(sum, sequences)) / sum(map(len, sequences)),
@@ -64,18 +69,34 @@ def loss_in_plain_python(given: LossInputs, config: AlgoConfig) -> float:
     }[config.aggregation]
 
 
+def geometric_mean_ratio(given: LossInputs, i: int) -> float:
+    """(new probability of completion i / old probability)^(1 / its length)."""
+    mask = given.mask[i]
+    new, old = (values[i][mask].tolist() for values in (given.logprobs, given.old_logprobs))
+    return (math.exp(sum(new)) / math.exp(sum(old))) ** (1 / len(new))
+
+
+@pytest.mark.parametrize("policy", PolicyLoss)
 @pytest.mark.parametrize("aggregation", Aggregation)
 @pytest.mark.parametrize("estimator", KlEstimator)
 @pytest.mark.parametrize("seed", range(3))
-def test_the_loss_is_that_of_the_papers(aggregation, estimator, seed):
-    config = AlgoConfig(clip_low=0.1, clip_high=0.25, kl_weight=0.3, kl_estimator=estimator, aggregation=aggregation)
+def test_the_loss_is_that_of_the_papers(policy, aggregation, estimator, seed):
+    config = AlgoConfig(
+        policy_loss=policy,
+        clip_low=0.1,
+        clip_high=0.25,
+        kl_weight=0.3,
+        kl_estimator=estimator,
+        aggregation=aggregation,
+    )
     loss, _ = policy_loss(inputs(seed), config, scale())
     assert loss.item() == pytest.approx(loss_in_plain_python(inputs(seed), config), rel=1e-6)
 
 
+@pytest.mark.parametrize("policy", PolicyLoss)
 @pytest.mark.parametrize("aggregation", Aggregation)
-def test_micro_batches_of_two_ranks_add_up_to_the_loss_and_gradient_of_the_whole_batch(aggregation):
-    config = AlgoConfig(kl_weight=0.3, aggregation=aggregation)
+def test_micro_batches_of_two_ranks_add_up_to_the_loss_and_gradient_of_the_whole_batch(policy, aggregation):
+    config = AlgoConfig(policy_loss=policy, kl_weight=0.3, aggregation=aggregation)
     whole, parts = inputs(), inputs()
     loss, _ = policy_loss(whole, config, scale())
     loss.backward()
@@ -92,8 +113,9 @@ def test_micro_batches_of_two_ranks_add_up_to_the_loss_and_gradient_of_the_whole
     assert torch.allclose(parts.logprobs.grad, whole.logprobs.grad)
 
 
-def test_what_stands_outside_the_mask_reaches_neither_loss_nor_gradient():
-    config = AlgoConfig(kl_weight=0.3)
+@pytest.mark.parametrize("policy", PolicyLoss)
+def test_what_stands_outside_the_mask_reaches_neither_loss_nor_gradient(policy):
+    config = AlgoConfig(policy_loss=policy, kl_weight=0.3)
     clean, dirty = inputs(), inputs()
     spoiled = {
         name: getattr(dirty, name).detach().masked_fill(~dirty.mask, float("nan"))
@@ -140,11 +162,77 @@ def test_low_and_high_clips_are_two_numbers(ratio, advantage, loss, clipped):
     assert metrics == {"clip_ratio": pytest.approx(clipped), "kl": 0.0}
 
 
-def test_on_the_policys_own_samples_the_gradient_is_that_of_reinforce():
+@pytest.mark.parametrize("policy", PolicyLoss)
+def test_on_the_policys_own_samples_the_gradient_is_that_of_reinforce(policy):
     given = one_token(1.0, 3.0)
-    loss, _ = policy_loss(given, AlgoConfig(), scale((1,)))
+    loss, _ = policy_loss(given, AlgoConfig(policy_loss=policy), scale((1,)))
     loss.backward()
     assert float(given.logprobs.grad) == pytest.approx(-3.0)
+
+
+@pytest.mark.parametrize("policy", PolicyLoss)
+def test_a_token_may_have_an_advantage_of_its_own(policy):
+    given, config = inputs(), AlgoConfig(policy_loss=policy, kl_weight=0.0)
+    given = replace(given, old_logprobs=given.logprobs.detach())
+    weights = torch.rand(given.mask.shape, dtype=torch.float64)
+    loss, _ = policy_loss(replace(given, advantages=given.advantages * weights), config, scale())
+    loss.backward()
+    per_sequence = given.mask / given.mask.sum(1, keepdim=True) / len(LENGTHS)
+    expected = -(given.advantages * weights) * per_sequence
+    torch.testing.assert_close(given.logprobs.grad, expected)
+
+
+def test_gspo_clips_a_completion_as_a_whole():
+    # Ratios 2 and 0.5 of two tokens cancel: the first alone would be clipped.
+    old = torch.zeros(1, 2, dtype=torch.float64)
+    new = torch.tensor([[math.log(2), -math.log(2)]], dtype=torch.float64).requires_grad_()
+    given = LossInputs(
+        logprobs=new,
+        old_logprobs=old,
+        reference_logprobs=None,
+        advantages=torch.tensor([[3.0]], dtype=torch.float64),
+        mask=torch.ones(1, 2, dtype=torch.bool),
+    )
+    loss, metrics = policy_loss(given, AlgoConfig(policy_loss=PolicyLoss.gspo), scale((2,)))
+    loss.backward()
+    assert (loss.item(), metrics["clip_ratio"]) == (pytest.approx(-3.0), 0)
+    assert new.grad.tolist() == [pytest.approx([-1.5, -1.5])]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_of_gspo_is_that_of_its_sequence_level_objective(seed):
+    config = AlgoConfig(policy_loss=PolicyLoss.gspo, clip_low=0.1, clip_high=0.1)
+    given, apart = inputs(seed), inputs(seed)
+    policy_loss(given, config, scale())[0].backward()
+    gaps = (apart.logprobs - apart.old_logprobs).where(apart.mask, 0.0)
+    ratio = (gaps.sum(1, keepdim=True) / apart.mask.sum(1, keepdim=True)).exp()
+    gains = torch.minimum(ratio * apart.advantages, ratio.clamp(0.9, 1.1) * apart.advantages)
+    (-gains.mean()).backward()
+    assert torch.allclose(given.logprobs.grad, apart.logprobs.grad, atol=1e-8)
+
+
+@pytest.mark.parametrize(("ratio", "weight"), [(1.1, 1.1), (50.0, 1.3), (0.01, 0.9)])
+@pytest.mark.parametrize("advantage", [2.0, -2.0])
+def test_cispo_leaves_every_token_a_gradient_of_clipped_weight(ratio, weight, advantage):
+    given = one_token(ratio, advantage)
+    config = AlgoConfig(policy_loss=PolicyLoss.cispo, clip_low=0.1, clip_high=0.3)
+    loss, metrics = policy_loss(given, config, scale((1,)))
+    loss.backward()
+    assert float(given.logprobs.grad) == pytest.approx(-weight * advantage)
+    assert metrics["clip_ratio"] == pytest.approx(float(weight != ratio))
+
+
+def test_a_completion_that_does_not_count_leaves_the_others_ratios_alone():
+    given = inputs()
+    unjudged = replace(given, mask=given.mask & torch.tensor([[True], [True], [False], [True]]))
+    kept = [0, 1, 3]
+    names = ("logprobs", "old_logprobs", "reference_logprobs", "advantages", "mask")
+    without = LossInputs(**{name: getattr(given, name)[kept] for name in names})
+    lengths = tuple(LENGTHS[index] for index in kept)
+    for policy in PolicyLoss:
+        config = AlgoConfig(policy_loss=policy)
+        found = [policy_loss(part, config, scale(lengths))[0].item() for part in (unjudged, without)]
+        assert found[0] == pytest.approx(found[1])
 
 
 def test_supervised_loss_is_the_mean_over_the_tokens_of_all_micro_batches():

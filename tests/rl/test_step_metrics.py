@@ -1,9 +1,13 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scored_groups import completion, group, score
 
-from rl.metrics import meaning, staleness, step_metrics
+from rl.metrics import component_correlations, meaning, staleness, step_metrics
+from rl.types import Score
 
 TIMINGS = {"time/step": 2.0, "time/rollout": 1.5}
 
@@ -33,6 +37,57 @@ def test_a_step_without_any_judgement_has_no_reward() -> None:
     assert "reward/mean" not in step_metrics([group([score(box=None)])], {}, TIMINGS)
 
 
+def test_the_unjudged_are_a_share_too() -> None:
+    metrics = step_metrics([group([score(box=None), score(), score(), score()])], {}, TIMINGS)
+    assert metrics["reward/unjudged"] == 0.25
+
+
+def test_the_spread_of_a_component_is_over_all_completions_of_the_step() -> None:
+    groups = [group([score(accuracy=0), score(accuracy=0)]), group([score(accuracy=1), score(accuracy=1)])]
+    metrics = step_metrics(groups, {}, TIMINGS)
+    assert (metrics["reward/accuracy/std"], metrics["reward/format/std"]) == (0.5, 0)
+
+
+def test_components_are_correlated_in_the_order_of_their_names() -> None:
+    # format 1 0 0 1, accuracy 1 0 0 0, box 0 1 1 0: r(format, accuracy) = 0.25 / (0.5 * sqrt(3) / 4) = 1 / sqrt(3)
+    scores = [score(1, 1, 0), score(0, 0, 1), score(0, 0, 1), score(1, 0, 0)]
+    metrics = step_metrics([group(scores[:2]), group(scores[2:])], {}, TIMINGS)
+    found = {name.split("/")[2]: value for name, value in metrics.items() if name.startswith("reward/correlation/")}
+    assert found == pytest.approx({"format_accuracy": 3**-0.5, "format_box": -1, "accuracy_box": -(3**-0.5)})
+
+
+def test_a_correlation_with_a_constant_or_over_two_completions_is_left_out() -> None:
+    constant = step_metrics([group([score(1, 1), score(1, 0), score(1, 1)])], {}, TIMINGS)
+    assert not [name for name in constant if "correlation/format" in name]
+    two = step_metrics([group([score(1, 1, 0), score(0, 0, 1)])], {}, TIMINGS)
+    assert not [name for name in two if "correlation" in name]
+
+
+def test_what_was_not_judged_correlates_with_nothing() -> None:
+    scores = [score(0, 0, None), score(1, 1, 0.5), score(1, 0, 0.25), score(0, 1, 0.0)]
+    metrics = step_metrics([group(scores)], {}, TIMINGS)
+    # box 0.5 0.25 0 against format 1 1 0
+    assert metrics["reward/correlation/format_box"] == pytest.approx(3**0.5 / 2)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=30))
+def test_correlations_are_those_of_numpy(values: list[tuple[float, float]]) -> None:
+    found = component_correlations([Score(total=1.0, components={"a": a, "b": b}) for a, b in values])
+    spread = np.std(np.array(values), axis=0)
+    if min(spread) > 1e-3:
+        assert found["a_b"] == pytest.approx(np.corrcoef(np.array(values).T)[0, 1], abs=1e-9)
+
+
+def test_length_against_reward_tells_whether_words_pay() -> None:
+    completions = [completion(length=length) for length in (10, 20, 30)]
+    pays = step_metrics([group([score(box=0), score(box=0.5), score(box=1)], completions)], {}, TIMINGS)
+    costs = step_metrics([group([score(box=1), score(box=0.5), score(box=0)], completions)], {}, TIMINGS)
+    flat = step_metrics([group([score()] * 3, completions)], {}, TIMINGS)
+    assert pays["reward/length_correlation"] == pytest.approx(1)
+    assert costs["reward/length_correlation"] == pytest.approx(-1)
+    assert "reward/length_correlation" not in flat
+
+
 def test_lengths_and_speed_count_completion_tokens() -> None:
     completions = [completion(length=10), completion(length=20, finish_reason="length")]
     metrics = step_metrics([group([score(), score()], completions)], {}, TIMINGS)
@@ -52,7 +107,9 @@ def test_the_policy_report_and_the_timings_pass_through() -> None:
 
 def test_every_recorded_name_is_explained() -> None:
     report = {"actor/loss": 0.0, "actor/kl": 0.0, "actor/entropy": 0.0, "actor/clip_ratio": 0.0, "actor/lr": 0.0}
-    metrics = step_metrics([group([score()])], report, TIMINGS)
+    several = group([score(1, 1, 0), score(0, 1, 1), score(1, 0, 0)], [completion(length=n) for n in (1, 2, 3)])
+    metrics = step_metrics([several], report, TIMINGS)
+    assert {"reward/correlation/format_box", "reward/length_correlation", "reward/box/std"} <= metrics.keys()
     assert [name for name in metrics if meaning(name) is None] == []
     assert meaning("somebody/elses") is None
 

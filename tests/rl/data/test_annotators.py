@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from rl.data.annotators import EDGE_STEP, Annotators
+from rl.data.grid import cells_of_mask, cells_text
 from rl.data.synthesis import CONTRASTS, SIZE, make_part
+from rl.types import Task
 
 FORM = r"<think>.+\.</think><answer>(No\.|Yes\. \{'bbox_2d': \[\d+, \d+, \d+, \d+\], 'label': '\w+'\})</answer>"
 
@@ -15,6 +17,15 @@ def answers(annotators: Annotators, defect: str | None, contrast: float = 0.3, c
     rng = np.random.default_rng(0)
     part = make_part(rng, "metal", defect, (contrast, contrast))
     return [annotators.answer(rng, part) for _ in range(count)]
+
+
+OPTIONS = {"A": "scratch", "B": "hole", "C": "No defect", "D": "stain"}
+
+
+def choices(annotators: Annotators, defect: str | None, task: Task = Task.choice, count: int = 300) -> list[str]:
+    rng = np.random.default_rng(0)
+    part = make_part(rng, "metal", defect, (0.3, 0.3))
+    return [annotators.choose(rng, part, OPTIONS, task) for _ in range(count)]
 
 
 def share(texts: list[str], pattern: str) -> float:
@@ -57,3 +68,39 @@ def test_loose_boxes_vary_and_stay_within_the_image():
 def test_a_lapse_leaves_the_box_out():
     texts = answers(Annotators(lapses=0.25), "hole")
     assert share(texts, r"<answer>Yes\.</answer>$") == pytest.approx(0.25, abs=0.08)
+
+
+def test_careful_annotators_choose_what_they_see():
+    rng = np.random.default_rng(2)
+    part = make_part(rng, "wood", "hole", CONTRASTS)
+    text = Annotators().choose(rng, part, OPTIONS, Task.grid)
+    assert text.startswith(f"<seg>{cells_text(cells_of_mask(part.mask))}</seg><think>A hole at the ")
+    assert text.endswith(" The answer is B.</think><answer>B</answer>")
+    fine = "<think>No difference. The answer is C.</think><answer>C</answer>"
+    assert set(choices(Annotators(), None)) == {fine}
+    assert set(choices(Annotators(), None, Task.grid)) == {f"<seg></seg>{fine}"}
+
+
+def test_a_missed_defect_has_neither_option_nor_cells():
+    texts = choices(Annotators(faintest_found=0.5, strongest_found=0.5), "stain", Task.grid)
+    missed = "<seg></seg><think>No difference. The answer is C.</think><answer>C</answer>"
+    assert share(texts, re.escape(missed)) == pytest.approx(0.5, abs=0.08)
+    assert all(text == missed or text.endswith("<answer>D</answer>") for text in texts)
+
+
+def test_a_slip_answers_another_option_than_the_reasoning():
+    texts = choices(Annotators(slips=0.3), "hole")
+    assert share(texts, r"The answer is B\.</think><answer>[ACD]<") == pytest.approx(0.3, abs=0.08)
+    assert all("The answer is B." in text for text in texts)
+
+
+def test_lapses_leave_the_conclusion_out_and_haste_puts_it_first():
+    texts = choices(Annotators(lapses=0.2, haste=0.3), "hole")
+    assert share(texts, r"<think>A hole at [a-z ]+\.</think>") == pytest.approx(0.2, abs=0.08)
+    assert share(texts, r"<think>The answer is B\. A hole at [a-z ]+\.</think>") == pytest.approx(0.3, abs=0.08)
+
+
+def test_loose_cells_vary_and_stay_on_the_grid():
+    texts = choices(Annotators(looseness=9.0), "hole", Task.grid)
+    numbers = [int(number) for text in texts for number in re.findall(r"\d+", text)]
+    assert len(set(texts)) > 50 and 0 <= min(numbers) <= max(numbers) <= 15

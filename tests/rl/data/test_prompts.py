@@ -13,8 +13,9 @@ from PIL import Image
 from transformers import AutoProcessor
 
 from rl.data.config import DataConfig, Instructions
-from rl.data.prompts import SYSTEM, PromptBuilder, answer_text, check_prompts
-from rl.types import Sample, Target
+from rl.data.instructions import MMR_AD
+from rl.data.prompts import PromptBuilder, answer_text, check_prompts
+from rl.types import Sample, Target, Task
 
 SHORT = DataConfig(instructions=Instructions.none)
 
@@ -86,10 +87,41 @@ def test_images_of_other_colour_models_are_read(tiny_model, tmp_path, mode):
 
 def test_a_real_model_is_told_the_form_in_mmr_ads_words(tiny_model):
     text = PromptBuilder(str(tiny_model), DataConfig()).chat(sample(Path("a.png"), Path("b.png")))
-    assert text.startswith(f"<|im_start|>system\n{SYSTEM}<|im_end|>")
+    assert text.startswith(f"<|im_start|>system\n{MMR_AD.system}<|im_end|>")
     assert text.count("<|image_pad|>") == 2 and "hint" not in text and "red box" not in text
     assert "<think>reasoning and analysis process here</think><answer>Yes or No. If Yes" in text
     assert text.endswith("<|im_start|>assistant\n")
+
+
+ASKED_FOR = {
+    Task.yes_no: ("answer Yes or No within <answer></answer>",),
+    Task.boxes: ("{'bbox_2d': [x1, y1, x2, y2], 'label': '<anomaly type>'}",),
+    Task.choice: ("asks a choice question", "<think></think> tags followed by a single letter answer in <answer>"),
+    Task.grid: ("16x16 grid", "(row, col_start)-(row, col_end)", "<seg></seg>", "single letter answer"),
+    Task.grounding: ("JSON format", '[{"bbox_2d": [x1, y1, x2, y2], "label": "<defect type>"}]'),
+}
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_real_model_is_told_the_form_of_its_task(tiny_model, task):
+    asked = replace(sample(Path("a.png")), task=task)
+    text = PromptBuilder(str(tiny_model), DataConfig()).chat(asked)
+    assert all(words in text for words in ASKED_FOR[task])
+    assert text.count("<|im_start|>system\n") == 1 and "Fine?\n" in text
+
+
+def test_a_model_that_knows_the_form_is_told_the_question_only(tiny_model):
+    builder = PromptBuilder(str(tiny_model), SHORT)
+    assert len({builder.chat(replace(sample(), task=task)) for task in Task}) == 1
+    assert builder.chat(sample()) == "<|im_start|>user\nFine?<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_each_task_counts_with_its_own_words(tiny_model, tmp_path):
+    builder, path = PromptBuilder(str(tiny_model), DataConfig()), picture(tmp_path, 56, 56)
+    asked = [replace(sample(path), task=task) for task in (Task.yes_no, Task.boxes)]
+    longest = max(len(builder.build(one).token_ids) for one in asked)
+    with pytest.raises(ValueError, match=f"its prompt has {longest} tokens"):
+        check_prompts(asked, builder, longest - 1, 1)
 
 
 def test_the_number_of_tokens_is_known_without_making_the_prompt(tiny_model, tmp_path):
@@ -210,3 +242,44 @@ def test_an_answer_is_written_in_the_form_that_is_asked_for():
     assert answer_text(one) == f"{said}</answer>"
     two = replace(one, boxes=(*one.boxes, (5, 6, 7, 8)), box_labels=("dent", "hole"))
     assert answer_text(two) == f"{said}, {{'bbox_2d': [5, 6, 7, 8], 'label': 'hole'}}</answer>"
+
+
+DENT = Target(
+    label="defective",
+    boxes=((1.2, 2, 30.6, 4), (5, 6, 7, 8)),
+    box_labels=("dent", "hole"),
+    rationale="A dent.",
+    option="B",
+    options={"A": "hole", "B": "dent"},
+    cells=frozenset({(3, 8), (3, 7), (4, 0)}),
+)
+RIGHT = {
+    Task.yes_no: "<think>A dent.</think><answer>Yes.</answer>",
+    Task.choice: "<think>A dent.</think><answer>B</answer>",
+    Task.grid: "<seg>(3,7)-(3,8), (4,0)</seg><think>A dent.</think><answer>B</answer>",
+    Task.grounding: "<think>A dent.</think><answer>"
+    '[{"bbox_2d": [1, 2, 31, 4], "label": "dent"}, {"bbox_2d": [5, 6, 7, 8], "label": "hole"}]</answer>',
+}
+
+
+@pytest.mark.parametrize("task", RIGHT)
+def test_the_right_answer_has_the_form_of_its_task(task):
+    assert answer_text(DENT, task) == RIGHT[task]
+
+
+def test_the_right_answer_of_a_normal_image_finds_nothing():
+    normal = Target(label="normal", rationale="Even.", option="A", cells=frozenset())
+    assert answer_text(normal, Task.grid) == "<seg></seg><think>Even.</think><answer>A</answer>"
+    assert answer_text(normal, Task.yes_no) == "<think>Even.</think><answer>No.</answer>"
+    assert answer_text(normal, Task.grounding) == "<think>Even.</think><answer>[]</answer>"
+
+
+def test_a_defect_of_which_nobody_knows_the_place_is_still_there():
+    assert answer_text(Target(label="defective")) == "<think></think><answer>Yes.</answer>"
+
+
+def test_what_the_truth_lacks_is_not_made_up():
+    with pytest.raises(ValueError, match="without an option .* data.task=choice"):
+        answer_text(replace(DENT, option=""), Task.choice)
+    with pytest.raises(ValueError, match="without cells .* a mask or boxes"):
+        answer_text(replace(DENT, cells=None), Task.grid)

@@ -13,9 +13,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from rl.data.config import DataConfig
+from rl.data.grid import cells_of_mask
+from rl.data.questions import NO_DEFECT
 from rl.data.readers import check_boxes, mask_boxes, read_mvtec, split_heldout
 from rl.data.synthesis import write_demo
-from rl.types import Sample, Target
+from rl.types import Sample, Target, Task
 
 
 def write(path: Path, pixels: np.ndarray) -> None:
@@ -47,8 +49,8 @@ def screws(tmp_path: Path) -> Path:
     return folder
 
 
-def read(folder: Path) -> list[Sample]:
-    return read_mvtec(DataConfig(root=str(folder.parent), question="Fine?"))
+def read(folder: Path, task: Task = Task.boxes) -> list[Sample]:
+    return read_mvtec(DataConfig(root=str(folder.parent), question="Fine?", task=task))
 
 
 def test_a_real_folder_is_read_with_boxes_from_its_masks(screws):
@@ -122,12 +124,69 @@ def test_a_category_without_masks_may_have_noted_boxes(screws):
     assert read(screws)[0].target == target
 
 
-def test_a_reward_of_boxes_needs_boxes(screws):
-    check_boxes(read(screws), 1.0)
+def test_a_task_asks_its_own_question_unless_one_is_given(screws):
+    questions = {task: read_mvtec(DataConfig(root=str(screws.parent), task=task))[0].question for task in Task}
+    assert questions[Task.yes_no] == "Are there any defects or anomalies in the image?"
+    assert questions[Task.boxes] == "Are there any defects in the second image?"
+    assert len(set(questions.values())) == len(Task)
+    assert read(screws, Task.yes_no)[0].question == "Fine?"
+
+
+@pytest.mark.parametrize("task", [Task.choice, Task.grid])
+def test_a_choice_offers_the_kinds_of_the_category_and_none(screws, task):
+    write(screws / "test/worn_thread/000.png", grey())
+    write(screws / "ground_truth/worn_thread/000_mask.png", np.full((10, 20), 255, np.uint8))
+    samples = read(screws, task)
+    assert [sample.task for sample in samples] == [task] * 3
+    for sample, right in zip(samples, ("bent tip", NO_DEFECT, "worn thread"), strict=True):
+        options = sample.target.options
+        assert sorted(options.values()) == ["No defect", "bent tip", "worn thread"] and list(options) == ["A", "B", "C"]
+        assert options[sample.target.option] == right
+        assert sample.question == "Fine?\n" + "\n".join(f"{letter}: {text}" for letter, text in options.items())
+
+
+def test_the_reasoning_of_a_choice_leads_to_its_option(tmp_path):
+    write_demo(tmp_path, seed=0, num_parts=8)
+    plain, asked = (read_mvtec(DataConfig(root=str(tmp_path), task=task)) for task in (Task.boxes, Task.choice))
+    for before, after in zip(plain, asked, strict=True):
+        target = after.target
+        assert target.rationale == f"{before.target.rationale} The answer is {target.option}."
+        assert (target.boxes, target.label, target.cells) == (before.target.boxes, before.target.label, None)
+    assert len({str(sample.target.options) for sample in asked}) > 10
+
+
+def test_a_sample_without_reasoning_gets_none(screws):
+    assert [sample.target.rationale for sample in read(screws, Task.choice)] == ["", ""]
+
+
+def test_cells_are_those_of_the_mask(screws):
+    bent, good = read(screws, Task.grid)
+    with Image.open(bent.target.mask) as image:
+        assert bent.target.cells == cells_of_mask(np.asarray(image) > 0)
+    assert (15, 15) in bent.target.cells  # the speck that is no box
+    assert good.target.cells == frozenset()
+
+
+def test_cells_without_a_mask_are_those_of_the_boxes_or_unknown(screws):
     shutil.rmtree(screws / "ground_truth")
-    check_boxes(read(screws), 0.0)
+    assert [sample.target.cells for sample in read(screws, Task.grid)] == [None, frozenset()]
+    (screws / "annotations.json").write_text(json.dumps({"test/bent tip/000.PNG": {"boxes": [[0, 0, 2, 1]]}}))
+    assert read(screws, Task.grid)[0].target.cells == {(0, 0), (1, 0), (0, 1), (1, 1)}
+
+
+def test_only_defects_are_asked_for_by_place(screws):
+    (bent,) = read(screws, Task.grounding)
+    assert bent.target == read(screws)[0].target and bent.task is Task.grounding
+
+
+def test_a_reward_of_boxes_needs_boxes(screws):
+    check_boxes(read(screws), {"box": 1.0})
+    shutil.rmtree(screws / "ground_truth")
+    check_boxes(read(screws), {"box": 0.0, "accuracy": 1.0})
     with pytest.raises(ValueError) as raised:
-        check_boxes(read(screws), 0.5)
+        check_boxes(read(screws), {"accuracy": 1.0, "box": 0.5})
+    with pytest.raises(ValueError, match="which reward.box_penalty.weight=1.0 has to know"):
+        check_boxes(read(screws), {"box": 0.0, "box_penalty": 1.0})
     assert str(raised.value).startswith("sample screw/test/bent tip/000: nothing says where its defect is")
     assert "reward.box.weight=0.5" in str(raised.value) and str(raised.value).endswith("or choose reward=yes_no")
 

@@ -78,6 +78,18 @@ def test_ticks_span_the_values_with_few_round_numbers(first: float, second: floa
     assert 2 <= len(ticks) <= 9
 
 
+def test_a_flat_zero_lies_on_the_bottom_of_an_axis_without_negative_values() -> None:
+    drawn = draw(chart(line(0, 0, 0)))
+    assert [y for _, y in path_of(drawn, "line s0")] == [100, 100, 100]
+    assert [span.text for span in parsed(drawn).iter("span") if span.get("class") == "tick"][0] == "0"
+
+
+def test_what_is_flat_stands_out_from_zero() -> None:
+    assert nice_ticks(0, 0)[0] == 0 and nice_ticks(0, 0)[-1] == 1
+    assert nice_ticks(1, 1) == (0, 0.2, 0.4, 0.6, 0.8, 1)
+    assert nice_ticks(-2, -2)[-1] == 0 and nice_ticks(-2, -2)[0] == -2
+
+
 def test_a_running_mean_keeps_a_straight_line() -> None:
     points = tuple((step, 2.0 * step) for step in range(24))
     assert running_mean(points)[2:-2] == points[2:-2]

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from scored_groups import group, score
 
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
+from rl.types import Group, Score, Task
 
 BOX = ((2.0, 2.0, 6.0, 6.0),)
 
@@ -24,6 +27,7 @@ def test_metrics_follow_from_the_confusion_table() -> None:
             "mean_iou": 0.4,
             "iou50": 1 / 3,
             "format": 4 / 5,
+            "reward": (2.8 + 2.4 + 1 + 3 + 0) / 5,
             "samples": 5,
         }
     )
@@ -31,7 +35,7 @@ def test_metrics_follow_from_the_confusion_table() -> None:
 
 def test_what_is_not_defined_is_left_out() -> None:
     only_normal = evaluation_metrics([group([score()])])
-    assert only_normal == {"accuracy": 1, "balanced_accuracy": 1, "format": 1, "samples": 1}
+    assert only_normal == {"accuracy": 1, "balanced_accuracy": 1, "format": 1, "reward": 3, "samples": 1}
 
 
 def test_an_unreadable_verdict_is_a_miss_on_a_defective_and_an_alarm_on_a_normal_part() -> None:
@@ -43,6 +47,36 @@ def test_an_unreadable_verdict_is_a_miss_on_a_defective_and_an_alarm_on_a_normal
 def test_unknown_true_boxes_do_not_lower_the_overlap() -> None:
     groups = [group([score(box=0.5)], boxes=BOX), group([score(box=None)], boxes=BOX)]
     assert evaluation_metrics(groups)["mean_iou"] == 0.5
+
+
+def asked(task: Task, components: dict[str, float | None], **options) -> Group:
+    total = sum(value or 0 for value in components.values())
+    made = group([Score(total=total, components=components)], **options)
+    sample = replace(made.prompt.sample, task=task)
+    return replace(made, prompt=replace(made.prompt, sample=sample))
+
+
+def test_a_choice_is_right_by_its_option_and_knows_no_recall() -> None:
+    groups = [
+        asked(Task.choice, {"choice": 1.0, "roam": 1.0}, boxes=BOX),
+        asked(Task.choice, {"choice": 0.0, "roam": 0.1}),
+    ]
+    metrics = evaluation_metrics(groups)
+    assert metrics == {"accuracy": 0.5, "format": 1, "reward": pytest.approx(1.05), "samples": 2}
+
+
+def test_a_place_is_right_from_half_overlap_on() -> None:
+    groups = [asked(Task.grounding, {"grounding": overlap}, boxes=BOX) for overlap in (0.9, 0.5, 0.4)]
+    metrics = evaluation_metrics(groups)
+    assert (metrics["accuracy"], metrics["iou50"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert metrics["mean_iou"] == pytest.approx(0.6)
+
+
+def test_where_no_component_tells_what_is_right_there_is_no_accuracy() -> None:
+    metrics = evaluation_metrics([asked(Task.boxes, {"iad_r1": 1.5}, boxes=BOX)])
+    assert metrics == {"format": 1, "reward": 1.5, "samples": 1}
+    unjudged = evaluation_metrics([asked(Task.boxes, {"accuracy": None, "format": 1.0})])
+    assert "accuracy" not in unjudged
 
 
 def test_each_category_gets_its_own_metrics_in_order() -> None:

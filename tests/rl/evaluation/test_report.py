@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from scored_groups import NO, YES, completion, group, score
 from rewards.parse import parse_answer
 from rl.evaluation.gallery import Case, draw_case, shelves
 from rl.evaluation.report import RunRecord, write_report
-from rl.types import Group
+from rl.types import Group, Score, Task
 
 BOX = ((2.0, 2.0, 6.0, 6.0),)
 HOSTILE = "<think></blockquote><script>alert(1)</script><img src=x onerror=y></think><answer>No.</answer>"
@@ -101,6 +102,61 @@ def test_a_run_that_failed_at_once_still_has_a_page(tmp_path: Path) -> None:
     shown = page(tmp_path, rows=[], summary={}, failed="learner 1 died")
     assert "learner 1 died" in shown.words
     assert "No training step was recorded." in shown.words
+
+
+def status(shown: Page) -> list[str | None]:
+    return [attributes["class"] for tag, attributes in shown.tags if "status" in (attributes.get("class") or "")]
+
+
+def test_a_run_that_was_stopped_did_not_fail(tmp_path: Path) -> None:
+    stopped = page(tmp_path, stopped="stopped by Ctrl-C after step 7")
+    assert status(stopped) == ["status warn"]
+    assert "stopped by Ctrl-C after step 7" in stopped.words
+    assert status(page(tmp_path, failed="learner 1 died")) == ["status bad"]
+    assert status(page(tmp_path)) == ["status"]
+
+
+def test_warnings_are_the_first_thing_on_the_page(tmp_path: Path) -> None:
+    shown = page(tmp_path, warnings=["reward box has saturated", "no <b>contrast</b>"])
+    assert shown.words.index("Warnings") < shown.words.index("no <b>contrast</b>") < shown.words.index("tiny")
+    assert "Warnings" not in page(tmp_path).words
+
+
+def test_which_rewards_say_the_same_is_a_table(tmp_path: Path) -> None:
+    rows = [{"step": 1, "reward/a/mean": 0.5, "reward/b/mean": 0.5, "reward/correlation/a_b": 0.75, "reward/mean": 1.0}]
+    shown = page(tmp_path, rows=rows)
+    assert shown.open == []
+    assert "Which rewards say the same" in shown.words and "0.75" in shown.words
+
+
+def asked(task: Task, components: dict[str, float | None], text: str, images: tuple[Path, ...], **truth) -> Group:
+    made = group([Score(total=1.0, components=components)], [completion(text)], images=images)
+    target = replace(made.prompt.target, label="defective", **truth)
+    prompt = replace(made.prompt, sample=replace(made.prompt.sample, task=task, target=target), target=target)
+    return replace(made, prompt=replace(prompt, image_size=(160, 160)))
+
+
+def test_a_card_of_a_choice_tells_the_options(images: tuple[Path, Path]) -> None:
+    said = "<think>Bent.</think><answer>C</answer>"
+    drawn = draw_case(
+        Case(after=asked(Task.choice, {"choice": 0.0}, said, images, option="B"), before=None), parse_answer
+    )
+    assert "✗ said C" in drawn and "is B" in drawn
+
+
+def test_a_card_of_a_grid_draws_its_cells(images: tuple[Path, Path]) -> None:
+    said = "<seg>(0,1)</seg><think>Bent.</think><answer>B</answer>"
+    after = asked(Task.grid, {"choice": 1.0}, said, images, option="B", cells=frozenset({(2, 1)}))
+    drawn = draw_case(Case(after=after, before=None), parse_answer)
+    assert '<rect class="true" x="10" y="20" width="10" height="10">' in drawn
+    assert '<rect class="said" x="10" y="0" width="10" height="10">' in drawn
+    assert "✓ B" in drawn
+
+
+def test_a_card_whose_reward_does_not_tell_what_is_right_says_neither(images: tuple[Path, Path]) -> None:
+    group = asked(Task.boxes, {"iad_r1": 1.5}, YES, images)
+    assert "said defective" in draw_case(Case(after=group, before=None), parse_answer)
+    assert list(shelves([], [group])) == ["Not told"]
 
 
 def test_a_page_of_many_pictures_stays_small(tmp_path: Path) -> None:

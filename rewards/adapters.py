@@ -1,0 +1,121 @@
+"""Our rewards as those of other trainers: TRL's reward functions and verl's compute_score."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from math import nan
+from statistics import fmean
+from typing import Any
+
+from rewards.compose import Composer, read
+from rewards.config import OnError, RewardConfig
+from rewards.item import UNBOUNDED, Item, read_target
+from rewards.presets import PRESETS, preset
+from rl.types import Score, Task
+
+
+def as_trl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable[..., list[float | None]]:
+    """A reward function for TRL's GRPOTrainer: the preset of that name, or a config with the form of its answers.
+
+    The data set has a column `target` of dicts as in the files of answers, e.g. {"label": "normal"}, and may have
+    `image_size`, [width, height] of the image as the model sees it. A completion that cannot be judged is None, which
+    TRL leaves out.
+
+    >>> judge = as_trl("mmr_ad")
+    >>> judge(prompts=["?"], completions=["<think>Even.</think><answer>No.</answer>"], target=[{"label": "normal"}])
+    [1.0]
+    """
+    composer, form = _composer(reward, task)
+
+    def judge(
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        target: Sequence[Any],
+        image_size: Sequence[Any] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        sizes = image_size or [None] * len(completions)
+        items = [
+            _item(str(number), _text(completion), truth, size, form)
+            for number, (completion, truth, size) in enumerate(zip(completions, target, sizes, strict=True))
+        ]
+        scores = composer.score(items, read(items))
+        if log_metric:
+            _log(scores, log_metric)
+        return [score.total for score in scores]
+
+    judge.__name__ = reward if isinstance(reward, str) else "assay"
+    return judge
+
+
+def as_verl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable[..., dict[str, float]]:
+    """A compute_score for verl: the total as `score` and each component beside it.
+
+    `ground_truth` is such a target, as a dict or as its JSON; `extra_info` may hold `image_size`. verl knows no answer
+    without a score, so one that cannot be judged is an error.
+
+    >>> score = as_verl("roam")
+    >>> score("mmad", "<think>The line is a scratch, so A.</think><answer>A</answer>", '{"option": "A"}')["score"]
+    1.0
+    """
+    composer, form = _composer(reward, task)
+
+    def compute_score(
+        data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
+    ) -> dict[str, float]:
+        told = json.loads(ground_truth if isinstance(ground_truth, str) else _from_arrays(ground_truth))
+        info = extra_info or {}
+        item = _item(str(info.get("index", data_source)), solution_str, told, info.get("image_size"), form)
+        (score,) = composer.score([item], read([item]))
+        if score.total is None:
+            raise ValueError(f"sample {item.id}: no score, {'; '.join(score.unjudged)}")
+        # verl takes the names from the first answer of a batch.
+        return {"score": score.total, **{name: nan if v is None else v for name, v in score.components.items()}}
+
+    return compute_score
+
+
+def compute_score(
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, *, reward: str
+) -> dict[str, float]:
+    """For verl's config: custom_reward_function.path=pkg://rewards.adapters, reward_kwargs.reward=mmr_ad."""
+    return _of_preset(reward)(data_source, solution_str, ground_truth, extra_info)
+
+
+@cache
+def _of_preset(reward: str) -> Callable[..., dict[str, float]]:
+    return as_verl(reward)
+
+
+def _composer(reward: str | RewardConfig, task: Task | None) -> tuple[Composer, Task]:
+    if isinstance(reward, str):
+        chosen = preset(reward)
+        reward, task = chosen.config, task or chosen.task
+    if task is None:
+        raise ValueError(f"give task= beside a config; a preset knows its own ({', '.join(PRESETS)})")
+    return Composer(replace(reward, on_error=OnError.stop)), task
+
+
+def _from_arrays(told: Any) -> str:
+    """A parquet file's lists come as arrays."""
+    return json.dumps(told, default=lambda array: array.tolist())
+
+
+def _item(id: str, text: str, target: Mapping[str, Any], image_size: Any, task: Task) -> Item:
+    size = (int(image_size[0]), int(image_size[1])) if image_size is not None else UNBOUNDED
+    known = {name: value for name, value in target.items() if value is not None}
+    return Item(id=id, text=text, task=task, target=read_target(known), image_size=size)
+
+
+def _text(completion: Any) -> str:
+    """TRL hands over texts, or the messages of a chat."""
+    return completion if isinstance(completion, str) else str(completion[-1]["content"])
+
+
+def _log(scores: Sequence[Score], log_metric: Callable[[str, float], None]) -> None:
+    for name in scores[0].components if scores else ():
+        judged = [value for score in scores if (value := score.components[name]) is not None]
+        if judged:
+            log_metric(f"reward/{name}", fmean(judged))

@@ -1,0 +1,39 @@
+"""Penalty of defects that no box meets (MMR-AD, section 4.1)."""
+
+from rewards.box import overlap
+from rewards.matching import matched_sum
+from rewards.parse import Answer
+from rewards.truth import known_label
+from rl.types import Box, Target
+
+PENALTY = 0.2
+IOU_MATCHED = 0.5
+"""A box meets a defect when they overlap by more than this."""
+
+
+def box_penalty_reward(answer: Answer, target: Target) -> float | None:
+    """-0.2 for each true box that no box of the answer matches with IoU > 0.5; 0 for a normal image.
+
+    R = -0.2 N, in [-0.2 · #true boxes, 0], where N counts the true boxes left over by the one-to-one matching with
+    the most pairs of IoU > 0.5, so that one box cannot stand for two defects. Boxes beside a No match nothing. None
+    for a defective image whose true boxes are unknown.
+
+    >>> from rewards.parse import parse_answer
+    >>> from rl.types import Task
+    >>> said = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'hole'}</answer>"
+    >>> target = Target(label="defective", boxes=((0, 0, 4, 5), (6, 6, 8, 8), (8, 0, 9, 9)))
+    >>> box_penalty_reward(parse_answer(said, Task.boxes, (10, 10)), target)
+    -0.4
+    """
+    label = known_label(target)
+    if label == "normal":
+        return 0.0
+    if label is None or not target.boxes:
+        return None
+    boxes = answer.boxes if answer.verdict == "defective" else ()
+    matched = matched_sum(target.boxes, boxes, _matches) if boxes else 0.0
+    return 0.0 - PENALTY * (len(target.boxes) - matched)
+
+
+def _matches(true: Box, predicted: Box) -> float:
+    return float(overlap(true, predicted) > IOU_MATCHED)

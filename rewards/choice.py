@@ -1,0 +1,20 @@
+"""Reward of the right option."""
+
+from rewards.parse import Answer
+from rewards.truth import known_option
+from rl.types import Target
+
+
+def choice_reward(answer: Answer, target: Target) -> float | None:
+    """1 when the answer's letter is the right option's, else 0; None where the right option is unknown.
+
+    R = 1[option = right option] (the choice reward of JUDO, and what AnomalyR1's code adds to ROAM).
+
+    >>> from rewards.parse import parse_answer
+    >>> from rl.types import Task
+    >>> answer = parse_answer("<think>A line.</think><answer>B</answer>", Task.choice, (10, 10))
+    >>> choice_reward(answer, Target(label="defective", option="B"))
+    1.0
+    """
+    right = known_option(target)
+    return None if right is None else float(answer.option == right)

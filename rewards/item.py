@@ -1,0 +1,140 @@
+"""What is scored: one answer, and what is true of its sample, from a run or from a line of a file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl.types import Group, Sample, Target, Task
+
+UNBOUNDED = (10**7, 10**7)
+"""Size of an image that nobody tells, so that no box is cut."""
+LARGEST = 1e9
+"""Of the numbers in a target."""
+LABELS = ("normal", "defective")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    id: str
+    """Of the sample."""
+    text: str
+    """The completion."""
+    task: Task
+    target: Target
+    """Boxes in pixels of the image as the model saw it."""
+    image_size: tuple[int, int] = UNBOUNDED
+    """(width, height) of that image."""
+    question: str = ""
+    num_tokens: int | None = None
+    """Length of the completion; None where nobody counted."""
+    maps: np.ndarray | None = None
+    """[tokens, P, P] attention to the inspected image of the tokens that matter most; None where nobody looked."""
+
+
+def items_of(group: Group) -> list[Item]:
+    """The completions of a group."""
+    prompt = group.prompt
+    return [
+        Item(
+            id=prompt.sample.id,
+            text=completion.text,
+            task=prompt.sample.task,
+            target=prompt.target,
+            image_size=prompt.image_size,
+            question=prompt.sample.question,
+            num_tokens=len(completion.token_ids),
+        )
+        for completion in group.completions
+    ]
+
+
+def item_of(sample: Sample) -> Item:
+    """An empty answer to a sample, to see what its truth can judge."""
+    return Item(id=sample.id, text="", task=sample.task, target=sample.target, question=sample.question, num_tokens=0)
+
+
+def target_fields(target: Target) -> dict[str, Any]:
+    """A target as the files and the users' functions know it: what is known of it, in plain values."""
+    known = {item.name: getattr(target, item.name) for item in fields(Target)}
+    plain = {name: _plain(value) for name, value in known.items() if value not in ("", (), None, {})}
+    return {name: value for name, value in plain.items() if name != "mask"}
+
+
+def read_target(told: Mapping[str, Any]) -> Target:
+    """A target from such fields, any subset of them; unknown ones are left alone."""
+    if not isinstance(told, Mapping):
+        raise ValueError(f'target must be an object such as {{"label": "normal"}}; got {told!r}')
+    label = told.get("label", "")
+    if label not in ("", *LABELS):
+        raise ValueError(f'target.label must be "normal" or "defective"; got {label!r}')
+    cells = told.get("cells")
+    boxes = tuple(_box(box) for box in _list(told, "boxes"))
+    return Target(
+        label=label,
+        boxes=boxes,
+        box_labels=tuple(str(name) for name in _list(told, "box_labels")),
+        rationale=_text(told, "rationale"),
+        option=_text(told, "option"),
+        options=_options(told.get("options") or {}),
+        cells=None if cells is None else frozenset(_cell(cell) for cell in _list(told, "cells")),
+        knowledge=_text(told, "knowledge"),
+    )
+
+
+def _options(told: Any) -> dict[str, str]:
+    """A table of files may hold letters that this sample has no option for."""
+    if not isinstance(told, Mapping):
+        raise ValueError(f'target.options must be an object such as {{"A": "a scratch"}}; got {told!r}')
+    return {str(letter): str(text) for letter, text in told.items() if text is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, frozenset):
+        return sorted([list(cell) for cell in value])
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [list(part) if isinstance(part, tuple) else part for part in value]
+    return value
+
+
+def _list(told: Mapping[str, Any], name: str) -> list[Any]:
+    value = told.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"target.{name} must be a list; got {value!r}")
+    return list(value)
+
+
+def _text(told: Mapping[str, Any], name: str) -> str:
+    value = told.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"target.{name} must be text; got {value!r}")
+    return value or ""
+
+
+def _box(value: Any) -> tuple[float, float, float, float]:
+    numbers = _numbers(value, 4)
+    if numbers is None or not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
+        raise ValueError(f"target.boxes: {value!r} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def _cell(value: Any) -> tuple[int, int]:
+    numbers = _numbers(value, 2)
+    if numbers is None or not all(number in range(16) for number in numbers):
+        raise ValueError(f"target.cells: {value!r} is not [row, column] of the 16x16 grid, from 0")
+    return int(numbers[0]), int(numbers[1])
+
+
+def _numbers(value: Any, count: int) -> list[float] | None:
+    if not isinstance(value, list | tuple) or len(value) != count:
+        return None
+    good = all(isinstance(part, int | float) and not isinstance(part, bool) and abs(part) <= LARGEST for part in value)
+    return [float(part) for part in value] if good else None

@@ -1,0 +1,24 @@
+"""One-to-one matching of what is true with what is said."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from scipy.optimize import linear_sum_assignment
+
+First = TypeVar("First")
+Second = TypeVar("Second")
+
+
+def matched_sum(true: Sequence[First], said: Sequence[Second], value: Callable[[First, Second], float]) -> float:
+    """Σ value over the pairs of the one-to-one matching with the largest sum; neither side may be empty.
+
+    >>> matched_sum((1, 2), (2, 1, 5), lambda first, second: float(first == second))
+    2.0
+    """
+    values = [[value(first, second) for second in said] for first in true]
+    if any(cell != cell for row in values for cell in row):
+        raise ValueError("a matching of nan has no sum; look for boxes of the target that are not finite")
+    if len(true) == 1:
+        return max(values[0])
+    rows, columns = linear_sum_assignment(values, maximize=True)
+    return sum(values[row][column] for row, column in zip(rows, columns, strict=True))

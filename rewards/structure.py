@@ -1,0 +1,31 @@
+"""Reward of reasoning that comes to the right option and does not commit to one too early (JUDO)."""
+
+from rewards.conclusion import concluded_option, mentions
+from rewards.parse import Answer
+from rewards.truth import known_option
+from rl.types import Target
+
+
+def structure_reward(answer: Answer, target: Target, *, early_penalty: float = 0.5) -> float | None:
+    """1 when reasoning and answer both give the right option, less when the reasoning names one in its first half.
+
+    R = 1[c = y] · 1[a = y] · (1 - early_penalty · 1[an option's letter stands in the first half of the reasoning]),
+    in [0, 1], with c the option that the reasoning concludes, a the answer's and y the right one. The paper gives no
+    numbers; the penalty is ours. None where the right option is unknown.
+
+    >>> from rewards.parse import parse_answer
+    >>> from rl.types import Task
+    >>> late = "<seg></seg><think>The second pin leans to the left. So it is B.</think><answer>B</answer>"
+    >>> soon = "<seg></seg><think>So it is B. The second pin leans to the left.</think><answer>B</answer>"
+    >>> target = Target(label="defective", option="B")
+    >>> [structure_reward(parse_answer(said, Task.grid, (10, 10)), target) for said in (late, soon)]
+    [1.0, 0.5]
+    """
+    right = known_option(target)
+    if right is None:
+        return None
+    if not answer.option == right == concluded_option(answer.think, target):
+        return 0.0
+    half = len(answer.think) / 2
+    is_early = any(mention.place < half for mention in mentions(answer.think, target.options))
+    return 1.0 - early_penalty * is_early

@@ -1,0 +1,60 @@
+"""What is asked: the question of each task and, for a choice, the options among which the right one stands."""
+
+import random
+from collections.abc import Iterable, Mapping
+from string import ascii_uppercase
+
+from rl.types import Task
+
+QUESTIONS = {
+    # CGRO asks this of every image.
+    Task.yes_no: "Are there any defects or anomalies in the image?",
+    Task.boxes: "Are there any defects in the second image?",
+    Task.choice: "What kind of defect is there in the second image?",
+    Task.grid: "What kind of defect is there in the second image, and in which cells of the 16x16 grid?",
+    Task.grounding: "Where is the defect in the second image?",
+}
+NO_DEFECT = "No defect"
+"""The option that is right for a normal image."""
+WITH_OPTIONS = (Task.choice, Task.grid)
+"""Tasks whose answer is the letter of an option."""
+
+
+def options_of(kinds: Iterable[str], sample_id: str) -> dict[str, str]:
+    """The kinds of defects and "No defect" by letter, in an order that the sample's id decides alone.
+
+    >>> options_of(["scratch", "hole"], "metal/test/hole/003")
+    {'A': 'scratch', 'B': 'No defect', 'C': 'hole'}
+    """
+    texts = [*sorted(kind_text(kind) for kind in kinds), NO_DEFECT]
+    if len(texts) > len(ascii_uppercase):
+        raise ValueError(
+            f"sample {sample_id}: its category has {len(texts) - 1} kinds of defects, more than there are letters for; "
+            "join some of its folders below test/"
+        )
+    random.Random(f"options/{sample_id}").shuffle(texts)
+    return dict(zip(ascii_uppercase, texts, strict=False))
+
+
+def kind_text(kind: str) -> str:
+    """The folder of a kind of defect as words, e.g. "broken large"."""
+    return kind.replace("_", " ")
+
+
+def letter_of(options: Mapping[str, str], text: str) -> str:
+    """The letter of the option with this text."""
+    return next(letter for letter, offered in options.items() if offered == text)
+
+
+def with_options(question: str, options: Mapping[str, str]) -> str:
+    """The question with a line for each option.
+
+    >>> with_options("Which?", {"A": "hole", "B": "No defect"})
+    'Which?\\nA: hole\\nB: No defect'
+    """
+    return "\n".join([question, *(f"{letter}: {text}" for letter, text in options.items())])
+
+
+def concluding(reasoning: str, letter: str) -> str:
+    """The reasoning with the option that it leads to."""
+    return f"{reasoning} The answer is {letter}."

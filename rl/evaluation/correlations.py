@@ -1,0 +1,54 @@
+"""Which rewards say the same, as a table whose cells are coloured by their correlation."""
+
+from collections.abc import Sequence
+from html import escape
+from itertools import combinations
+from statistics import fmean
+
+from rl.metrics import component_names
+from rl.roles import Metrics
+
+LATEST = 10
+"""Steps averaged."""
+RISING, FALLING = 0, 2
+"""The theme's colours of correlations above and below 0."""
+
+
+def correlation_table(rows: Sequence[Metrics]) -> str:
+    """The latest correlations of each two components; "" where no two ever varied together."""
+    found = latest_correlations(rows)
+    if not found:
+        return ""
+    names = [name for name in component_names(rows) if any(name in pair for pair in found)]
+    heads = "".join(f"<th>{escape(name)}</th>" for name in names[:-1])
+    body = "".join(
+        f"<tr><th>{escape(name)}</th>{''.join(_cell(found.get((other, name))) for other in names[:place])}</tr>"
+        for place, name in enumerate(names)
+        if place > 0
+    )
+    return (
+        '<div class="card heat"><h3>Which rewards say the same</h3>'
+        f"<p>Correlation of the components over a step's completions, averaged over the last {LATEST} steps in which "
+        "both varied: near 1 two rewards pay for one thing, below 0 one is earned at the expense of the other.</p>"
+        f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def latest_correlations(rows: Sequence[Metrics]) -> dict[tuple[str, str], float]:
+    """By (earlier, later) component, averaged over the last steps that have it."""
+    names = component_names(rows)
+    curves = {(one, other): _curve(rows, one, other) for one, other in combinations(names, 2)}
+    return {pair: fmean(curve[-LATEST:]) for pair, curve in curves.items() if curve}
+
+
+def _curve(rows: Sequence[Metrics], one: str, other: str) -> list[float]:
+    """A component that nothing could judge at first comes later in the rows than in the metric's name."""
+    metrics = (f"reward/correlation/{one}_{other}", f"reward/correlation/{other}_{one}")
+    return [row[metric] for row in rows for metric in metrics if metric in row]
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "<td>–</td>"
+    color = RISING if value > 0 else FALLING
+    return f'<td class="s{color}" style="--share:{abs(value):.2f}">{value:.2f}</td>'.replace(">-", ">−")

@@ -1,0 +1,64 @@
+"""The recipes have the papers' numbers, and those in miniature keep what makes the recipe."""
+
+import pytest
+
+from conf.schema import TrainConfig
+from conf.validate import check_elsewhere
+from launch.composing import open_composer
+from rewards.config import weights
+from rewards.presets import preset
+from rl.algorithm import Aggregation, KlEstimator
+from rl.types import Task
+from rollout.config import TeacherKind
+
+REWARDS = {"mmr_ad": "mmr_ad", "anomalyr1": "roam", "judo": "judo"}
+
+
+def recipe(name: str, *overrides: str) -> TrainConfig:
+    with open_composer("train", TrainConfig, []) as composer:
+        config = composer.compose([f"experiment={name}", *overrides])
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def test_anomalyr1_has_the_numbers_of_the_paper():
+    config = recipe("anomalyr1")
+    algo = config.algo
+    assert (config.num_steps, algo.num_prompts, algo.num_completions) == (1000, 8, 8)
+    assert (algo.aggregation, algo.kl_estimator) == (Aggregation.sequence_mean, KlEstimator.k3) and algo.kl_weight > 0
+    assert config.data.max_pixels == 1000 * 800 and config.data.task is Task.choice
+    assert config.model.path.endswith("3B-Instruct")
+
+
+def test_judo_has_the_numbers_of_the_paper():
+    config = recipe("judo")
+    assert (config.algo.num_prompts, config.algo.num_completions) == (8, 16)
+    assert config.num_steps == 14 * 1400 / 8
+    assert weights(config.reward) == dict.fromkeys(("format", "choice", "domain", "segmentation", "structure"), 1.0)
+    assert config.data.task is Task.grid and config.model.path.endswith("7B-Instruct")
+
+
+def test_mmr_ad_samples_contrastively():
+    config = recipe("mmr_ad")
+    assert config.algo.contrastive and config.rollout.teacher.kind is not TeacherKind.none
+    assert config.data.task is Task.boxes and weights(config.reward)["box_penalty"] == 1
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_a_recipe_asks_what_its_reward_reads(name):
+    for config in (recipe(name), recipe(f"{name}_mini")):
+        assert config.reward == preset(REWARDS[name]).config
+        assert config.data.task is preset(REWARDS[name]).task
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_a_recipe_holds_no_contradiction(name):
+    check_elsewhere(recipe(name, "data.root=photos"))
+    check_elsewhere(recipe(f"{name}_mini"))
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_in_miniature_the_algorithm_is_the_same(name):
+    full, mini = recipe(name).algo, recipe(f"{name}_mini").algo
+    for key in ("num_completions", "num_updates", "kl_weight", "aggregation", "normalize_std", "contrastive"):
+        assert getattr(mini, key) == getattr(full, key), key

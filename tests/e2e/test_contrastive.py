@@ -1,0 +1,74 @@
+"""Contrastive and dynamic sampling in runs of the real thing: how many groups have nothing to teach."""
+
+import json
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from small_runs import FEW, SMALL, assay
+from vllm_server import LOCAL, NAME
+
+pytestmark = pytest.mark.slow
+CONTRASTIVE = ("algo.contrastive=true", "logging.wandb=disabled", "algo.num_prompts=8")
+"""A reference text for every sample: the demo's generator writes one."""
+NOWHERE = f"http://{LOCAL}:9/v1"
+Rows = list[dict[str, float]]
+
+
+def trained(data: Path, output: Path, *options: str) -> Rows:
+    """The rows of the training steps of a run."""
+    done = assay("train", *SMALL, *FEW, *CONTRASTIVE, f"data.root={data}", f"output={output}", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return rows(output)
+
+
+def at(url: str) -> list[str]:
+    """A teacher at this address."""
+    return ["rollout.teacher.kind=endpoint", f"rollout.teacher.url={url}", f"rollout.teacher.model={NAME}"]
+
+
+def rows(output: Path) -> Rows:
+    found = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in found if "contrastive/left" in row]
+
+
+@pytest.fixture(scope="module")
+def borrowed(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    return trained(demo_data, tmp_path_factory.mktemp("borrowed"), "rollout.teacher.kind=borrowed")
+
+
+def test_no_group_is_left_without_contrast_where_there_is_a_reference_text(borrowed: Rows):
+    sampled = fmean(row["reward/zero_std_groups"] for row in borrowed)
+    assert len(borrowed) == 3 and sampled > 0.3
+    for row in borrowed:
+        repaired = row["contrastive/repaired_all_wrong"] + row["contrastive/repaired_all_right"]
+        assert row["contrastive/left"] == 0
+        assert repaired == pytest.approx(row["reward/zero_std_groups"])
+    print(f"figure: groups without contrast {sampled:.2f} as sampled, 0.00 as learnt from")
+
+
+def test_what_others_wrote_is_no_part_of_what_is_said_of_the_policy(borrowed: Rows):
+    assert all(0 < row["parity/logprob_abs_max"] < 1e-4 for row in borrowed)
+    assert all(row["staleness/max"] == 0 and row["response/length/clipped"] < 0.5 for row in borrowed)
+
+
+def test_the_runs_own_workers_write_negatives(demo_data: Path, tmp_path: Path):
+    found = trained(demo_data, tmp_path, "rollout.teacher.kind=policy", "algo.num_completions=8")
+    assert sum(row["contrastive/repaired_all_right"] for row in found) > 0
+    assert all(row["contrastive/left"] <= row["reward/zero_std_groups"] for row in found)
+
+
+def test_a_teacher_that_is_not_there_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Path):
+    options = [f"data.root={demo_data}", f"output={tmp_path}", *at(NOWHERE)]
+    done = assay("train", *SMALL, *FEW, *CONTRASTIVE, *options)
+    assert done.returncode == 1
+    assert f"the teacher at rollout.teacher.url={NOWHERE} is out of reach" in done.stderr
+    assert not (tmp_path / "actors.json").exists()
+
+
+def test_refills_take_further_samples_and_leave_what_has_no_contrast_out(demo_data: Path, tmp_path: Path):
+    found = trained(demo_data, tmp_path, "algo.contrastive=false", "algo.max_refills=3", "algo.num_prompts=4")
+    assert any(row["contrastive/left_out"] > 0 for row in found)
+    assert all(row["contrastive/left_out"] <= row["contrastive/left"] for row in found)
+    record = json.loads((tmp_path / "checkpoints/step_3/run.json").read_text())
+    assert record["progress"]["position"] > 3 * 4

@@ -1,0 +1,126 @@
+"""`assay score` as a user types it."""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launch.cli import assay
+
+RIGHT = "<think>Even.</think><answer>No.</answer>"
+LINE = {"id": "a", "completion": RIGHT, "target": {"label": "normal"}}
+
+
+def write(folder: Path, *lines: Any) -> Path:
+    path = folder / "answers.jsonl"
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_answers_become_scores_in_their_order(tmp_path: Path, capsys):
+    wrong = {"id": "b", "completion": "Yes", "target": {"label": "defective", "boxes": [[0, 0, 4, 4]]}}
+    answers, scores = write(tmp_path, LINE, "", wrong), tmp_path / "made/scores.jsonl"
+
+    assert assay(["score", "reward=mmr_ad", f"input={answers}", f"output={scores}"]) == 0
+
+    first, second = read(scores)
+    assert (first["id"], first["total"]) == ("a", 1.0)
+    assert first["components"] == {"format": 1.0, "accuracy": 1.0, "box_penalty": 0.0}
+    assert first["parse"]["verdict"] == "normal" and first["malformed"] == []
+    assert (second["id"], second["total"]) == ("b", -0.2) and second["malformed"]
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["scored"], summary["bad_lines"], summary["malformed"]) == (2, 0, 1)
+    assert summary["total"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{", "line 2: is not JSON"),
+        ("[]", "line 2: is not a JSON object"),
+        ({"id": "b", "target": {}}, "line 2: the answer has no completion"),
+        (LINE | {"completion": 3}, "line 2: completion must be text"),
+        (LINE | {"target": {"label": "good"}}, "line 2: target.label must be"),
+        (LINE | {"task": "poetry"}, "line 2: task 'poetry' is not one of yes_no, boxes"),
+        (LINE | {"image_size": [0, 4]}, r"line 2: image_size must be \[width, height\]"),
+        (LINE | {"maps": [[1, 2], [3]]}, "line 2: maps must"),
+    ],
+)
+def test_a_bad_line_is_told_with_its_number_and_the_others_are_scored(line, sentence, tmp_path: Path, capsys):
+    answers, scores = write(tmp_path, LINE, line, LINE), tmp_path / "scores.jsonl"
+    assert assay(["score", f"input={answers}", f"output={scores}"]) == 1
+    assert [score["total"] for score in read(scores)] == [3.0, 3.0]
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert re.search(sentence, err), err
+
+
+def test_an_answer_that_cannot_be_judged_is_null_and_told(tmp_path: Path):
+    answers, scores = write(tmp_path, LINE | {"target": {"label": "defective"}}, LINE), tmp_path / "scores.jsonl"
+    assert assay(["score", f"input={answers}", f"output={scores}"]) == 1
+    first, second = read(scores)
+    assert first["total"] is None and first["components"]["box"] is None
+    assert first["unjudged"] == ["reward box has nothing to judge by in this sample"]
+    assert second["total"] == 3.0
+
+
+def test_standard_input_and_output_and_an_explanation(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(LINE) + "\n"))
+    assert assay(["score", "reward=yes_no", "input=-", "explain=true"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["total"] == 2.0
+    assert "a: total 2" in err and "accuracy      1" in err and "read think: Even." in err
+
+
+@pytest.mark.parametrize(
+    ("reward", "completion", "target", "total"),
+    [
+        ("roam", "<think>So B.</think><answer>B</answer>", {"option": "B"}, 1.0),
+        ("roam_released", "<think>So B.</think><answer>B</answer>", {"option": "B"}, 2.0),
+        (
+            "judo",
+            "<seg>(1,1), (1,2)</seg><think>The dark mark is a scratch. So B.</think><answer>B</answer>",
+            {"option": "B", "cells": [[1, 2], [1, 3]], "rationale": "The dark mark is a scratch. So B."},
+            4.6,
+        ),
+    ],
+)
+def test_the_form_of_the_answers_is_that_of_the_rewards_paper(reward, completion, target, total, tmp_path: Path):
+    line = {"id": "a", "completion": completion, "target": target}
+    answers, scores = write(tmp_path, line), tmp_path / "scores.jsonl"
+    assert assay(["score", f"reward={reward}", f"input={answers}", f"output={scores}"]) == 0
+    (score,) = read(scores)
+    assert score["total"] == pytest.approx(total, abs=1e-5)
+
+
+def test_attention_maps_are_judged_by_the_consistency_reward(tmp_path: Path):
+    here = [[0.0] * 4 for _ in range(4)]
+    here[0][0] = 1.0
+    line = {"id": "a", "completion": "<think>.</think><answer>Yes.</answer>", "target": {"label": "defective"}}
+    answers, scores = write(tmp_path, line | {"maps": [here] * 3}, line), tmp_path / "scores.jsonl"
+    assert assay(["score", "reward=cgro", f"input={answers}", f"output={scores}"]) == 1
+    assert [score["components"]["consistency"] for score in read(scores)] == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "input is empty; give a file of answers"),
+        (["input=nowhere.jsonl"], "there is no file 'nowhere.jsonl'"),
+        (["input=-", "reward.box.weight=null", "reward.format.weight=0", "reward.accuracy.weight=0"], "all 0 or null"),
+        (["input=-", "reward=room"], "did you mean reward=roam"),
+        (["input=-", "reward.box.weight=much"], "reward.box.weight must be a number or null; got much"),
+        (["input=-", "reward.functions=[{path: nowhere.at_all}]"], "cannot import nowhere.at_all"),
+    ],
+)
+def test_wrong_use_is_one_sentence(arguments, sentence, capsys):
+    assert assay(["score", *arguments]) != 0
+    err = capsys.readouterr().err
+    assert sentence in err and err.count("\n") == 1

@@ -1,0 +1,141 @@
+"""What a step draws: groups are repaired, judged anew and, where that is no help, replaced by further ones."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from rl.algorithm import AlgoConfig
+from rl.brake import Brake
+from rl.contrast import Draw, Repair, lacks_contrast
+from rl.data.stream import SampleStream
+from rl.loop import Team, draw
+from rl.types import Completion, Group, Origin, Prompt, Sample, Score, Target
+
+RIGHT, WRONG, MIXED, HOPELESS = "right", "wrong", "mixed", "hopeless"
+
+
+def sample(kind: str, number: int = 0) -> Sample:
+    target = Target(label="normal", rationale="" if kind == HOPELESS else "Even.")
+    return Sample(id=f"{kind}/{number}", images=(), question="?", target=target, category=kind)
+
+
+def answer(text: str, origin: Origin = Origin.policy) -> Completion:
+    return Completion(token_ids=(1,), text=text, logprobs=(), finish_reason="stop", policy_version=0, origin=origin)
+
+
+class Crew:
+    """Samples, judges and writes; a sample's category says how its completions do."""
+
+    weights = {"accuracy": 1.0}
+    has_teacher = True
+
+    def __init__(self, taught: str = "no") -> None:
+        self.taught = taught
+        self.asked: list[list[str]] = []
+        self.repairs: list[Repair] = []
+        self.num_scored = 0
+
+    async def collect(self, samples, *, greedy=False):
+        self.asked.append([each.id for each in samples])
+        for index, each in enumerate(samples):
+            prompt = Prompt(
+                sample=each, token_ids=(1,), pixels=None, image_spans=(), image_size=(0, 0), target=each.target
+            )
+            texts = {RIGHT: ["yes"] * 4, MIXED: ["yes", "no"] * 2}.get(each.category, ["no"] * 4)
+            yield index, Group(prompt=prompt, completions=tuple(map(answer, texts)))
+
+    async def score(self, group: Group) -> Group:
+        await asyncio.sleep(0)
+        self.num_scored += 1
+        values = [float(each.text == "yes") for each in group.completions]
+        return replace(group, scores=tuple(Score(total=value, components={"accuracy": value}) for value in values))
+
+    async def write(self, repairs: Sequence[Repair], step: int) -> list[tuple[Completion, ...]]:
+        self.repairs += repairs
+        texts = {Origin.teacher: self.taught, Origin.reference_text: "yes"}
+        return [tuple(answer(texts[each.origin], each.origin) for _ in each.places) for each in repairs]
+
+
+def drawn(crew: Crew, kinds: Sequence[str], *, contrastive: bool = True, max_refills: int = 0, num_prompts: int = 0):
+    """What a step draws from a stream that has these samples in this order, and where the stream stands then."""
+    stream = SampleStream([sample(kind, number) for number, kind in enumerate(kinds)], seed=0)
+    stream._epoch, stream._order = 0, list(range(len(kinds)))
+    team = Team(
+        sampler=crew,
+        judge=crew,
+        author=crew if contrastive else None,
+        policy=None,
+        reference=None,
+        tracker=None,
+        archive=None,
+        brake=Brake(),
+    )
+    count = num_prompts or len(kinds)
+    config = AlgoConfig(num_prompts=count, num_completions=4, contrastive=contrastive, max_refills=max_refills)
+    found = asyncio.run(draw(config, team, stream, 0))
+    return found, stream.position
+
+
+def origins(draw: Draw) -> list[set[Origin]]:
+    return [{each.origin for each in group.completions} - {Origin.policy} for group in draw.repaired]
+
+
+def test_each_kind_of_group_gets_what_it_lacks():
+    found, _ = drawn(Crew(), [MIXED, WRONG, RIGHT, HOPELESS])
+    assert origins(found) == [set(), {Origin.reference_text}, {Origin.teacher}, set()]
+    assert [lacks_contrast(group) for group in found.repaired] == [False, False, False, True]
+    assert all(len(group.scores) == len(group.completions) == 4 for group in found.repaired)
+
+
+def test_what_the_policy_sampled_is_kept_beside_it():
+    found, _ = drawn(Crew(), [WRONG, RIGHT])
+    assert [each.origin for group in found.sampled for each in group.completions] == [Origin.policy] * 8
+    assert [group.scores[0].total for group in found.sampled] == [0.0, 1.0]
+
+
+def test_a_repair_that_gives_no_contrast_is_undone():
+    found, _ = drawn(Crew(taught="yes"), [RIGHT])
+    assert found.repaired == found.sampled
+
+
+def test_nothing_is_written_or_judged_twice_without_contrastive_sampling():
+    crew = Crew()
+    found, _ = drawn(crew, [WRONG, RIGHT, MIXED], contrastive=False)
+    assert found.repaired == found.sampled
+    assert (crew.repairs, crew.num_scored) == ([], 3)
+
+
+def test_refills_go_on_until_the_batch_has_contrast():
+    crew = Crew()
+    found, position = drawn(
+        crew, [MIXED, RIGHT, WRONG, RIGHT, MIXED, MIXED, MIXED], contrastive=False, max_refills=5, num_prompts=3
+    )
+    assert crew.asked == [["mixed/0", "right/1", "wrong/2"], ["right/3", "mixed/4"], ["mixed/5"]]
+    assert [group.prompt.sample.id for group in found.batch(3)] == ["mixed/0", "mixed/4", "mixed/5"]
+    assert position == 6
+
+
+def test_refills_are_bounded_and_the_batch_is_always_whole():
+    crew = Crew()
+    found, position = drawn(crew, [RIGHT] * 9, contrastive=False, max_refills=2, num_prompts=3)
+    assert (len(crew.asked), position) == (3, 9)
+    assert [group.prompt.sample.id for group in found.batch(3)] == ["right/6", "right/7", "right/8"]
+
+
+def test_what_is_repaired_is_not_replaced():
+    found, position = drawn(Crew(), [RIGHT, WRONG, HOPELESS, MIXED], max_refills=5, num_prompts=3)
+    assert [group.prompt.sample.category for group in found.batch(3)] == [RIGHT, WRONG, MIXED]
+    assert position == 4
+
+
+def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
+    class Broken(Crew):
+        async def score(self, group: Group) -> Group:
+            if any(each.origin is not Origin.policy for each in group.completions):
+                raise ValueError(f"reward box failed on sample {group.prompt.sample.id}")
+            return await super().score(group)
+
+    with pytest.raises(ValueError, match="sample wrong/0"):
+        drawn(Broken(), [WRONG, WRONG])
