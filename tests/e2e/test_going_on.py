@@ -82,16 +82,12 @@ def test_a_checkpoint_past_the_last_step_is_refused(straight: Path, demo_data: P
     assert "is at step 10, past num_steps=4" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_truncated_checkpoint_is_passed_over_and_refused_by_name(straight: Path, demo_data: Path, tmp_path: Path):
+def test_a_truncated_checkpoint_is_passed_over(straight: Path, demo_data: Path, tmp_path: Path):
     folder = tmp_path / "run"
     shutil.copytree(straight, folder)
     newest = folder / "checkpoints/step_10"
     state = next((newest / "state").glob("*.distcp"))
     state.write_bytes(state.read_bytes()[:-100])
-
-    named = assay("train", *options(demo_data, tmp_path / "other", f"resume={newest}", "num_steps=11"))
-    assert named.returncode == 1
-    assert "the checkpoint is not whole, state/" in named.stderr and named.stderr.count("\n") == 1
 
     # Sixteen samples of training in an epoch: this goes on at the end of one.
     auto = assay("train", *options(demo_data, folder, "resume=auto"))

@@ -175,15 +175,6 @@ def test_a_detached_job_is_asked_after_stopped_and_read(head: Head, demo_data: P
     assert unknown.stderr == f"assay submit: there is no job nobody at {head.address}\n"
 
 
-def test_a_stopped_job_has_time_to_write_a_checkpoint(server: JobServer, tmp_path: Path):
-    sent = submission(pack(TREE, tmp_path / "tree.zip"), [], {})
-    slow = "trap 'sleep 6; echo written; exit' TERM; echo up; while true; do sleep 1; done"
-    job_id = server.submit(replace(sent, entrypoint=slow))
-    _wait_for_line(server, job_id, "up")
-    assert server.stop(job_id).status == "STOPPED"
-    assert server.log(job_id).splitlines()[-1] == "written"
-
-
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(head: Head, server: JobServer, tmp_path: Path):
     sent = submission(pack(TREE, tmp_path / "tree.zip"), [], {})
     job_id = server.submit(replace(sent, entrypoint=f"echo up; sleep {WAIT_S}"))

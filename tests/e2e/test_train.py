@@ -96,14 +96,6 @@ def test_bad_data_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Pa
     assert time.monotonic() - start < 60
 
 
-def test_a_prompt_too_long_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Path):
-    limit = "rollout.max_prompt_tokens=40"
-    done = assay("train", *SMALL, limit, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled")
-
-    assert done.returncode == 1
-    assert limit in done.stderr and done.stderr.strip().count("\n") == 0
-
-
 def test_an_actor_that_cannot_start_ends_the_run_with_its_sentence(demo_data: Path, tmp_path: Path):
     longer_than_the_cache = [
         "rollout.kv_cache_mb=1",
