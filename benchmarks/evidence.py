@@ -110,7 +110,8 @@ def main() -> int:
         failed += not outcome.holds
         verdict = "yes" if outcome.holds else "**no**"
         print(f"{'holds' if outcome.holds else 'FAILS'}: {claim.text} — {outcome.figure}", flush=True)
-        rows.append(f"| {claim.text} | `{claim.command}` | {verdict} | {outcome.figure} | {machine()} |\n")
+        typed = claim.command.replace("|", "\\|")
+        rows.append(f"| {claim.text} | `{typed}` | {verdict} | {outcome.figure} | {machine()} |\n")
         write_rows(PAGE, topic, rows)
     print(f"{len(claims) - failed} claims hold, {failed} do not; see {PAGE}")
     return 1 if failed else 0
