@@ -13,9 +13,9 @@ from actors.reward_actor import RewardActor
 from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
 from actors.spawn import LearnerActor, ReferenceActor, spawn, spawn_group
-from actors.team import RayJudge, RayPolicy, RayReference, RaySampler, RayTeacher
+from actors.team import RayJudge, RayObserver, RayPolicy, RayReference, RaySampler, RayTeacher
 from actors.waiting import answers, together
-from rewards.config import RewardConfig, weights
+from rewards.config import RewardConfig, is_computed, weights
 from rl.algorithm import AlgoConfig
 from rl.data.config import DataConfig
 from rl.data.prompts import PromptBuilder
@@ -24,7 +24,7 @@ from rl.timing import Timings
 from rl.types import Sample
 from rollout.author import Author, response_tokens
 from rollout.banned import banned_token_ids
-from rollout.config import RolloutConfig, TeacherKind
+from rollout.config import LocalizeConfig, RolloutConfig, TeacherKind
 from rollout.teacher import BorrowedTexts, EndpointTeacher, Teacher
 
 
@@ -38,6 +38,7 @@ class CrewConfig:
     rollout: RolloutConfig
     reward: RewardConfig
     cluster: ClusterConfig
+    localize: LocalizeConfig
     num_steps: int
     seed: int
 
@@ -55,6 +56,7 @@ class Crew:
     judge: RayJudge
     policy: RayPolicy
     reference: RayReference | None
+    observer: RayObserver | None
     author: Author | None
     everyone: tuple[Peer, ...]
 
@@ -87,17 +89,19 @@ async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream)
     }
     names = [map(str, crew) for crew in crews]
     await together(answers(calls, named, start) for calls, named in zip(starts.values(), names, strict=True))
+    policy = RayPolicy(
+        learners,
+        [str(peer) for peer in of_learners],
+        config.algo,
+        cluster,
+        timings,
+        roommates=engines if engine_sleeps(cluster) else (),
+    )
     return Crew(
         sampler=RaySampler(engines, config.algo.num_completions, config.seed, stream.position, call, timings),
         judge=RayJudge(rewarders, weights(config.reward), call, timings),
-        policy=RayPolicy(
-            learners,
-            [str(peer) for peer in of_learners],
-            config.algo,
-            cluster,
-            timings,
-            roommates=engines if engine_sleeps(cluster) else (),
-        ),
+        policy=policy,
+        observer=RayObserver(policy, config.localize) if is_computed(config.reward.consistency) else None,
         reference=RayReference(reference, [str(peer) for peer in of_reference], call, timings) if reference else None,
         author=_author(config, stream.samples, outside or RayTeacher(engines, call, timings), timings),
         everyone=tuple(peer for crew in crews for peer in crew),

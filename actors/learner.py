@@ -3,7 +3,7 @@
 import math
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from actors.checkpoint import State, gathered_state, merged_state, published_state, save_adapter, save_folder
 from actors.config import ClusterConfig, ModelConfig, ReferenceKind
+from actors.looking import Looker, Seen
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.platform import device, join_group
 from actors.saving import Saver, fingerprint
@@ -22,7 +23,10 @@ from rl.checkpoints import Record
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
+from rl.types import Group
 from rl.verl_core import Scale
+from rollout.attention import gaze_fault
+from rollout.config import LocalizeConfig
 
 Metrics = dict[str, float]
 
@@ -64,6 +68,7 @@ class Learner:
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
         self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.kl_weight > 0
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
+        self._looker = Looker(self._policy, model.path)
         shard(self._policy.train(), model.precision, self._device)
         self._trained = [parameter for parameter in self._policy.parameters() if parameter.requires_grad]
         self._only_adapter = all(".lora_" in name for name, p in self._policy.named_parameters() if p.requires_grad)
@@ -78,13 +83,27 @@ class Learner:
         start = time.perf_counter()
         batches = self._batches(plans)
         batches = [[self._with_reference(batch) for batch in update] for update in batches]
+        known = any(batch.old_logprobs is not None for update in batches for batch in update)
         # A single step without dropout can take its own forward pass as the old log-probs.
-        apart = len(plans) > 1 or self._model_config.lora.dropout > 0
-        old = [[self._logprobs(batch) for batch in update] if apart else None for update in batches]
+        apart = not known and (len(plans) > 1 or self._model_config.lora.dropout > 0)
+        old = [[self._logprobs(batch) if apart else batch.old_logprobs for batch in update] for update in batches]
         prepared = time.perf_counter()
         reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
         gradient_s = time.perf_counter() - prepared
         return {**_averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}
+
+    def look(self, parts: Sequence[Sequence[Group]], config: LocalizeConfig, *, with_maps: bool) -> list[list[Seen]]:
+        """Of each group of each micro-batch: the policy's log-probs and where it looks, from one pass."""
+        groups = [group for part in parts for group in part]
+        self._refuse_together(gaze_fault(group) for group in groups)
+        batches = self._tensors(parts)
+        self._policy.eval()
+        seen = [
+            self._looker.look(part, batch, config, with_maps=with_maps)
+            for part, batch in zip(parts, batches, strict=True)
+        ]
+        self._policy.train()
+        return seen
 
     def weights(self) -> State:
         """The whole model on rank 0, adapters merged in; {} on the other ranks."""
@@ -149,13 +168,19 @@ class Learner:
 
     def _batches(self, plans: Sequence[UpdatePlan]) -> list[list[GroupBatch]]:
         """The tensors of each update's micro-batches; all ranks refuse together what one of them cannot take."""
-        groups = [group for plan in plans for part in plan.micro_batches for group in part]
+        parts = self._tensors([part for plan in plans for part in plan.micro_batches])
+        return [[next(parts) for _ in plan.micro_batches] for plan in plans]
+
+    def _tensors(self, parts: Sequence[Sequence[Group]]) -> Iterator[GroupBatch]:
+        self._refuse_together(fault_of(group, self._vocabulary) for part in parts for group in part)
+        return (to_batch(part).to(self._device) for part in parts)
+
+    def _refuse_together(self, mine: Iterable[str]) -> None:
+        """Raises on every rank what is wrong on one of them; "" is nothing."""
         faults = [""] * dist.get_world_size()
-        mine = next(filter(None, (fault_of(group, self._vocabulary) for group in groups)), "")
-        dist.all_gather_object(faults, mine)
+        dist.all_gather_object(faults, next(filter(None, mine), ""))
         if any(faults):
             raise ValueError(next(filter(None, faults)))
-        return [[to_batch(part).to(self._device) for part in plan.micro_batches] for plan in plans]
 
     def _with_reference(self, batch: GroupBatch) -> GroupBatch:
         """Where LoRA is the only change, the policy without it is the reference."""
@@ -171,7 +196,7 @@ class Learner:
         self._policy.train()
         return logprobs
 
-    def _step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor] | None) -> Metrics:
+    def _step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor | None]) -> Metrics:
         """One optimizer step: gradients summed over micro-batches and ranks, the gate, the step."""
         scale = Scale(
             dp_size=dist.get_world_size(),
@@ -181,9 +206,9 @@ class Learner:
         )
         self._optimizer.zero_grad()
         tally = Tally(self._device)
-        for index, batch in enumerate(batches):
+        for batch, known in zip(batches, old, strict=True):
             stats = self._policy(batch)
-            before = old[index] if old else stats.logprobs.detach()
+            before = stats.logprobs.detach() if known is None else known
             loss, sums = policy_loss(_inputs(batch, stats, before, self._algo), self._algo, scale)
             loss.backward()
             tally.add(batch, stats, before, {**sums, "loss": loss.item() / scale.dp_size})

@@ -19,6 +19,8 @@ from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
 
 from actors.config import LoraConfig, ModelConfig, Precision
 from rl.batching import GroupBatch, tree_mask
+from rollout.attention import TAPPED, Tap
+from rollout.config import LocalizeConfig
 
 CHUNK_TOKENS = 1024
 """Tokens whose logits exist at once: 150,000 words times all tokens of a batch would not fit."""
@@ -47,7 +49,8 @@ class PolicyModel(nn.Module):
         self._temperature = temperature
         self.register_buffer("_banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
 
-    def forward(self, batch: GroupBatch) -> TokenStats:
+    def forward(self, batch: GroupBatch, tap: Tap | None = None) -> TokenStats:
+        """A tap sees where the tokens look, in a pass without gradient."""
         embeds = self._with_images(self.hf.model.language_model.embed_tokens(batch.ids), batch)
         # Added to the scores as numbers once; a bool mask would be turned into numbers by every layer.
         mask = embeds.new_zeros(1).where(tree_mask(batch.branches)[:, None], float("-inf"))
@@ -56,6 +59,7 @@ class PolicyModel(nn.Module):
             attention_mask={"full_attention": mask, "sliding_attention": mask},
             position_ids=batch.positions,
             use_cache=False,
+            tap=tap,
         ).last_hidden_state
         logprobs, entropy = self._token_stats(hidden.flatten(0, 1)[batch.sources], batch.labels)
         return TokenStats(logprobs=batch.spread(logprobs), entropy=batch.spread(entropy))
@@ -98,7 +102,9 @@ def load_model(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Qwen2
     """The checkpoint with its frozen parts frozen; learners hold fp32 whatever the precision of their passes."""
     check_folder(config.path)
     try:
-        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(config.path, dtype=dtype, attn_implementation="sdpa")
+        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            config.path, dtype=dtype, attn_implementation={"text_config": TAPPED, "vision_config": "sdpa"}
+        )
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{config.path}: its weights cannot be read ({error}); copy the checkpoint anew") from error
     projector = {id(parameter) for parameter in model.model.visual.merger.parameters()}
@@ -126,6 +132,15 @@ def check_folder(path: str) -> None:
             f"{path}: no processor ({' or '.join(PROCESSOR_FILES)}); copy it from the checkpoint that the model was "
             "trained from"
         )
+
+
+def check_localize(path: str, config: LocalizeConfig) -> None:
+    """Raises a ValueError for a layer or a head that the model has not."""
+    text = AutoConfig.from_pretrained(path).text_config
+    counts = {"layers": text.num_hidden_layers, "heads": text.num_attention_heads}
+    for name, chosen in (("layers", config.layers), ("heads", config.heads)):
+        if any(not 0 <= index < counts[name] for index in chosen):
+            raise ValueError(f"localize.{name}={chosen}: {path} has {counts[name]}, counted from 0; choose among these")
 
 
 def with_lora(model: Qwen2_5_VLForConditionalGeneration, config: LoraConfig) -> PeftModel:

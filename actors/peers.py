@@ -1,14 +1,18 @@
 """A started actor under the name and place by which a run's sentences call it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from actors.waiting import Limit, answer, answers, death, together
+from rl.brake import dropped
 from rl.faults import RunFailure
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,18 @@ async def ask_one(peer: Peer, call: Callable[[ActorHandle], Awaitable[Any]], lim
 async def watch(who: Sequence[Peer]) -> None:
     """Ends only when one of them is gone, at once and whatever the others are doing."""
     await together(_gone(peer) for peer in who)
+
+
+async def while_alive(work: Awaitable[Result], who: Sequence[Peer]) -> Result:
+    """What the work gives; it is dropped, and the sentence raised, as soon as one of the peers is gone."""
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch(who))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            watching.result()
+        return working.result()
+    finally:
+        await dropped([working, watching])
 
 
 async def _gone(peer: Peer) -> None:

@@ -49,6 +49,21 @@ def slots(config: ClusterConfig, *, with_reference: bool) -> list[Slot]:
     return models + rewards
 
 
+def without_learning(config: ClusterConfig) -> ClusterConfig:
+    """The cluster of a run that learns nothing: its actors are rollout workers and a frozen model.
+
+    Where learners would share GPUs with engines, two of these actors share one and both stay awake.
+    """
+    shares = config.placement is Placement.colocated
+    return replace(
+        config,
+        num_learners=0,
+        num_reward_workers=0,
+        placement=Placement.packed if shares else config.placement,
+        gpus_per_actor=config.gpus_per_actor / (2 if shares else 1),
+    )
+
+
 def num_sharing(config: ClusterConfig, *, with_reference: bool) -> int:
     """Actors that share a learner's GPUs, itself included."""
     if config.placement is not Placement.colocated:

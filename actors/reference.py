@@ -1,17 +1,21 @@
-"""The frozen policy that the KL term compares with."""
+"""The frozen policy: the KL term compares with it, and predictions are explained by where it looks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
 from actors.config import ClusterConfig, ModelConfig
 from actors.learner import Sampling
+from actors.looking import Looker, Seen
 from actors.model import PolicyModel, load_model
 from actors.platform import device
-from rl.batching import split_by_budget, to_batch
+from rl.batching import GroupBatch, split_by_budget, to_batch
 from rl.types import Group
+from rollout.config import LocalizeConfig
 
 Logprobs = tuple[tuple[float, ...], ...]
+Found = TypeVar("Found")
 
 
 class ReferencePolicy:
@@ -25,13 +29,32 @@ class ReferencePolicy:
         hf = load_model(model, getattr(torch, model.precision.value))
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
         self._policy.to(self._device).eval()
+        self._looker = Looker(self._policy, model.path)
 
     @torch.no_grad()
     def logprobs(self, groups: Sequence[Group]) -> list[Logprobs]:
         """Per group, [completion][token]."""
-        by_id: dict[int, Logprobs] = {}
+
+        def logprobs_of(part: Sequence[Group], batch: GroupBatch) -> list[Logprobs]:
+            rows = iter(self._policy(batch).logprobs.tolist())
+            return [tuple(tuple(next(rows)[: len(each.token_ids)]) for each in group.completions) for group in part]
+
+        return self._in_parts(groups, logprobs_of)
+
+    def look(self, groups: Sequence[Group], config: LocalizeConfig) -> list[Seen]:
+        """Per group its log-probs and a look, with its maps, for each completion."""
+
+        def seen_in(part: Sequence[Group], batch: GroupBatch) -> list[Seen]:
+            return self._looker.look(part, batch, config, with_maps=True)
+
+        return self._in_parts(groups, seen_in)
+
+    def _in_parts(
+        self, groups: Sequence[Group], find: Callable[[Sequence[Group], GroupBatch], list[Found]]
+    ) -> list[Found]:
+        """What is found of each group, micro-batch by micro-batch."""
+        by_id: dict[int, Found] = {}
         for part in split_by_budget(groups, self._budget):
-            rows = iter(self._policy(to_batch(part).to(self._device)).logprobs.tolist())
-            for group in part:
-                by_id[id(group)] = tuple(tuple(next(rows)[: len(c.token_ids)]) for c in group.completions)
+            found = find(part, to_batch(part).to(self._device))
+            by_id |= {id(group): each for group, each in zip(part, found, strict=True)}
         return [by_id[id(group)] for group in groups]

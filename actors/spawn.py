@@ -17,6 +17,7 @@ from verl.single_controller.ray.base import SubRayResourcePool
 
 from actors.config import ClusterConfig
 from actors.learner import Learner
+from actors.looking import Seen
 from actors.platform import device_name, worker_env
 from actors.reference import Logprobs, ReferencePolicy
 from actors.reward_actor import RewardActor
@@ -26,6 +27,7 @@ from actors.watched import PULSE, Watched
 from rl.batching import UpdatePlan
 from rl.checkpoints import Record
 from rl.types import Group
+from rollout.config import LocalizeConfig
 
 GROUP_CALL = {"dispatch_mode": Dispatch.ALL_TO_ALL, "blocking": False}
 """verl hands each rank its own element of every list argument and returns at once with one reference a rank."""
@@ -44,6 +46,10 @@ class LearnerActor(Worker, Watched):
         return self._learner.update(
             [replace(plan, micro_batches=[with_pixels(groups) for groups in plan.micro_batches]) for plan in plans]
         )
+
+    @register(**GROUP_CALL)
+    def look(self, parts: list[list[Group]], config: LocalizeConfig, with_maps: bool) -> list[list[Seen]]:
+        return self._learner.look([with_pixels(groups) for groups in parts], config, with_maps=with_maps)
 
     @register(**GROUP_CALL)
     def weights(self, _: None) -> dict[str, Any]:
@@ -76,6 +82,10 @@ class ReferenceActor(Worker, Watched):
     @register(**GROUP_CALL)
     def logprobs(self, groups: list[Group]) -> list[Logprobs]:
         return self._reference.logprobs(with_pixels(groups))
+
+    @register(**GROUP_CALL)
+    def look(self, groups: list[Group], config: LocalizeConfig) -> list[Seen]:
+        return self._reference.look(with_pixels(groups), config)
 
 
 class RankGroup(RayWorkerGroup):

@@ -16,7 +16,7 @@ from actors.room import call_limit
 from actors.spawn import RankGroup
 from actors.waiting import Limit, answer, answers, together
 from rl.algorithm import AlgoConfig
-from rl.batching import plan_updates
+from rl.batching import deal, plan_updates
 from rl.brake import dropped
 from rl.checkpoints import Record
 from rl.contrast import Repair, hinted
@@ -24,6 +24,7 @@ from rl.parity import warn_of_parity
 from rl.roles import Metrics
 from rl.timing import Timings
 from rl.types import Group, Sample
+from rollout.config import LocalizeConfig
 
 
 class RaySampler:
@@ -177,6 +178,20 @@ class RayPolicy:
         warn_of_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
         return report
 
+    async def look(self, groups: Sequence[Group], config: LocalizeConfig, *, with_maps: bool) -> list[Group]:
+        """The groups with the log-probs of the present weights and where these look."""
+        with self._timings.span("look"):
+            await ask(self._roommates, lambda handle: handle.sleep.remote(), self._limit)
+            shares = deal(groups, len(self._names), self._micro_batch_tokens)
+            seen = await self._answers(self._learners.look(shares, self._each(config), self._each(with_maps)))
+        found = {
+            id(group): each
+            for share, of_rank in zip(shares, seen, strict=True)
+            for part, of_part in zip(share, of_rank, strict=True)
+            for group, each in zip(part, of_part, strict=True)
+        }
+        return [replace(group, old_logprobs=found[id(group)][0], looks=found[id(group)][1]) for group in groups]
+
     async def publish(self) -> ObjectRef:
         with self._timings.span("publish"):
             weights, *others = self._learners.weights(self._each(None))
@@ -205,6 +220,17 @@ class RayPolicy:
 
     async def _answers(self, references: list[ObjectRef]) -> list[Any]:
         return await answers(references, self._names, self._limit)
+
+
+class RayObserver:
+    """The learners, asked where the policy looks."""
+
+    def __init__(self, policy: RayPolicy, config: LocalizeConfig):
+        self._policy = policy
+        self._config = config
+
+    async def look(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
+        return await self._policy.look(groups, self._config, with_maps=with_maps)
 
 
 class RayReference:

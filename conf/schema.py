@@ -13,7 +13,7 @@ from rl.config import key
 from rl.data.config import DataConfig
 from rl.evaluation.config import LoggingConfig
 from rl.types import Task
-from rollout.config import RolloutConfig
+from rollout.config import LocalizeConfig, RolloutConfig
 
 
 @dataclass(kw_only=True)
@@ -32,6 +32,7 @@ class TrainConfig:
     reward: RewardConfig = key(RewardConfig, "The components of the reward and their weights.")
     algo: AlgoConfig = key(AlgoConfig, "GRPO and its optimizer.")
     rollout: RolloutConfig = key(RolloutConfig, "Sampling and the engine.")
+    localize: LocalizeConfig = key(LocalizeConfig, "Where the policy looks (ReAL), for reward.consistency.")
     cluster: ClusterConfig = key(ClusterConfig, "The actors and what they occupy.")
     checkpoint: CheckpointConfig = key(CheckpointConfig, "When checkpoints are written and which are kept.")
     logging: LoggingConfig = key(LoggingConfig, "What is recorded and shown.")
@@ -67,10 +68,57 @@ class ScoreConfig:
     reward: RewardConfig = key(RewardConfig, "The components of the reward and their weights.")
 
 
+@dataclass(kw_only=True)
+class PredictConfig:
+    """Config of `assay predict`."""
+
+    input: str = key("", "Folder of images, searched at every depth; or images, with commas between.")
+    reference: str = key(
+        "",
+        "Normal image to compare with: one for all, or a folder that has one of the same name for each; empty shows "
+        "none.",
+    )
+    masks: str = key(
+        "",
+        "Folder of masks named like their images, with or without _mask, to measure the maps by; what has none has no "
+        "defect.",
+    )
+    output: str = key("", "Run folder: predictions.jsonl, maps/ and predictions.html.")
+    heat_top: float = key(
+        4.0, "End of the maps' colours: attention in multiples of the same amount spread evenly over the image.", gt=1
+    )
+    batch: int = key(64, "Images that are answered at once; while the next ones are, these are looked at.", ge=1)
+    model: ModelConfig = key(ModelConfig, "The model that inspects.")
+    data: DataConfig = key(DataConfig, "What is asked of each image.")
+    rollout: RolloutConfig = key(RolloutConfig, "The engine; answers are made of the likeliest tokens.")
+    localize: LocalizeConfig = key(LocalizeConfig, "How maps are made of where the model looks (ReAL).")
+    cluster: ClusterConfig = key(ClusterConfig, "The engines, a frozen model beside them, and what they occupy.")
+
+
+NO_LEARNING, NO_SPLIT, NO_SCORING = "nothing is learned", "every image of input is inspected", "nothing is scored"
+UNREAD_BY_PREDICT = {
+    "data.root": NO_SPLIT,
+    "data.heldout_share": NO_SPLIT,
+    "data.num_heldout": NO_SPLIT,
+    "data.with_reference": "reference names the image to compare with, if any",
+    "model.lora": NO_LEARNING,
+    "model.freeze_vision": NO_LEARNING,
+    "model.freeze_projector": NO_LEARNING,
+    "model.gradient_checkpointing": NO_LEARNING,
+    "rollout.temperature": "answers are made of the likeliest tokens",
+    "rollout.teacher": NO_LEARNING,
+    "cluster.num_learners": NO_LEARNING,
+    "cluster.reference": NO_LEARNING,
+    "cluster.num_reward_workers": NO_SCORING,
+    "cluster.cpus_per_reward_worker": NO_SCORING,
+}
+"""Keys and sections of PredictConfig that only a training has a use for, each with the reason."""
+
 STORE = ConfigStore.instance()
 STORE.store(name="export_schema", node=ExportConfig)
 STORE.store(name="train_schema", node=TrainConfig)
 STORE.store(name="data_schema", node=DemoDataConfig)
 STORE.store(name="score_schema", node=ScoreConfig)
+STORE.store(name="predict_schema", node=PredictConfig)
 for name, preset in PRESETS.items():
     STORE.store(group="reward", name=name, node=preset.config)

@@ -1,12 +1,18 @@
 """Contradictions that a config can hold, refused before Ray starts; each message says what to change."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from actors.config import Placement, ReferenceKind, needs_reference
-from actors.placement import Machine, plan, slots
-from conf.schema import DemoDataConfig, ExportConfig, ScoreConfig, TrainConfig
+from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference
+from actors.placement import Machine, Slot, plan, slots, without_learning
+from conf.models import OF_ONE_IMAGE, only_compares
+from conf.schema import DemoDataConfig, ExportConfig, PredictConfig, ScoreConfig, TrainConfig
 from rewards.config import check_reward, check_task, is_computed
+from rl.data.config import DataConfig
+from rl.data.photos import named_images
+from rl.data.questions import QUESTIONS
+from rl.types import Task
 from rollout.config import check_teacher
 
 COLDEST = 0.01
@@ -28,6 +34,7 @@ def check_elsewhere(config: TrainConfig) -> None:
     check_teacher(config.rollout.teacher, is_asked=config.algo.contrastive)
     check_reward(config.reward)
     check_task(config.reward, config.data.task)
+    _check_images(config.data)
     _check_lengths(config)
     _check_reference(config)
     _check_cluster(config)
@@ -59,11 +66,48 @@ def check_score(config: ScoreConfig) -> None:
     check_task(config.reward, config.task)
 
 
+def check_predict(config: PredictConfig) -> None:
+    """Raises a ValueError when there is nothing to inspect, nobody to ask or no verdict to expect."""
+    if not config.input:
+        raise ValueError("input is empty; give a folder of images, e.g. input=photos")
+    named_images(config.input)
+    if not config.output:
+        raise ValueError("output is empty; give the run folder, e.g. output=runs/mine")
+    if not config.model.path:
+        raise ValueError("model is not given; choose model=starter, or give a folder or a hub id, model=owner/name")
+    _check_asked(config)
+    _check_model(config.model)
+    _check_pixels(config.data)
+    cluster = without_learning(config.cluster)
+    if not (cluster.address or os.environ.get("RAY_ADDRESS")):
+        _check_room(slots(cluster, with_reference=True), cluster.placement)
+
+
+def _check_asked(config: PredictConfig) -> None:
+    data = config.data
+    if data.task not in (Task.yes_no, Task.boxes):
+        raise ValueError(f"data.task={data.task.name} asks for no verdict; choose data.task=boxes or data.task=yes_no")
+    if data.task is Task.boxes and not config.reference and not data.question:
+        instead = "a data.question of your own"
+        if only_compares(config.model.path):
+            instead = f"take the starter that needs none, model={OF_ONE_IMAGE}"
+        raise ValueError(
+            f"data.task=boxes asks '{QUESTIONS[Task.boxes]}'; give the normal images to compare with, "
+            f"reference=FOLDER, or {instead}"
+        )
+
+
 def check_resources(config: TrainConfig, *, cpus: float, gpus: float) -> None:
     """Raises a ValueError when the actors of the run need more than a machine of this size has."""
     machine = Machine(id="", name="this machine", cpus=cpus, gpus=gpus)
     wanted = slots(config.cluster, with_reference=needs_reference(config.algo, config.cluster))
     plan(wanted, [machine], config.cluster.placement)
+
+
+def _check_room(wanted: Sequence[Slot], placement: Placement) -> None:
+    """Raises a ValueError when this machine is too small."""
+    machine = Machine(id="", name="this machine", cpus=os.cpu_count() or 1, gpus=_num_gpus())
+    plan(wanted, [machine], placement)
 
 
 def _check_updates(config: TrainConfig) -> None:
@@ -84,10 +128,13 @@ def _check_updates(config: TrainConfig) -> None:
 
 
 def _check_sampling(config: TrainConfig) -> None:
-    rollout, data = config.rollout, config.data
-    temperature = rollout.temperature
+    temperature = config.rollout.temperature
     if temperature < COLDEST:
         raise ValueError(f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {temperature}")
+    _check_pixels(config.data)
+
+
+def _check_pixels(data: DataConfig) -> None:
     if data.min_pixels > data.max_pixels:
         raise ValueError(f"data.min_pixels must be ≤ data.max_pixels; got {data.min_pixels} > {data.max_pixels}")
 
@@ -104,6 +151,14 @@ def _check_lengths(config: TrainConfig) -> None:
         raise ValueError(
             "algo.normalize_components finds contrast where totals are equal, which algo.contrastive and "
             "algo.max_refills look at; choose one"
+        )
+
+
+def _check_images(data: DataConfig) -> None:
+    if not data.with_reference and data.task is not Task.yes_no and not data.question:
+        raise ValueError(
+            f"data.with_reference=false shows one image, but data.task={data.task.name} asks '{QUESTIONS[data.task]}'; "
+            "choose data.task=yes_no, or give a data.question of your own"
         )
 
 
@@ -150,10 +205,14 @@ def _check_paths(config: TrainConfig) -> None:
     root = config.data.root
     if not Path(root).is_dir():
         raise ValueError(f"data.root: there is no folder '{root}'; `assay data` writes the demo's to data/demo")
-    path = Path(config.model.path)
+    _check_model(config.model)
+
+
+def _check_model(model: ModelConfig) -> None:
+    path = Path(model.path)
     could_be_hub_id = len(path.parts) == 2 and not path.parent.exists()
     if not (path.is_dir() or could_be_hub_id):
-        raise ValueError(f"model.path: '{config.model.path}' is neither a folder nor a hub id such as owner/name")
+        raise ValueError(f"model.path: '{model.path}' is neither a folder nor a hub id such as owner/name")
 
 
 def _num_gpus() -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rewards.item import read_target, target_fields
 from rl.types import Completion, Group, Prompt, Sample, Score
@@ -13,12 +14,13 @@ def answers_file(run: Path, benchmark: str, step: int) -> Path:
 
 
 def write_answers(path: Path, groups: Sequence[Group]) -> None:
-    """The sample, what was said, what is true, how it was scored."""
+    """The sample, what was said, what is true, how it was scored; J where somebody asked where the policy looks."""
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for group in groups:
-            for completion, score in zip(group.completions, group.scores, strict=True):
-                answer = {
+            looks = group.looks or (None,) * len(group.completions)
+            for completion, score, look in zip(group.completions, group.scores, looks, strict=True):
+                answer: dict[str, Any] = {
                     "id": group.prompt.sample.id,
                     "completion": completion.text,
                     "task": group.prompt.sample.task.name,
@@ -28,6 +30,8 @@ def write_answers(path: Path, groups: Sequence[Group]) -> None:
                     "components": score.components,
                     "malformed": score.malformed,
                 }
+                if look:
+                    answer["agreement"] = look.agreement
                 file.write(json.dumps(answer) + "\n")
 
 

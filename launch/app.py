@@ -4,9 +4,9 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from launch.arguments import Parser, with_values
+from conf.keys import walk
+from launch.arguments import Parser, in_full, with_values
 from launch.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.help_page import help_page
+from launch.mistakes import check_read
 from launch.ray_launcher import NAME as RAY_JOBS
 from launch.sweep import begin_member, fail_member, finish_sweep, member_value, members_in
 from rl.faults import RunFailure
@@ -46,6 +48,10 @@ class App:
     """Takes the config, returns the exit code."""
     check_elsewhere: Callable[[Any], None] | None = None
     """The check for a run that is a Ray job, on another machine; None for a verb that is no job."""
+    lists: tuple[str, ...] = ()
+    """Keys in whose value commas separate files; only -m makes jobs of them."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Keys and sections that do nothing for this verb, each with the reason."""
     ranks: bool = False
     """Whether a run writes a summary, by whose entry logging.rank_by the members of a sweep are ranked."""
 
@@ -57,8 +63,11 @@ def run_app(app: App, argv: Sequence[str]) -> int:
         parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
         options = parser.read(argv)
         with open_composer(app.verb, app.schema, options.hydra_arguments) as composer:
+            lists, texts = ((), ()) if options.multirun else (app.lists, _texts(app))
+            options.overrides = in_full(options.overrides, composer.choices, lists, texts)
+            check_read(options.overrides, app.unread)
             if options.help:
-                print(_head(app) + help_page(composer, composer.compose(options.overrides)))
+                print(_head(app) + help_page(composer, composer.compose(options.overrides), app.unread))
                 return 0
             jobs = jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]
             check = _check(app, composer.launcher)
@@ -70,6 +79,10 @@ def run_app(app: App, argv: Sequence[str]) -> int:
     if options.multirun and not options.cfg:
         return _sweep(app, options, configs[0])
     return _run(app, options)
+
+
+def _texts(app: App) -> list[str]:
+    return [key.path for key in walk(app.schema) if key.kind is str]
 
 
 def _check(app: App, launcher: str) -> Callable[[Any], None]:

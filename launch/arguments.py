@@ -2,13 +2,13 @@
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 
-from launch.mistakes import parse_overrides
+from launch.mistakes import is_readable, parse_overrides
 
 OPTUNA = "hydra/sweeper=optuna"
 OPTUNA_VALUES = ("hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
@@ -55,6 +55,41 @@ def quoted(value: str) -> str:
     if PLAIN.fullmatch(value):
         return value
     return QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def in_full(
+    overrides: Sequence[str], choices: Mapping[str, str | None], lists: Collection[str], texts: Collection[str]
+) -> list[str]:
+    """What is typed in short as Hydra reads it: a path for the option of a group, commas in the value of a list.
+
+    `choices` are the groups, each with the option that is taken when none is named, which a path would only complete;
+    `texts` the keys whose values are taken as they stand where Hydra's grammar has no place for them.
+
+    >>> in_full(["model=owner/name", "input=a.png,b.png"], {"model": None}, ["input"], [])
+    ['model.path=owner/name', "input='a.png,b.png'"]
+    >>> in_full(["output=runs/mine (1)"], {}, [], ["output"])
+    ["output='runs/mine (1)'"]
+    """
+    takes_paths = [name for name, option in choices.items() if option is None]
+    readable = [_readable(text, {*texts, *takes_paths}) for text in overrides]
+    return [
+        _in_full(text, override, takes_paths, lists)
+        for text, override in zip(readable, parse_overrides(readable), strict=True)
+    ]
+
+
+def _readable(text: str, names: Collection[str]) -> str:
+    name, _, value = text.partition("=")
+    return f"{name}={quoted(value)}" if name in names and not is_readable(text) else text
+
+
+def _in_full(text: str, override: Override, takes_paths: Collection[str], lists: Collection[str]) -> str:
+    name, value = override.key_or_group, text.partition("=")[2]
+    if name in lists and override.is_choice_sweep():
+        return f"{name}={quoted(value)}"
+    if name in takes_paths and ("/" in value or Path(str(override.value())).is_dir()):
+        return f"{name}.path={value}"
+    return text
 
 
 def with_values(overrides: Sequence[str], values: Mapping[str, str]) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from conf.schema import DemoDataConfig, ExportConfig, ScoreConfig, TrainConfig
-from conf.validate import check_demo_data, check_elsewhere, check_export, check_score, check_train
+from conf.schema import UNREAD_BY_PREDICT, DemoDataConfig, ExportConfig, PredictConfig, ScoreConfig, TrainConfig
+from conf.validate import check_demo_data, check_elsewhere, check_export, check_predict, check_score, check_train
 from launch import submit
 from launch.app import USAGE_FAULT, App, run_app
 from launch.mistakes import nearest
@@ -32,6 +32,12 @@ def _export(config: ExportConfig) -> int:
 
 def _score(config: ScoreConfig) -> int:
     from launch.score import main
+
+    return main(config)
+
+
+def _predict(config: PredictConfig) -> int:
+    from launch.predict import main
 
     return main(config)
 
@@ -80,6 +86,20 @@ APPS = (
         schema=ScoreConfig,
         check=check_score,
         main=_score,
+    ),
+    App(
+        verb="predict",
+        summary="Inspect photos: verdicts, boxes, reasons and maps of where the model looked, as one page.",
+        examples=(
+            "assay predict model=starter input=data/demo/leather/test reference=data/demo/leather/train/good",
+            "assay predict model=qwen2_5_vl_3b input=photos reference=good.png rollout=graphs cluster=1xh100",
+            "assay predict model=models/mine input=photos/1.jpg,photos/2.jpg data.task=yes_no",
+        ),
+        schema=PredictConfig,
+        check=check_predict,
+        main=_predict,
+        lists=("input",),
+        unread=UNREAD_BY_PREDICT,
     ),
 )
 

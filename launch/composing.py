@@ -14,10 +14,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 from yaml import YAMLError
 
 import conf
+from conf.models import instructions_for, precision_of, task_for
 from launch.mistakes import check_override, parse_overrides, unknown_key
 from launch.resume import default_output
 from rewards.presets import preset
@@ -26,6 +27,9 @@ from rl.config import check_ranges
 CONF = Path(conf.__file__).parent
 OmegaConf.register_new_resolver("run_folder", default_output, replace=True)
 OmegaConf.register_new_resolver("task_of", lambda reward: preset(reward).task.name, replace=True)
+OmegaConf.register_new_resolver("instructions_for", instructions_for, replace=True)
+OmegaConf.register_new_resolver("task_for", task_for, replace=True)
+OmegaConf.register_new_resolver("precision_of", precision_of, replace=True)
 BASIC = "basic"
 """Hydra's own sweeper, which runs every combination."""
 
@@ -38,7 +42,7 @@ class Composer:
     """Primary file: conf/<name>.yaml."""
     schema: type
     """Its dataclass."""
-    choices: dict[str, str]
+    choices: dict[str, str | None]
     """The config groups, each with the option that is chosen when none is named."""
     options: dict[str, list[str]]
     """The options of each group."""
@@ -139,7 +143,15 @@ def _sentence(error: BaseException, schema: type) -> str:
     if isinstance(cause, ConfigKeyError) and not str(cause.full_key).startswith("hydra"):
         where = re.match(r"In '([^']*)'", str(error))
         return (f"{where[1]}.yaml: " if where else "") + unknown_key(str(cause.full_key), schema)
-    return _one_line(error)
+    return _one_line(_raised_by_resolver(error))
+
+
+def _raised_by_resolver(error: BaseException) -> BaseException:
+    """What a resolver of ours raised, which OmegaConf wraps once or twice; another error is returned as it is."""
+    inner: BaseException | None = error
+    while isinstance(inner, InterpolationResolutionError):
+        inner = inner.__cause__ or inner.__context__
+    return inner if type(inner) is ValueError else error
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,16 +1,18 @@
 """`assay <verb> --help`: every config group and every key with its type, range, value and help sentence."""
 
+from collections.abc import Mapping
 from enum import Enum
 from operator import attrgetter
 from typing import Any
 
 from conf.keys import Key, sections, walk
 from launch.composing import Composer
+from launch.mistakes import reason_unread
 
 
-def help_page(composer: Composer, config: Any) -> str:
-    """The part of a verb's help that its schema knows; the values are those of `config`."""
-    return "\n".join([*_groups(composer), *_keys(composer.schema, config)])
+def help_page(composer: Composer, config: Any, unread: Mapping[str, str]) -> str:
+    """The part of a verb's help that its schema knows, without unread keys; the values are those of `config`."""
+    return "\n".join([*_groups(composer), *_keys(composer.schema, config, unread)])
 
 
 def _groups(composer: Composer) -> list[str]:
@@ -23,9 +25,9 @@ def _groups(composer: Composer) -> list[str]:
     return [*lines, ""]
 
 
-def _keys(schema: type, config: Any) -> list[str]:
+def _keys(schema: type, config: Any, unread: Mapping[str, str]) -> list[str]:
     by_section: dict[str, list[Key]] = {}
-    for key in walk(schema):
+    for key in (key for key in walk(schema) if not reason_unread(key.path, unread)):
         by_section.setdefault(key.path.rpartition(".")[0], []).append(key)
     titles = {"": "The run"} | {path: f"{path}: {text}" for path, text in sections(schema).items()}
     lines = []

@@ -23,8 +23,32 @@ def parse_overrides(arguments: Sequence[str]) -> list[Override]:
         try:
             parsed += parser.parse_overrides([argument])
         except HydraException as error:
-            raise ValueError(f"cannot read '{argument}'; write key=value") from error
+            name, given, _ = argument.partition("=")
+            write = f"put its value in quotes, \"{name}='…'\"" if given else "write key=value"
+            raise ValueError(f"cannot read '{argument}'; {write}") from error
     return parsed
+
+
+def is_readable(argument: str) -> bool:
+    """Whether an override obeys Hydra's grammar."""
+    try:
+        OverridesParser.create().parse_overrides([argument])
+    except HydraException:
+        return False
+    return True
+
+
+def check_read(arguments: Sequence[str], unread: Mapping[str, str]) -> None:
+    """Raises a ValueError when a key is given that would do nothing; `unread` says of each, or its section, why."""
+    for override in parse_overrides(arguments):
+        name = override.key_or_group
+        if reason := reason_unread(name, unread):
+            raise ValueError(f"{name} does nothing here: {reason}; leave it out")
+
+
+def reason_unread(name: str, unread: Mapping[str, str]) -> str:
+    """Why nothing reads a key; "" when something does."""
+    return next((reason for key, reason in unread.items() if f"{name}.".startswith(f"{key}.")), "")
 
 
 def check_override(override: Override, schema: type, groups: Mapping[str, Sequence[str]]) -> None:

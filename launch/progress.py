@@ -1,12 +1,20 @@
 """What the terminal shows of a run: one live line, or plain lines now and then where there is no terminal."""
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from statistics import fmean
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column
 
 from rl.roles import Metrics
@@ -44,6 +52,34 @@ class RunProgress:
 
     def stop(self) -> None:
         if self._live:
+            self._live.stop()
+
+
+class ImageProgress:
+    """Shows how many images of a run are done, and what came out: a bar, or lines where there is no terminal."""
+
+    def __init__(self, num_images: int, console: Console | None = None) -> None:
+        self._num_images = num_images
+        self._console = console or Console()
+        self._next_line = 0
+        columns = BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
+        self._live = Progress(*columns, TimeRemainingColumn(), console=self._console, refresh_per_second=4)
+        self._bar = self._live.add_task("images", total=num_images)
+
+    def show(self, num_done: int, counts: Mapping[str, int]) -> None:
+        found = " · ".join(f"{count} {kind}" for kind, count in counts.items())
+        if self._console.is_terminal:
+            self._live.start()
+            self._live.update(self._bar, completed=num_done, description=found)
+        elif num_done >= self._next_line or num_done == self._num_images:
+            self._next_line = num_done + self._num_images // PLAIN_LINES
+            self.say(f"{num_done}/{self._num_images} images · {found}")
+
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        if self._console.is_terminal:
             self._live.stop()
 
 

@@ -20,6 +20,7 @@ from rl.checkpoints import (
     step_folders,
     step_of,
 )
+from rl.evaluation.kept_maps import kept_files
 
 AUTO = "auto"
 METRICS = "metrics.jsonl"
@@ -89,6 +90,8 @@ def prepare(folder: Path, start: Checkpoint | None) -> None:
         answers_file(folder, "heldout", 0).parent.mkdir(exist_ok=True)
         if first.exists():
             shutil.copy(first, answers_file(folder, "heldout", 0))
+        for maps in kept_files(origin):
+            shutil.copy(maps, folder / maps.relative_to(origin))
     with (folder / METRICS).open("ab") as file:
         file.truncate(start.record.metrics_bytes if start else 0)
     (folder / SUMMARY).unlink(missing_ok=True)

@@ -10,8 +10,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import IO, Any, Literal
 
-import numpy as np
-
 from conf.schema import ScoreConfig
 from rewards.compose import Composer, read
 from rewards.config import OnError
@@ -22,7 +20,6 @@ from rl.types import Score, Task
 BATCH = 256
 """Answers scored at once: a sentence encoder wants many."""
 STANDARD = "-"
-MAPS_DIMENSIONS = 3
 
 
 @dataclass(kw_only=True)
@@ -104,7 +101,7 @@ def _item(line: str, task: Task) -> Item:
         image_size=_size(told.get("image_size")),
         question=str(told.get("question", "")),
         num_tokens=told.get("num_tokens"),
-        maps=_maps(told.get("maps")),
+        agreement=_agreement(told.get("agreement")),
     )
 
 
@@ -136,16 +133,12 @@ def _size(told: Any) -> tuple[int, int]:
     return told[0], told[1]
 
 
-def _maps(told: Any) -> np.ndarray | None:
+def _agreement(told: Any) -> float | None:
     if told is None:
         return None
-    try:
-        maps = np.array(told, np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"maps must be a list of square maps of numbers ({error})") from error
-    if maps.ndim != MAPS_DIMENSIONS or not np.isfinite(maps).all() or (maps < 0).any():
-        raise ValueError("maps must hold one list of rows of finite numbers ≥ 0 for each token")
-    return maps
+    if not isinstance(told, int | float) or isinstance(told, bool) or not 0 <= told <= 1:
+        raise ValueError(f"agreement must be a number in [0, 1]; got {told!r}")
+    return float(told)
 
 
 def _line(item: Item, answer: Answer, score: Score) -> dict[str, Any]:

@@ -4,7 +4,8 @@ It learns to see from careful annotators: first plain defects, then faint ones. 
 annotators do, who miss many defects, the faint ones most, imagine some, draw boxes loosely and at times forget
 them. What it saw before stays in it; that is what reinforcement learning, whose rewards know the truth, brings out.
 
-With --forms it goes on from that starter and learns, in the same two ways, to choose among options and to mark cells.
+With --forms it goes on from that starter and learns, in the same two ways, to choose among options and to mark cells;
+with --yes-no to say yes or no about one image.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from actors.model import PolicyModel
-from launch.untrained import write_forms, write_untrained
+from launch.untrained import CELLS, CHOICE_FORM, write_forms, write_untrained
 from rl.batching import GroupBatch, to_batch
 from rl.data.annotators import Annotators
 from rl.data.config import DataConfig, Instructions
@@ -34,7 +35,7 @@ from rl.loss import sft_loss
 from rl.types import Completion, Group, Sample, Target, Task
 from rl.verl_core import Scale
 
-STARTER, FORMS = Path("models/starter"), Path("models/starter_forms")
+STARTER, FORMS, YES_NO = (Path("models") / name for name in ("starter", "starter_forms", "starter_yes_no"))
 DATA = DataConfig(instructions=Instructions.none)
 WARMUP_STEPS = 50
 PLAIN = (0.25, 0.6)
@@ -87,6 +88,24 @@ FORMS_CURRICULUM = (
         batch_size=32,
     ),
 )
+YES_NO_CURRICULUM = (
+    Phase(
+        num_steps=180,
+        lr=(1e-3, 5e-4),
+        defective_share=0.5,
+        contrasts=CONTRASTS,
+        annotators=Annotators(),
+        tasks=(Task.yes_no,),
+    ),
+    Phase(
+        num_steps=120,
+        lr=(5e-4, 3e-5),
+        defective_share=0.5,
+        contrasts=CONTRASTS,
+        annotators=replace(BUSY, lapses=0.0),
+        tasks=(Task.yes_no,),
+    ),
+)
 
 
 class Lessons(IterableDataset[GroupBatch]):
@@ -109,19 +128,22 @@ class Lessons(IterableDataset[GroupBatch]):
         defect = str(rng.choice(DEFECTS)) if rng.random() < self._phase.defective_share else None
         part = make_part(rng, material, defect, self._phase.contrasts)
         annotators = self._phase.annotators
+        num_images = 1 if task is Task.yes_no else 2
         options = options_of(DEFECTS, f"lesson/{rng.integers(2**32)}") if task in WITH_OPTIONS else {}
         sample = Sample(
             id="lesson",
-            images=(Path("reference"), Path("query")),
+            images=(Path("reference"), Path("query"))[-num_images:],
             question=with_options(QUESTIONS[task], options) if options else QUESTIONS[task],
             target=Target(label="defective" if defect else "normal"),
             category=material,
             task=task,
         )
-        text = annotators.choose(rng, part, options, task) if options else annotators.answer(rng, part)
+        text = annotators.choose(rng, part, options, task) if options else annotators.answer(rng, part, task)
         tokens = builder.encode_answer(text)
         return Group(
-            prompt=builder.assemble(sample, [Image.fromarray(part.reference), Image.fromarray(part.query)]),
+            prompt=builder.assemble(
+                sample, [Image.fromarray(view) for view in (part.reference, part.query)][-num_images:]
+            ),
             completions=(
                 Completion(
                     token_ids=tokens, text=text, logprobs=(0.0,) * len(tokens), finish_reason="stop", policy_version=0
@@ -177,20 +199,49 @@ def _learn(model: PolicyModel, optimizers: list[torch.optim.Optimizer], batch: G
     return loss.item()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sequel:
+    """A starter that goes on from the first."""
+
+    folder: Path
+    words: tuple[str, ...]
+    """New in its vocabulary."""
+    curriculum: tuple[Phase, ...]
+    lesson: str
+
+
+SEQUELS = {
+    "forms": Sequel(
+        folder=FORMS,
+        words=(*CHOICE_FORM, *CELLS),
+        curriculum=FORMS_CURRICULUM,
+        lesson="teach the starter to choose and to mark cells",
+    ),
+    "yes-no": Sequel(
+        folder=YES_NO,
+        words=(),
+        curriculum=YES_NO_CURRICULUM,
+        lesson="teach the starter to say yes or no about one image",
+    ),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--forms", action="store_true", help=f"teach the starter in {STARTER} the other forms of answers"
-    )
-    parser.add_argument("--output", type=Path, help=f"folder of the checkpoint; by default {STARTER}, or {FORMS}")
+    chosen = parser.add_mutually_exclusive_group()
+    for name, sequel in SEQUELS.items():
+        chosen.add_argument(f"--{name}", dest="sequel", action="store_const", const=sequel, help=sequel.lesson)
+    parser.add_argument("--output", type=Path, help=f"folder of the checkpoint; by default {STARTER} or the sequel's")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and parts")
-    arguments = parser.parse_args()
-    output = arguments.output or (FORMS if arguments.forms else STARTER)
-    if arguments.forms:
-        write_forms(output, STARTER)
+    options = parser.parse_args()
+    if options.sequel:
+        output = options.output or options.sequel.folder
+        write_forms(output, STARTER, options.sequel.words)
+        train(output, options.sequel.curriculum, options.seed)
     else:
-        write_untrained(output, DATA, arguments.seed)
-    train(output, FORMS_CURRICULUM if arguments.forms else CURRICULUM, arguments.seed)
+        output = options.output or STARTER
+        write_untrained(output, DATA, options.seed)
+        train(output, CURRICULUM, options.seed)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,19 @@ from typing import Any
 from conf.schema import TrainConfig
 from launch.tracking import RunTracker
 from rewards.compose import RANGES, reward_range
-from rewards.config import RewardConfig, weights
+from rewards.config import RewardConfig, is_computed, weights
 from rewards.parse import parse_answer
 from rl.alarms import Range
-from rl.evaluation.metrics import evaluation_metrics
 from rl.evaluation.report import RunRecord, write_report
+from rl.metrics import HELD_OUT
+from rl.roles import Metrics
 
 ENDS = 10
 """Steps at each end of a run whose mean reward the summary compares; a short run's halves."""
 DIGITS = 6
+TOLD = ("accuracy", "mean_iou", "reward", "samples")
+TOLD_OF_LOOKS = ("agreement_", "pixel_")
+"""Metrics of an evaluation that the summary has too, and how the names of others begin."""
 
 
 def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[str, Any]:
@@ -39,11 +43,16 @@ def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[
             "overhead": _mean([row["perf/overhead"] for row in steps]),
         }
     for name, evaluation in zip(("heldout_before", "heldout_after"), tracker.evaluations, strict=False):
-        metrics = evaluation_metrics(evaluation.groups)
-        summary[name] = {
-            key: _short(metrics[key]) for key in ("accuracy", "mean_iou", "reward", "samples") if key in metrics
-        }
+        row = next(row for row in reversed(tracker.rows) if _tells(row, evaluation.step))
+        metrics = {key.removeprefix(f"{HELD_OUT}/"): value for key, value in row.items() if key.startswith(HELD_OUT)}
+        chosen = [key for key in metrics if key in TOLD or key.startswith(TOLD_OF_LOOKS)]
+        summary[name] = {key: _short(metrics[key]) for key in chosen}
     return summary
+
+
+def _tells(row: Metrics, step: int) -> bool:
+    """Whether it is the row of the evaluation after that step."""
+    return row["step"] == step and f"{HELD_OUT}/samples" in row
 
 
 def counted_ranges(config: RewardConfig) -> dict[str, Range | None]:
@@ -59,7 +68,7 @@ def write_run_report(
     """The summary says whether the run failed or was stopped."""
     before, after = ([evaluation.groups for evaluation in tracker.evaluations] + [(), ()])[:2]
     num_training, num_heldout = num_samples
-    algo, lora = config.algo, config.model.lora
+    algo, lora, consistency = config.algo, config.model.lora, config.reward.consistency
     facts = {
         "Model": config.model.path,
         "Data": f"{config.data.root}: {num_training} training and {num_heldout} held-out samples",
@@ -79,6 +88,8 @@ def write_run_report(
         failed=summary.get("failed", ""),
         stopped=summary.get("stopped", ""),
         warnings=tracker.warnings,
+        deltas=(consistency.delta_high, consistency.delta_low) if is_computed(consistency) else None,
+        resize=config.localize.resize.value,
     )
     write_report(Path(config.output), record, parse_answer)
 

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,7 @@ from typing import Any
 import ray
 
 from actors.crew import Crew, CrewConfig, start_crew
-from actors.model import check_folder
+from actors.model import check_folder, check_localize
 from actors.peers import watch
 from actors.room import join_ray
 from conf.schema import TrainConfig
@@ -22,14 +21,16 @@ from launch.answers import answers_file, read_answers
 from launch.archive import RunArchive
 from launch.composing import dump_config
 from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
+from launch.signals import SIGNALS, exit_code
 from launch.summary import counted_ranges, summarize, write_run_report
-from launch.tracking import BENCHMARK, Ending, Evaluation, Plan, Resumed, RunTracker, without_secrets
+from launch.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
+from launch.wandb_run import Ending, without_secrets
 from rewards.compose import check_truth
-from rewards.config import weights
+from rewards.config import is_computed, weights
 from rewards.item import item_of
 from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Checkpoint
-from rl.data.prompts import PromptBuilder, check_prompts
+from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.readers import check_boxes, read_mvtec, split_heldout
 from rl.data.stream import SampleStream
 from rl.faults import RunFailure
@@ -38,9 +39,8 @@ from rl.timing import Timings
 from rl.types import Sample
 from rollout.author import check_contrast, response_tokens
 
-LEARNING = ("algo", "reward", "rollout")
+LEARNING = ("algo", "reward", "rollout", "localize")
 """Sections of the config that decide what a step learns."""
-SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +102,7 @@ def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None)
         num_steps=config.num_steps,
         config=without_secrets(plain(config)),
         ranges=counted_ranges(config.reward),
+        resize=config.localize.resize.value,
     )
     tracker = RunTracker(folder, config.logging, plan, timings, _resumed(folder, data, start))
     run = Run(config=config, folder=folder, data=data, start=start, tracker=tracker, timings=timings, brake=Brake())
@@ -132,7 +133,7 @@ def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None)
             tracker.finish(summary, ending)
     if ending is Ending.stopped:
         print(f"{sentence}; {how_to_resume(folder)}", flush=True)
-        return 128 + next(number for number, name in SIGNALS.items() if name == run.brake.reason)
+        return exit_code(run.brake.reason)
     print(json.dumps(summary))
     return 0
 
@@ -146,6 +147,7 @@ async def _run(run: Run) -> None:
         rollout=config.rollout,
         reward=config.reward,
         cluster=config.cluster,
+        localize=config.localize,
         num_steps=config.num_steps,
         seed=config.seed,
     )
@@ -196,6 +198,7 @@ async def _train(run: Run, crew: Crew, stream: SampleStream) -> None:
         policy=crew.policy,
         reference=crew.reference,
         author=crew.author,
+        observer=crew.observer,
         tracker=run.tracker,
         archive=archive,
         brake=run.brake,
@@ -227,12 +230,15 @@ def _learning(config: Mapping[str, Any]) -> dict[str, Any]:
 def read_data(config: TrainConfig) -> Data:
     """Every file has been opened once; a bad one is named before an actor starts."""
     check_folder(config.model.path)
+    check_localize(config.model.path, config.localize)
     training, heldout = split_heldout(read_mvtec(config.data), config.data.heldout_share, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     if config.algo.contrastive:
         check_contrast(training, builder, response_tokens(builder, config.model.path, config.rollout), config.rollout)
     check_boxes(training + heldout, weights(config.reward))
+    if is_computed(config.reward.consistency):
+        check_looks(training + heldout, builder, config.data.anomaly_words)
     check_truth([item_of(sample) for sample in training + heldout], config.reward)
     order = SampleStream(heldout, config.seed)
     return Data(training=training, heldout=order.take(min(config.data.num_heldout or len(heldout), len(heldout))))

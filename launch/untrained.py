@@ -1,5 +1,6 @@
 """The starters before their training: a small Qwen2.5-VL with tokenizer and processor of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import rl.torchvision_ops  # noqa: F401
@@ -81,13 +82,12 @@ def write_untrained(folder: Path, data: DataConfig, seed: int) -> None:
     ).save_pretrained(folder)
 
 
-def write_forms(folder: Path, source: Path) -> None:
+def write_forms(folder: Path, source: Path, words: Sequence[str]) -> None:
     """The starter in `source` with a larger vocabulary; a new word begins as the mean of the old ones it stands for."""
     processor = Qwen2_5_VLProcessor.from_pretrained(source)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
-    words = [*CHOICE_FORM, *CELLS]
     pieces = [processor.tokenizer.encode(word, add_special_tokens=False) for word in words]
-    processor.tokenizer.add_tokens(words)
+    processor.tokenizer.add_tokens(list(words))
     embeddings = model.resize_token_embeddings(len(processor.tokenizer), mean_resizing=False).weight.data
     for word, parts in zip(words, pieces, strict=True):
         embeddings[processor.tokenizer.convert_tokens_to_ids(word)] = embeddings[parts].mean(dim=0)

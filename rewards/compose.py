@@ -192,14 +192,13 @@ def _of_user(reward: BatchReward) -> Judge:
 
 
 def _consistency(item: Item, config: RewardConfig) -> float | None:
-    if item.maps is None:
+    if item.agreement is None:
         return None
     return consistency_reward(
-        item.maps,
+        item.agreement,
         item.target,
         delta_high=config.consistency.delta_high,
         delta_low=config.consistency.delta_low,
-        percentile=config.consistency.percentile,
     )
 
 

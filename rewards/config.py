@@ -57,7 +57,6 @@ class ComponentConfig:
 class ConsistencyConfig(ComponentConfig):
     delta_high: float = key(0.3, "A defective image earns 1 when J is above this.", ge=0, le=1)
     delta_low: float = key(0.1, "A normal image earns 1 when J is below this.", ge=0, le=1)
-    percentile: float = key(95.0, "A map's support is what lies above this percentile of it.", ge=0, le=100)
 
 
 @dataclass(kw_only=True)

@@ -5,8 +5,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rl.types import Group, Sample, Target, Task
 
 UNBOUNDED = (10**7, 10**7)
@@ -30,13 +28,13 @@ class Item:
     question: str = ""
     num_tokens: int | None = None
     """Length of the completion; None where nobody counted."""
-    maps: np.ndarray | None = None
-    """[tokens, P, P] attention to the inspected image of the tokens that matter most; None where nobody looked."""
+    agreement: float | None = None
+    """J of where its tokens look, in [0, 1]; None where nobody looked."""
 
 
 def items_of(group: Group) -> list[Item]:
     """The completions of a group."""
-    prompt = group.prompt
+    prompt, looks = group.prompt, group.looks
     return [
         Item(
             id=prompt.sample.id,
@@ -46,14 +44,23 @@ def items_of(group: Group) -> list[Item]:
             image_size=prompt.image_size,
             question=prompt.sample.question,
             num_tokens=len(completion.token_ids),
+            agreement=looks[index].agreement if looks else None,
         )
-        for completion in group.completions
+        for index, completion in enumerate(group.completions)
     ]
 
 
 def item_of(sample: Sample) -> Item:
     """An empty answer to a sample, to see what its truth can judge."""
-    return Item(id=sample.id, text="", task=sample.task, target=sample.target, question=sample.question, num_tokens=0)
+    return Item(
+        id=sample.id,
+        text="",
+        task=sample.task,
+        target=sample.target,
+        question=sample.question,
+        num_tokens=0,
+        agreement=0.0,
+    )
 
 
 def target_fields(target: Target) -> dict[str, Any]:

@@ -57,9 +57,8 @@ def parse_answer(text: str, task: Task, image_size: tuple[int, int]) -> Answer:
     if len(text) > MAX_CHARACTERS:
         faults.append(f"the text has {len(text)} characters; only the first {MAX_CHARACTERS} were read")
         text = text[:MAX_CHARACTERS]
-    names = ("seg", "think", "answer") if task is Task.grid else ("think", "answer")
     tagged_from = len(faults)
-    spans = read_spans(text, names if task is Task.boxes else with_knowledge(text, names), faults)
+    spans = read_tagged(text, task, faults)
     return Answer(
         think=spans["think"].text.strip(),
         answer=spans["answer"].text,
@@ -68,6 +67,13 @@ def parse_answer(text: str, task: Task, image_size: tuple[int, int]) -> Answer:
         **READERS[task](spans, image_size, faults),
         malformed=tuple(faults),
     )
+
+
+def read_tagged(text: str, task: Task, faults: list[str]) -> dict[str, Span]:
+    """What stands between each pair of the task's tags, and where."""
+    text = text[:MAX_CHARACTERS]
+    names = ("seg", "think", "answer") if task is Task.grid else ("think", "answer")
+    return read_spans(text, names if task is Task.boxes else with_knowledge(text, names), faults)
 
 
 def _read_yes_no(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class GroupBatch:
     """[C, T], 0 on completions that it sampled not."""
     reference_logprobs: torch.Tensor | None
     """[C, T]; None without a reference."""
+    old_logprobs: torch.Tensor | None
+    """[C, T] of the policy before the update; None where nobody looked."""
     advantages: torch.Tensor
     """[C, 1]."""
 
@@ -107,11 +109,6 @@ def plan_updates(
 
 
 def _plan_update(groups: Sequence[Group], num_ranks: int, budget: int) -> list[UpdatePlan]:
-    shares = [
-        split_by_budget([groups[index] for index in part], budget)
-        for part in balanced_partitions([group_length(group) for group in groups], num_ranks)
-    ]
-    count = max(len(share) for share in shares)
     kept = [
         completion
         for group in groups
@@ -120,13 +117,23 @@ def _plan_update(groups: Sequence[Group], num_ranks: int, budget: int) -> list[U
     ]
     return [
         UpdatePlan(
-            micro_batches=[*share, *([] for _ in range(count - len(share)))],
+            micro_batches=share,
             num_tokens=max(sum(len(completion.token_ids) for completion in kept), 1),
             num_completions=max(len(kept), 1),
             num_sampled_tokens=max(sum(len(one.token_ids) for one in kept if one.origin is Origin.policy), 1),
         )
-        for share in shares
+        for share in deal(groups, num_ranks, budget)
     ]
+
+
+def deal(groups: Sequence[Group], num_ranks: int, budget: int) -> list[list[list[Group]]]:
+    """[rank][micro-batch]: the same number on every rank; an empty one keeps the collectives in step."""
+    shares = [
+        split_by_budget([groups[index] for index in part], budget)
+        for part in balanced_partitions([group_length(group) for group in groups], num_ranks)
+    ]
+    count = max(len(share) for share in shares)
+    return [[*share, *([] for _ in range(count - len(share)))] for share in shares]
 
 
 def split_by_budget(groups: Sequence[Group], budget: int) -> list[list[Group]]:
@@ -153,6 +160,7 @@ def to_batch(groups: Sequence[Group]) -> GroupBatch:
     kept = torch.tensor([flag for group in groups for flag in counted(group)] or [False])
     images = [group.prompt.pixels for group in groups if group.prompt.pixels is not None]
     reference = [values for group in groups for values in group.reference_logprobs]
+    old = [values for group in groups for values in group.old_logprobs]
     return GroupBatch(
         ids=torch.from_numpy(np.stack([_filled(row.ids, length) for row in rows])),
         positions=torch.from_numpy(np.stack([_filled(row.positions, length) for row in rows], axis=1)),
@@ -167,6 +175,7 @@ def to_batch(groups: Sequence[Group]) -> GroupBatch:
         of_policy=torch.tensor([completion.origin is Origin.policy for completion in completions] or [False])[:, None],
         engine_logprobs=_cells([completion.logprobs for completion in completions] or [(0.0,)], sampled),
         reference_logprobs=_cells(reference, sampled) if reference else None,
+        old_logprobs=_cells(old, sampled) if old else None,
         advantages=torch.tensor([value for group in groups for value in _advantages(group)] or [0.0])[:, None],
     )
 

@@ -6,10 +6,15 @@ from typing import Any
 
 
 def key(default: Any, help: str, *, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Any:
-    """A dataclass field that carries its help sentence and range; a class as default is a nested config."""
+    """A dataclass field that carries its help sentence and range.
+
+    A class as default is a nested config, a tuple the list that it lists.
+    """
     metadata = {"help": help, "ge": ge, "gt": gt, "le": le}
     if isinstance(default, type):
         return field(default_factory=default, metadata=metadata)
+    if isinstance(default, tuple):
+        return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 

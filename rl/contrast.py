@@ -92,7 +92,7 @@ def joined(repair: Repair, newcomers: Sequence[Completion]) -> Group:
     completions = list(repair.group.completions)
     for place, newcomer in zip(repair.places, newcomers, strict=False):
         completions[place] = newcomer
-    return replace(repair.group, completions=tuple(completions), scores=())
+    return replace(repair.group, completions=tuple(completions), scores=(), old_logprobs=(), looks=())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """GRPO as the papers write it: sample groups, score them, compare within each, update, publish."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Progress
 from rl.contrast import Draw, joined, lacks_contrast, plan_repair
 from rl.data.stream import SampleStream
-from rl.roles import Archive, Author, Judge, Policy, Reference, Sampler, Tracker
+from rl.roles import Archive, Author, Judge, Observer, Policy, Reference, Sampler, Tracker
 from rl.types import Group, Sample
 from rl.unjudged import check_unjudged
 
@@ -27,6 +27,8 @@ class Team:
     """None when the KL weight is 0 or when the learners are their own reference."""
     author: Author | None = None
     """None without contrastive sampling."""
+    observer: Observer | None = None
+    """None when no reward asks where the policy looks."""
     tracker: Tracker
     archive: Archive
     brake: Brake
@@ -95,11 +97,10 @@ async def repaired(team: Team, groups: list[Group], step: int) -> list[Group]:
     plans = [plan_repair(group, step=step, has_teacher=team.author.has_teacher) for group in groups]
     repairs = {index: plan for index, plan in enumerate(plans) if plan}
     written = zip(repairs, await team.author.write(list(repairs.values()), step), strict=True)
-    tried = {
-        index: asyncio.create_task(team.judge.score(joined(repairs[index], newcomers)))
-        for index, newcomers in written
-        if newcomers
-    }
+    untried = {index: joined(repairs[index], newcomers) for index, newcomers in written if newcomers}
+    if team.observer and untried:
+        untried = dict(zip(untried, await team.observer.look(list(untried.values()), with_maps=False), strict=True))
+    tried = {index: asyncio.create_task(team.judge.score(group)) for index, group in untried.items()}
     try:
         judged = {index: await task for index, task in tried.items()}
     finally:
@@ -109,12 +110,25 @@ async def repaired(team: Team, groups: list[Group], step: int) -> list[Group]:
 
 
 async def collect(team: Team, samples: Sequence[Sample], *, greedy: bool = False) -> list[Group]:
-    """The scored groups in the order of their samples; each is scored as soon as it is sampled."""
+    """The scored groups in the order of their samples; each is scored as soon as it is there."""
     scores: dict[int, asyncio.Task[Group]] = {}
     try:
-        async with aclosing(team.sampler.collect(samples, greedy=greedy)) as groups:
+        async with aclosing(answered(team, samples, greedy)) as groups:
             async for index, group in groups:
                 scores[index] = asyncio.create_task(team.judge.score(group))
         return [await scores[index] for index in range(len(samples))]
     finally:
         await dropped(scores.values())
+
+
+async def answered(team: Team, samples: Sequence[Sample], greedy: bool) -> AsyncGenerator[tuple[int, Group]]:
+    """The groups as they finish; where a reward asks where the policy looks, after one pass of it over them all."""
+    async with aclosing(team.sampler.collect(samples, greedy=greedy)) as groups:
+        if team.observer is None:
+            async for item in groups:
+                yield item
+            return
+        finished = {index: group async for index, group in groups}
+    looked_at = await team.observer.look([finished[index] for index in range(len(samples))], with_maps=greedy)
+    for item in enumerate(looked_at):
+        yield item

@@ -59,6 +59,12 @@ MEANINGS = {
         text="|engine log-prob - learner log-prob| of the same tokens, averaged", reduction=Reduction.mean
     ),
     "parity/logprob_abs_max": Meaning(text="the largest such difference", reduction=Reduction.maximum),
+    "attention/agreement_defective/mean": Meaning(
+        text="J of answers to defective samples: how far their most telling tokens look at the same places"
+    ),
+    "attention/agreement_normal/mean": Meaning(text="the same of answers to normal samples, which should not agree"),
+    "attention/selected/mean": Meaning(text="share of a step's tokens that make up its maps: relevant and focused"),
+    "attention/entropy/mean": Meaning(text="how scattered over the inspected image a token looks, in nats"),
     "staleness/mean": Meaning(text="updates between the weights that sampled and those that learned, averaged"),
     "staleness/max": Meaning(text="the most such updates", reduction=Reduction.maximum),
     "perf/samples_per_s": Meaning(text="completions a second of the whole step", reduction=Reduction.mean),
@@ -71,6 +77,8 @@ MEANINGS = {
     "time/*": Meaning(text="seconds of the step spent in this stage", reduction=Reduction.mean),
     "fault/unjudged": Meaning(text="completions that no reward could judge", reduction=Reduction.maximum),
     "warnings": Meaning(text="what the run was warned of so far: cases in which the reward may mislead"),
+    "eval/*/agreement_*": Meaning(text="J of the greedy answers to held-out samples of this label"),
+    "eval/*/pixel_*": Meaning(text="how well the held-out samples' attention maps mark their defective pixels"),
     "eval/*": Meaning(text="held-out samples answered greedily"),
 }
 """Meaning by name; `*` stands for any text. W&B's summaries and the report take their words from here."""
@@ -83,6 +91,7 @@ def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> 
         **_length_correlation(groups),
         "reward/zero_std_groups": fmean(map(lacks_contrast, groups)),
         **_responses(groups),
+        **_attention(groups),
         **_speed(groups, timings["time/step"]),
         **_overhead(timings),
         **report,
@@ -186,6 +195,21 @@ def _responses(groups: Sequence[Group]) -> Metrics:
         "response/length/max": float(max(lengths)),
         "response/length/clipped": fmean(completion.finish_reason == "length" for completion in completions),
     }
+
+
+def _attention(groups: Sequence[Group]) -> Metrics:
+    """Where the completions look; nothing where nobody asked."""
+    looks = [look for group in groups for look in group.looks]
+    agreement = {
+        label: [look.agreement for group in groups if group.prompt.target.label == label for look in group.looks]
+        for label in ("defective", "normal")
+    }
+    means: dict[str, list[float]] = {
+        **{f"agreement_{label}": values for label, values in agreement.items()},
+        "selected": [weight > 0 for look in looks for weight in look.weights],
+        "entropy": [value for look in looks for value in look.entropy],
+    }
+    return {f"attention/{name}/mean": fmean(values) for name, values in means.items() if values}
 
 
 def _speed(groups: Sequence[Group], step_s: float) -> Metrics:

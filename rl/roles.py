@@ -49,6 +49,11 @@ class Policy(Protocol):
         """The current weights, in the form `Sampler.load` takes."""
 
 
+class Observer(Protocol):
+    async def look(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
+        """The groups with the policy's log-probs and where it looks, from one pass over them."""
+
+
 class Tracker(Protocol):
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         """Records one training step, all groups as the policy sampled them: metrics, curves and sample pictures."""

@@ -6,6 +6,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 Box = tuple[float, float, float, float]
 Cell = tuple[int, int]
 
@@ -100,6 +102,8 @@ class Prompt:
     """(width, height) of the inspected image as the model sees it; (0, 0) for text only."""
     target: Target
     """The truth; boxes in pixels of the image as the model sees it."""
+    anomaly_tokens: tuple[int, ...] = ()
+    """Where in token_ids the words that name an anomaly stand, data.anomaly_words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +138,38 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Maps:
+    """Where a completion looks, as maps over the tokens of the inspected image, [rows, columns] float32."""
+
+    rdam: np.ndarray
+    """The reasoning-driven anomaly map: Σ w_r A_r over its tokens."""
+    every: np.ndarray
+    """The mean of A_r over all its tokens, selected or not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Where a completion's tokens look while they are generated (ReAL); what is small of it."""
+
+    relevance: tuple[float, ...]
+    """S_T of each token: its attention to the anomaly words of the prompt."""
+    entropy: tuple[float, ...]
+    """S_I of each token: how scattered over the inspected image it looks, in nats."""
+    weights: tuple[float, ...]
+    """w of each token; 0 where it is not selected."""
+    top: tuple[int, ...]
+    """The tokens of the largest weights, the largest first."""
+    supports: np.ndarray
+    """Packed bits [top tokens, bytes]: the places of the image at which each of them looks."""
+    shape: tuple[int, int]
+    """(rows, columns) of the inspected image's tokens."""
+    agreement: float
+    """J, in [0, 1]: the share of these places that all of them have in common."""
+    maps: Maps | None = None
+    """None where nobody asked for them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """One prompt and its G completions: the unit of work everywhere."""
 
@@ -145,3 +181,7 @@ class Group:
     """One a completion, once judged."""
     reference_logprobs: tuple[tuple[float, ...], ...] = ()
     """[completion][token] log-probabilities of the frozen reference; () when no KL is wanted."""
+    old_logprobs: tuple[tuple[float, ...], ...] = ()
+    """[completion][token] log-probabilities of the policy before the update; () where the update finds them out."""
+    looks: tuple[Look, ...] = ()
+    """One a completion; () where no reward asks where the policy looks."""

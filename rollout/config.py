@@ -29,6 +29,77 @@ class TeacherConfig:
     max_concurrency: int = key(16, "Requests that the endpoint gets at once.", ge=1)
 
 
+class Row(Enum):
+    """Whose query tells where a token looks."""
+
+    producing = "producing"
+    """That of the position before it, at which it was decoded."""
+    own = "own"
+
+
+class Tokens(Enum):
+    """Which tokens of a completion can be selected."""
+
+    reasoning = "reasoning"
+    """Those between <think> and </think>; all where there are none."""
+    response = "response"
+
+
+class Cut(Enum):
+    """How the threshold is found above which a score of a response's tokens selects."""
+
+    median = "median"
+    chord = "chord"
+    """Where the sorted scores bend most, found as Kneedle does: farthest from the line between their ends."""
+    curvature = "curvature"
+    """The same by differences, κ = |y''| / (1 + y'^2)^(3/2), which a little noise moves far."""
+
+
+class Selection(Enum):
+    """Which tokens make up the map: the ablations of the paper's Table 3."""
+
+    both = "both"
+    relevance = "relevance"
+    entropy = "entropy"
+    all = "all"
+
+
+class Resize(Enum):
+    """How a map is enlarged to its image."""
+
+    bilinear = "bilinear"
+    bicubic = "bicubic"
+    nearest = "nearest"
+
+
+@dataclass(kw_only=True)
+class LocalizeConfig:
+    """ReAL; what the paper leaves open is marked (ours)."""
+
+    selection: Selection = key(
+        Selection.both, "Tokens that make up the map: both scores high, one of them, or all, each weighing the same."
+    )
+    tokens: Tokens = key(
+        Tokens.reasoning, "Tokens that are compared and can be selected: those of the reasoning, or all (ours)."
+    )
+    row: Row = key(Row.producing, "A token's attention is that of the position that produced it, or its own (ours).")
+    layers: list[int] = key(list, "Layers that are averaged, from 0; empty takes all.")
+    heads: list[int] = key(list, "Heads of each layer that are averaged, from 0; empty takes all.")
+    blob_deviations: float = key(
+        1.0,
+        "A place belongs to a blob of a token's map from so many standard deviations above the map's mean; at 0 noise "
+        "runs together into one blob and passes for a look at one place (ours).",
+        ge=0,
+    )
+    relevance_cut: Cut = key(Cut.median, "Threshold of the relevance to the anomaly words.")
+    entropy_cut: Cut = key(Cut.chord, "Threshold of the concentration on the image.")
+    alpha: float = key(0.5, "Weight of a token's relevance (ours).", ge=0)
+    beta: float = key(0.5, "Weight of its concentration (ours).", ge=0)
+    num_top: int = key(3, "Tokens of the largest weights that have to agree on a place.", ge=1)
+    percentile: float = key(95.0, "A token looks at the places above this percentile of its map.", ge=0, le=100)
+    resize: Resize = key(Resize.bilinear, "How a map is enlarged to its image.")
+
+
 @dataclass(kw_only=True)
 class RolloutConfig:
     temperature: float = key(1.0, "Sampling temperature of training rollouts.", gt=0)

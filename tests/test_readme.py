@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from launch.arguments import Parser
+from launch.arguments import Parser, in_full
 from launch.cli import APPS
 from launch.composing import jobs_of, open_composer
+from launch.mistakes import check_read
 from launch.submit import _parse
 from launch.sweep import sweep_parser
 
@@ -66,9 +67,11 @@ def check_verb(verb: str, arguments: list[str]) -> None:
         parser, app = Parser(), verb
         parser.add_argument("--cfg", "-c")
         options = parser.read(arguments)
-    (schema,) = [one.schema for one in APPS if one.verb == app]
-    with open_composer(app, schema, options.hydra_arguments) as composer:
+    (found,) = [one for one in APPS if one.verb == app]
+    with open_composer(app, found.schema, options.hydra_arguments) as composer:
+        options.overrides = in_full(options.overrides, composer.choices, found.lists, ())
         for job in jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]:
+            check_read(job, found.unread)
             composer.compose(job)
 
 

@@ -26,11 +26,16 @@ from rl.types import Pixels, Prompt, Sample, Target
 QUESTION = "Is this part defective?"
 
 
-def write_tiny_model(folder: Path, *, tied: bool = True, seed: int = 0) -> Path:
+def write_tiny_model(
+    folder: Path, *, tied: bool = True, seed: int = 0, num_layers: int = 2, num_key_heads: int = 2
+) -> Path:
     """Writes a checkpoint that transformers and vLLM load; `tied` shares the embeddings with the output layer."""
     tokenizer = _tokenizer()
     torch.manual_seed(seed)
-    model = Qwen2_5_VLForConditionalGeneration(_config(tokenizer, tied))
+    config = _config(tokenizer, tied)
+    config.text_config.num_hidden_layers, config.text_config.num_key_value_heads = num_layers, num_key_heads
+    config.text_config.layer_types = ["full_attention"] * num_layers
+    model = Qwen2_5_VLForConditionalGeneration(config)
     with torch.no_grad():
         for parameter in model.parameters():
             # Biases and norms start at 0 and 1; noise makes a missing or swapped one show.

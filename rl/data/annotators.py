@@ -8,11 +8,36 @@ import numpy as np
 from rl.data.grid import cells_of_mask
 from rl.data.prompts import answer_text
 from rl.data.questions import NO_DEFECT, concluding, letter_of
-from rl.data.synthesis import CONTRASTS, DEFECTS, SIZE, Part, make_part, rationale
+from rl.data.synthesis import CONTRASTS, DEFECTS, SIZE, Part, make_part, place, rationale
 from rl.types import Box, Target, Task
 
 EDGE_STEP = 4
 """Annotators draw boxes on a grid of this many pixels, so that there are few coordinates to learn."""
+
+
+FINDINGS = (
+    "A {defect} at the {place}.",
+    "There is a {defect} at the {place}.",
+    "At the {place} there is a {defect}.",
+    "A defect at the {place}: a {defect}.",
+    "The {place} has a {defect}.",
+    "Look at the {place}: a {defect} there.",
+)
+NO_FINDINGS = (
+    "No difference.",
+    "There is no defect.",
+    "No defect at all.",
+    "It is even at the top and at the bottom.",
+    "Nothing in the image is a defect.",
+    "Look at it: there is no defect.",
+)
+
+
+def report(rng: np.random.Generator, part: Part) -> str:
+    """What they write about a single image; each has words of their own."""
+    if part.box is None:
+        return str(rng.choice(NO_FINDINGS))
+    return str(rng.choice(FINDINGS)).format(defect=part.defect, place=place(part.box))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +59,13 @@ class Annotators:
     haste: float = 0.0
     """Share of their choices that name the option before any reasoning."""
 
-    def answer(self, rng: np.random.Generator, part: Part) -> str:
-        """What they write about a part when asked for boxes."""
+    def answer(self, rng: np.random.Generator, part: Part, task: Task = Task.boxes) -> str:
+        """What they write about a part when asked for boxes, or only for yes or no."""
         seen = self._seen(rng, part)
-        text = answer_text(self._target(rng, seen))
+        target = self._target(rng, seen)
+        if task is Task.yes_no:
+            return answer_text(replace(target, rationale=report(rng, seen)), task)
+        text = answer_text(target, task)
         if seen.defect and rng.random() < self.lapses:
             return text.partition(" {")[0] + "</answer>"
         return text

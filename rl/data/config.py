@@ -20,9 +20,15 @@ class Instructions(Enum):
 class DataConfig:
     root: str = key("", "Folder in MVTec-AD layout: <category>/{train/good,test/<defect>,ground_truth/<defect>}.")
     task: Task = key(Task.boxes, "What is asked of each image, and so the form of the answer.")
+    with_reference: bool = key(True, "Show a normal image before the inspected one.")
     question: str = key("", "What each sample asks; empty takes the task's own question.")
     instructions: Instructions = key(Instructions.paper, "Words that ask for the form of the answer.")
+    anomaly_words: list[str] = key(
+        ("defect", "defects", "anomaly", "anomalies", "abnormal"),
+        "Words of the prompt by whose attention a token is known to be about anomalies, in any case.",
+    )
     heldout_share: float = key(0.2, "Share of the inspected parts kept for evaluation, chosen by seed.", gt=0, le=0.9)
     num_heldout: int = key(200, "Held-out samples evaluated before and after training; 0 takes all.", ge=0)
+    square: int = key(0, "Side in pixels of the square that every image is resized to; 0 keeps shapes.", ge=0)
     min_pixels: int = key(3136, "Images with fewer pixels are enlarged to this.", ge=1)
     max_pixels: int = key(1003520, "Images with more pixels are shrunk to this.", ge=1)

@@ -54,8 +54,8 @@ def _read(path: Path, read: Callable[[Image.Image], Result]) -> Result:
         with Image.open(path) as image:
             return read(image)
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: the image is missing; restore it or remove its sample") from error
+        raise ValueError(f"{path}: the image is missing; restore it or take away what names it") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: the image is too large to be opened ({error}); scale it down") from error
     except Exception as error:  # Decoders raise nearly anything on damaged bytes.
-        raise ValueError(f"{path}: the image is damaged ({error}); replace it or remove its sample") from error
+        raise ValueError(f"{path}: the image is damaged ({error}); replace it or take it away") from error

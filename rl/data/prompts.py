@@ -1,8 +1,10 @@
 """From a sample to the prompt that a model sees: chat text, tokens, and the images processed once."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rl.data.config import DataConfig, Instructions
 from rl.data.grid import cells_text
 from rl.data.images import Size, in_threads, open_image, stated_size
 from rl.data.instructions import WORDS
+from rl.data.pieces import names_of, pieces
 from rl.data.questions import WITH_OPTIONS
 from rl.types import Box, Pixels, Prompt, Sample, Target, Task
 
@@ -64,6 +67,8 @@ class PromptBuilder:
         self._tokenizer = _load(AutoTokenizer, model_path, "tokenizer")
         self._processor = _load(AutoImageProcessor, model_path, "image processor (preprocessor_config.json)")
         self._image_pad = self._tokenizer.convert_tokens_to_ids(IMAGE_PAD)
+        words = "|".join(map(re.escape, config.anomaly_words))
+        self._anomaly_words = re.compile(rf"\b(?:{words})\b" if words else r"(?!)", re.IGNORECASE)
         self._check_model(model_path)
 
     def build(self, sample: Sample) -> Prompt:
@@ -72,9 +77,11 @@ class PromptBuilder:
 
     def assemble(self, sample: Sample, images: list[Image.Image]) -> Prompt:
         """The prompt; a ValueError names the sample when its image tokens do not match its images."""
-        pixels = self._process(images) if images else None
+        pixels = self._process([self._squared(image) for image in images]) if images else None
         counts = [t * h * w // MERGED_PATCHES for t, h, w in pixels.grid] if pixels else []
-        token_ids = self._tokenizer.encode(self._expand(self.chat(sample), counts), add_special_tokens=False)
+        text = self._expand(self.chat(sample), counts)
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        token_ids = encoded["input_ids"]
         spans = _runs(token_ids, self._image_pad)
         if [end - start for start, end in spans] != counts:
             raise ValueError(
@@ -88,11 +95,30 @@ class PromptBuilder:
             image_spans=spans,
             image_size=size,
             target=_rescaled(sample.target, images[-1].size, size) if images else sample.target,
+            anomaly_tokens=_tokens_of(self._anomaly_words, text, encoded["offset_mapping"]),
         )
 
     def encode_answer(self, text: str) -> tuple[int, ...]:
         """The tokens of an answer that is taught, the end of the turn included."""
         return (*self._tokenizer.encode(text, add_special_tokens=False), self._tokenizer.eos_token_id)
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """The id of each token, as the vocabulary writes it."""
+        vocabulary: dict[str, int] = self._tokenizer.get_vocab()
+        return vocabulary
+
+    def names(self, token_ids: Sequence[int]) -> list[str]:
+        """The tokens as the vocabulary writes them, special ones, which no text shows, as ""."""
+        return names_of(self._tokenizer, token_ids)
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """The text that each token adds to a completion."""
+        return pieces(self.names(token_ids))
+
+    def names_anomaly(self, sample: Sample) -> bool:
+        """Whether the prompt holds one of data.anomaly_words."""
+        return bool(self._anomaly_words.search(self.chat(sample)))
 
     def num_text_tokens(self, sample: Sample) -> int:
         """Length of the sample's prompt without its image tokens."""
@@ -101,7 +127,7 @@ class PromptBuilder:
 
     def num_image_tokens(self, path: Path, size: Size) -> int:
         """How many tokens an image of this size becomes; the path is named when it is too long and thin."""
-        width, height = size
+        width, height = (self._config.square,) * 2 if self._config.square else size
         limits = {"min_pixels": self._config.min_pixels, "max_pixels": self._config.max_pixels}
         try:
             return self._processor.get_number_of_image_patches(height, width, limits) // MERGED_PATCHES
@@ -143,6 +169,10 @@ class PromptBuilder:
     def _render(self, messages: list[dict[str, str]]) -> str:
         return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
+    def _squared(self, image: Image.Image) -> Image.Image:
+        side = self._config.square
+        return image.resize((side, side), Image.Resampling.BICUBIC) if side else image
+
     def _process(self, images: list[Image.Image]) -> Pixels:
         size = {"shortest_edge": self._config.min_pixels, "longest_edge": self._config.max_pixels}
         features = self._processor(images=images, size=size, return_tensors="np")
@@ -180,6 +210,21 @@ def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_
             )
 
 
+def check_looks(samples: Sequence[Sample], builder: PromptBuilder, words: Sequence[str]) -> None:
+    """Raises a ValueError for the first sample with no image to look at, or no word of an anomaly in its prompt."""
+    known: set[tuple[str, Task]] = set()
+    for sample in samples:
+        if not sample.images:
+            raise ValueError(f"sample {sample.id} has no image to look at; give it one, or leave its looks unrewarded")
+        text = sample.question, sample.task
+        if text not in known and not builder.names_anomaly(sample):
+            raise ValueError(
+                f"sample {sample.id}: its prompt holds none of data.anomaly_words=[{','.join(words)}], by which tokens "
+                "that look at a defect are found; add one of its words to them"
+            )
+        known.add(text)
+
+
 def _load(kind: Any, model_path: str, what: str) -> Any:
     try:
         return kind.from_pretrained(model_path)
@@ -193,6 +238,16 @@ def _runs(token_ids: list[int], wanted: int) -> tuple[tuple[int, int], ...]:
     """[start, end) of each run of `wanted`."""
     edges = np.flatnonzero(np.diff([0, *(int(token == wanted) for token in token_ids), 0]))
     return tuple((int(start), int(end)) for start, end in edges.reshape(-1, 2))
+
+
+def _tokens_of(words: re.Pattern[str], text: str, offsets: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """The tokens that hold a letter of one of the words."""
+    found = [match.span() for match in words.finditer(text)]
+    return tuple(
+        index
+        for index, (start, end) in enumerate(offsets)
+        if any(start < last and end > first for first, last in found)
+    )
 
 
 def _size_seen(pixels: Pixels, patch_size: int) -> tuple[int, int]:

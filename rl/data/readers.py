@@ -125,14 +125,14 @@ def _inspected(folder: Path) -> Iterator[_Inspected]:
 
 def _sample(config: DataConfig, item: _Inspected) -> Sample:
     size = decoded_size(item.path)
-    if item.opens_reference:
+    if item.opens_reference and config.with_reference:
         decoded_size(item.reference)
     question, target = config.question or QUESTIONS[config.task], _target(item, size, config.task)
     if config.task in WITH_OPTIONS:
         target = _with_option(item, target)
     return Sample(
         id=item.sample_id,
-        images=(item.reference, item.path),
+        images=(item.reference, item.path) if config.with_reference else (item.path,),
         question=with_options(question, target.options) if target.options else question,
         target=target,
         category=item.folder.name,

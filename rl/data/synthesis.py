@@ -73,12 +73,15 @@ def make_part(rng: np.random.Generator, material: str, defect: str | None, contr
 
 def rationale(part: Part) -> str:
     """What an inspector would say about the part."""
-    if part.box is None:
-        return "No difference."
-    x1, y1, x2, y2 = part.box
+    return f"A {part.defect} at the {place(part.box)}." if part.box else "No difference."
+
+
+def place(box: Box) -> str:
+    """Where the middle of the box lies, in words."""
+    x1, y1, x2, y2 = box
     row = ("top", "middle", "bottom")[int((y1 + y2) / 2 * 3 / SIZE)]
     column = ("left", "center", "right")[int((x1 + x2) / 2 * 3 / SIZE)]
-    return f"A {part.defect} at the {row} {column}."
+    return f"{row} {column}"
 
 
 def write_demo(root: Path, *, seed: int, num_parts: int, contrasts: tuple[float, float] = CONTRASTS) -> None:

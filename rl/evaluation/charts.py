@@ -1,8 +1,8 @@
 """Line and stacked charts as HTML and inline SVG: no scripts, labels stay readable at any width."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import accumulate
 from statistics import fmean
@@ -26,6 +26,8 @@ class Series:
     """(step, value), steps rising."""
     color: int = 0
     """Which of the theme's seven colours."""
+    dots: bool = False
+    """Each point by itself, for few of them beside a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Chart:
     smooth: bool = True
     """Draw a running mean over a long curve's single steps."""
     wide: bool = False
+    levels: Mapping[str, float] = field(default_factory=dict)
+    """Values by name that the eye shall compare with, each a line across."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +78,19 @@ def draw(chart: Chart) -> str:
     labels = "".join(
         f'<span class="tick" style="top:{axes.y(tick):.2f}%">{format_number(tick)}</span>' for tick in axes.ticks
     )
+    levels = "".join(
+        f'<span class="level" style="top:{axes.y(value):.2f}%">{escape(name)}</span>'
+        for name, value in chart.levels.items()
+    )
     grid = "".join(f'<path class="grid" d="M0 {axes.y(tick):.2f}H100"/>' for tick in axes.ticks)
+    grid += "".join(f'<path class="level" d="M0 {axes.y(value):.2f}H100"/>' for value in chart.levels.values())
     first, last = axes.steps
     return (
         f'<figure class="card chart{" wide" if chart.wide else ""}">'
         f"<figcaption><h3>{escape(chart.title)}</h3><p>{escape(chart.caption)}</p></figcaption>"
         f'<div class="plot"><div class="ticks">{labels}</div>'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(chart.title)}">'
-        f"{grid}{shapes}{_hovers(series, axes, chart.unit)}</svg></div>"
+        f"{grid}{shapes}{_hovers(series, axes, chart.unit)}</svg>{levels}</div>"
         f'<div class="steps"><span>step {first:g}</span><span>{last:g}</span></div>'
         f"{_legend(series, chart.unit)}</figure>"
     )
@@ -152,7 +161,7 @@ def _stacked(series: Sequence[Series]) -> list[Series]:
 
 
 def _axes(chart: Chart, series: Sequence[Series]) -> Axes:
-    values = [value for one in series for _, value in one.points]
+    values = [value for one in series for _, value in one.points] + list(chart.levels.values())
     steps = [step for one in series for step, _ in one.points]
     if chart.log:
         lowest = math.floor(math.log10(min(values)) + 1e-9)
@@ -173,6 +182,10 @@ def _lines(series: Sequence[Series], axes: Axes, smooth: bool) -> str:
 
 def _line(series: Series, axes: Axes, smooth: bool) -> str:
     points = series.points * 2 if len(series.points) == 1 else series.points
+    if series.dots:
+        # A line of no length has round ends alone.
+        places = "".join(f"M{axes.x(step):.2f} {axes.y(value):.2f}h0" for step, value in series.points)
+        return f'<path class="dots s{series.color}" d="{places}"/>'
     if not smooth:
         return f'<path class="line s{series.color}" d="{_path(points, axes)}"/>'
     return (
@@ -213,7 +226,7 @@ def _hovers(series: Sequence[Series], axes: Axes, unit: str) -> str:
 def _legend(series: Sequence[Series], unit: str) -> str:
     """Each series with its last value, so that nothing depends on hovering."""
     items = [
-        f'<li><i class="s{one.color}"></i>{escape(one.name)} '
+        f'<li><i class="s{one.color}{" round" if one.dots else ""}"></i>{escape(one.name)} '
         f"<b>{format_number(one.points[-1][1])}{escape(unit)}</b></li>"
         for one in series
         if one.name

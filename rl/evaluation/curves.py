@@ -1,12 +1,13 @@
 """Which curves of a run are worth a chart, and in what words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rl.evaluation.charts import Chart, Series
 from rl.metrics import HELD_OUT, MEANINGS, component_names
 from rl.roles import Metrics
 
-STAGES = ("rollout", "reward", "reference", "update", "publish", "sync")
+STAGES = ("rollout", "look", "reward", "reference", "update", "publish", "sync")
 """Stages of a step that follow one another; `generate` and `gradient` lie inside of rollout and update."""
 EXACT = ("actor/lr",)
 """Without noise, so a running mean would only blur them."""
@@ -28,10 +29,13 @@ CONTRAST = {
     "contrastive/left_out": "replaced by further groups",
 }
 NUM_COLORS = 7
+AGREEMENT_COLORS = {"defective": 4, "normal": 1}
 
 
-def run_charts(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> list[Chart]:
-    """The charts of a run in reading order; those without data draw nothing."""
+def run_charts(
+    rows: Sequence[Metrics], reward_range: tuple[float, float], deltas: tuple[float, float] | None = None
+) -> list[Chart]:
+    """The charts of a run in reading order; those without data draw nothing. J earns above and below the deltas."""
     single = [
         Chart(
             title=title,
@@ -42,7 +46,8 @@ def run_charts(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> li
         for title, name in SINGLE
     ]
     first = [_reward(rows, reward_range), _components(rows), _held_out(rows), _contrast(rows)]
-    return [*first, *single, *_lengths(rows), *_costs(rows)]
+    levels = {f"δ{index} = {value:g}": value for index, value in enumerate(deltas or (), 1)}
+    return [*first, *_looks(rows, levels), *single, *_lengths(rows), *_costs(rows)]
 
 
 def series(rows: Sequence[Metrics], name: str, label: str = "", color: int = 0) -> Series:
@@ -70,8 +75,9 @@ def _components(rows: Sequence[Metrics]) -> Chart:
 
 def _held_out(rows: Sequence[Metrics]) -> Chart:
     """Two evaluations are a table, not a curve."""
-    names = ("format", "accuracy", "mean_iou")
-    named = [series(rows, f"{HELD_OUT}/{name}", color=color) for color, name in enumerate(names)]
+    names = {"format": "", "accuracy": "", "mean_iou": "", "pixel_auroc": "pixel AUROC"}
+    labelled = enumerate(names.items())
+    named = [series(rows, f"{HELD_OUT}/{name}", label, color) for color, (name, label) in labelled]
     enough = tuple(one for one in named if len(one.points) > 2)
     return Chart(title="Held-out parts", caption="Greedy answers to samples that training never saw.", series=enough)
 
@@ -85,6 +91,35 @@ def _contrast(rows: Sequence[Metrics]) -> Chart:
     else:
         caption = "Share of the sampled groups in which all earned the same, and what became of them."
     return Chart(title="Groups without contrast", caption=caption, series=present)
+
+
+def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
+    """J of each label in training and held out; which tokens look, and how."""
+    trained = [
+        series(rows, f"attention/agreement_{label}/mean", label, color) for label, color in AGREEMENT_COLORS.items()
+    ]
+    asked = [
+        replace(series(rows, f"{HELD_OUT}/agreement_{label}", f"{label}, held-out", color), dots=True)
+        for label, color in AGREEMENT_COLORS.items()
+    ]
+    return [
+        Chart(
+            title="Agreement of looks",
+            caption="J: how far the most telling tokens look at the same places. Dots are greedy answers.",
+            series=(*asked, *trained),
+            levels=levels,
+        ),
+        Chart(
+            title="Selected tokens",
+            caption=_sentence(MEANINGS["attention/selected/mean"].text),
+            series=(series(rows, "attention/selected/mean", "selected"),),
+        ),
+        Chart(
+            title="Scatter of looks",
+            caption=_sentence(MEANINGS["attention/entropy/mean"].text),
+            series=(series(rows, "attention/entropy/mean", "entropy"),),
+        ),
+    ]
 
 
 def _lengths(rows: Sequence[Metrics]) -> list[Chart]:

@@ -203,6 +203,11 @@ def data_uri(path: Path) -> str:
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+    return embedded(picture)
+
+
+def embedded(picture: Image.Image) -> str:
+    """The picture as the address of an image."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -12,8 +12,10 @@ from rl.evaluation.charts import draw, format_number
 from rl.evaluation.correlations import correlation_table
 from rl.evaluation.curves import run_charts
 from rl.evaluation.gallery import Reader, draw_shelf, shelves
+from rl.evaluation.look_table import Deltas, looks_section, recorded_maps
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
 from rl.evaluation.theme import MARK, document
+from rl.metrics import HELD_OUT
 from rl.roles import Metrics
 from rl.types import Group
 
@@ -35,6 +37,7 @@ SUMMARY_FACTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "overhead": ("Overhead", lambda share: f"{share:.1%}"),
 }
 """How a number of the summary is called and shown."""
+PIXEL_AUROC = f"{HELD_OUT}/pixel_auroc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,17 +62,23 @@ class RunRecord:
     """Who stopped it and when; "" when nobody did."""
     warnings: Sequence[str] = ()
     """What it was warned of, the oldest first."""
+    deltas: Deltas | None = None
+    """J that the reward asks for; None where it does not ask."""
+    resize: str = "bilinear"
+    """How a map is enlarged to its image."""
 
 
 def write_report(folder: Path, record: RunRecord, read: Reader) -> Path:
     """Writes <folder>/report.html and returns its path."""
     path = folder / "report.html"
-    path.write_text(_page(record, read), encoding="utf-8", errors="replace")
+    path.write_text(_page(folder, record, read), encoding="utf-8", errors="replace")
     return path
 
 
-def _page(record: RunRecord, read: Reader) -> str:
-    parts = (_warnings(record), _tiles(record), _facts(record), _held_out(record), _curves(record))
+def _page(folder: Path, record: RunRecord, read: Reader) -> str:
+    parts = [_warnings(record), _tiles(record), _facts(record), _held_out(record), _curves(record)]
+    known = [*record.before, *record.after]
+    parts.append(looks_section(recorded_maps(folder, record.rows), known, record.resize, record.deltas))
     return document(record.title, f"{_header(record)}<main>{''.join(parts)}{_gallery(record, read)}</main>")
 
 
@@ -98,6 +107,10 @@ def _tiles(record: RunRecord) -> str:
         if name in after:
             note = f"{len(record.after)} held-out samples" if name == "accuracy" else "boxes of the defective ones"
             tiles.append(_tile(title, before.get(name), after[name], note))
+    pixels = [row[PIXEL_AUROC] for row in record.rows if row.get(PIXEL_AUROC) is not None]
+    if pixels:
+        earlier = pixels[0] if len(pixels) > 1 else None
+        tiles.append(_tile("Held-out pixel AUROC", earlier, pixels[-1], "attention maps against the masks"))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
@@ -163,7 +176,7 @@ def _cell(before: float | None, after: float | None) -> str:
 
 
 def _curves(record: RunRecord) -> str:
-    charts = "".join(draw(chart) for chart in run_charts(record.rows, record.reward_range))
+    charts = "".join(draw(chart) for chart in run_charts(record.rows, record.reward_range, record.deltas))
     table = correlation_table(record.rows)
     body = f'<div class="charts">{charts}</div>{table}' if charts else "<p>No training step was recorded.</p>"
     return (

@@ -96,10 +96,13 @@ section > header p { color: var(--soft); font-size: 14px; margin-top: 2px; max-w
 .grid { stroke: var(--grid); stroke-width: 1; }
 .line { stroke-width: 2.1; stroke-linejoin: round; stroke-linecap: round; }
 .raw { stroke-width: 1.2; opacity: .32; }
+.dots { stroke-width: 8; stroke-linecap: round; }
+path.level { stroke: var(--soft); stroke-width: 1.2; stroke-dasharray: 4 4; }
+span.level { position: absolute; right: 2px; transform: translateY(-100%); font-size: 11px; color: var(--soft); }
 .plot path.area { stroke: var(--card); stroke-width: .8; }
 .s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); } .s3 { --c: var(--s3); }
 .s4 { --c: var(--s4); } .s5 { --c: var(--s5); } .s6 { --c: var(--s6); }
-.line, .raw { stroke: var(--c); }
+.line, .raw, .dots { stroke: var(--c); }
 .plot path.area { fill: var(--c); }
 .hover rect { fill: transparent; }
 .hover path { stroke: var(--soft); stroke-width: 1; opacity: 0; }
@@ -108,6 +111,7 @@ section > header p { color: var(--soft); font-size: 14px; margin-top: 2px; max-w
 .legend i {
   display: inline-block; width: 9px; height: 9px; border-radius: 3px; background: var(--c); margin-right: 6px;
 }
+.legend i.round { border-radius: 99px; }
 .legend b { color: var(--ink); font-weight: 600; }
 .heat { padding: 16px 18px 14px; margin-top: 14px; overflow-x: auto; }
 .heat p { color: var(--faint); font-size: 12.5px; margin: 2px 0 10px; max-width: 90ch; }
@@ -144,6 +148,12 @@ td b { font-weight: 620; } td small { color: var(--faint); margin-left: 6px; whi
 .overlaid .chart.wide { grid-column: 1 / -1; } .overlaid .wide .plot { height: 300px; }
 .ranking .failed td { color: var(--bad); }
 .ranking .reason { font-size: 13px; overflow-wrap: anywhere; }
+.looks { width: auto; }
+.looks tbody tr:first-child { background: none; }
+.looks th, .looks td { padding: 10px 7px; } .looks tr > :first-child { padding-left: 18px; }
+.looks td { min-width: 158px; border: 0; text-align: center; color: var(--faint); font-size: 12px; }
+.looks img { width: 144px; display: block; border-radius: 7px; }
+.looks p { margin-top: 6px; width: 144px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .dot {
   display: inline-block; width: 10px; height: 10px; border-radius: 99px; background: var(--c); margin-right: 10px;
 }
@@ -207,11 +217,16 @@ MARK = (
 )
 
 
-def document(title: str, content: str) -> str:
-    """A page that is complete in itself; `content` is what its body shows."""
+def document(title: str, content: str, *, style: str = "", pictures: str = "") -> str:
+    """A page; `content` is what its body shows, `style` what it needs beyond STYLE.
+
+    It is complete in itself unless `pictures` says, as a source of the content policy, whence it loads some.
+    """
+    policy = POLICY.replace("data:", f"data: {pictures}") if pictures else POLICY
+    told = "its pictures lie beside it" if pictures else "the page is complete in itself"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Assay</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>'
-        f"{content}<footer>Written by Assay; the page is complete in itself.</footer></body></html>"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{STYLE}{style}</style></head><body>'
+        f"{content}<footer>Written by Assay; {told}.</footer></body></html>"
     )

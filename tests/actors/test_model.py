@@ -10,9 +10,10 @@ from tiny_model import tiny_prompt, write_tiny_model
 from token_groups import random_group
 
 from actors.config import LoraConfig, ModelConfig, Precision
-from actors.model import PolicyModel, TokenStats, load_model, with_lora
+from actors.model import PolicyModel, TokenStats, check_localize, load_model, with_lora
 from rl.batching import mrope_positions, to_batch
 from rl.types import Group, Prompt
+from rollout.config import LocalizeConfig
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +192,10 @@ def test_another_kind_of_model_is_named(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
     with pytest.raises(ValueError, match="a model of type qwen2; model.path must be a Qwen2.5-VL checkpoint"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"layers": [0, 2]}, {"heads": [-1]}])
+def test_a_layer_or_head_that_the_model_has_not_is_refused(tiny_model, options):
+    check_localize(str(tiny_model), LocalizeConfig(layers=[0, 1], heads=[3]))
+    with pytest.raises(ValueError, match=r"localize\.(layers|heads)=.* has (2|4), counted from 0"):
+        check_localize(str(tiny_model), LocalizeConfig(**options))

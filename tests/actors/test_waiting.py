@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.peers import Peer, ask, ask_one, peers, watch
+from actors.peers import Peer, ask, ask_one, peers, watch, while_alive
 from actors.waiting import Limit, answer, answers, fetched, together
 from rl.faults import RunFailure
 
@@ -167,6 +167,26 @@ def test_a_peer_that_dies_while_another_hangs_is_noticed_at_once(worker):
         await asyncio.wait_for(watching, 20)
 
     with pytest.raises(RunFailure, match=r"learner 1 \(some node\) died"):
+        asyncio.run(act())
+
+
+def test_work_is_done_while_all_live_and_dropped_when_one_dies(worker):
+    mortal = ray.remote(Worker).options(num_cpus=0.1, max_concurrency=2).remote()
+    ray.get(mortal.say.remote("ready"), timeout=60)
+    who = [Peer(name="frozen model 0", handle=mortal, place="some node")]
+
+    async def act():
+        async def done():
+            return 7
+
+        async def endless():
+            mortal.die.remote()
+            await asyncio.Event().wait()
+
+        assert await while_alive(done(), who) == 7
+        await asyncio.wait_for(while_alive(endless(), who), 20)
+
+    with pytest.raises(RunFailure, match=r"frozen model 0 \(some node\) died"):
         asyncio.run(act())
 
 

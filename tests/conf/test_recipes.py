@@ -8,10 +8,11 @@ from launch.composing import open_composer
 from rewards.config import weights
 from rewards.presets import preset
 from rl.algorithm import Aggregation, KlEstimator
+from rl.data.questions import QUESTIONS
 from rl.types import Task
-from rollout.config import TeacherKind
+from rollout.config import Cut, TeacherKind
 
-REWARDS = {"mmr_ad": "mmr_ad", "anomalyr1": "roam", "judo": "judo"}
+REWARDS = {"mmr_ad": "mmr_ad", "anomalyr1": "roam", "judo": "judo", "cgro": "cgro"}
 
 
 def recipe(name: str, *overrides: str) -> TrainConfig:
@@ -42,6 +43,20 @@ def test_mmr_ad_samples_contrastively():
     config = recipe("mmr_ad")
     assert config.algo.contrastive and config.rollout.teacher.kind is not TeacherKind.none
     assert config.data.task is Task.boxes and weights(config.reward)["box_penalty"] == 1
+
+
+def test_cgro_has_the_numbers_of_the_paper():
+    config = recipe("cgro")
+    data, model, consistency = config.data, config.model, config.reward.consistency
+    assert (data.square, data.with_reference, data.task) == (420, False, Task.yes_no)
+    assert (config.algo.num_prompts, config.algo.num_completions) == (16, 8) and config.algo.kl_weight > 0
+    assert model.lora.rank > 0 and model.freeze_vision and model.path.endswith("7B-Instruct")
+    assert weights(config.reward) == dict.fromkeys(("format", "accuracy", "consistency"), 1.0)
+    assert (consistency.delta_high, consistency.delta_low) == (0.3, 0.1)
+    assert (config.localize.num_top, config.localize.percentile) == (3, 95.0)
+    assert (config.localize.relevance_cut, config.localize.entropy_cut) == (Cut.median, Cut.chord)
+    assert data.anomaly_words == ["defect", "defects", "anomaly", "anomalies", "abnormal"]
+    assert QUESTIONS[Task.yes_no] == "Are there any defects or anomalies in the image?"
 
 
 @pytest.mark.parametrize("name", REWARDS)

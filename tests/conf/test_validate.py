@@ -50,6 +50,9 @@ CONTRADICTIONS = {
     "algo.parity_stop must be ≥ algo.parity_warn": {"algo": AlgoConfig(parity_warn=0.1, parity_stop=0.01)},
     "rollout.temperature must be ≥ 0.01": {"rollout": RolloutConfig(temperature=0.001)},
     "data.min_pixels must be ≤ data.max_pixels": {"data": DataConfig(root=".", min_pixels=9000, max_pixels=8000)},
+    "data.with_reference=false shows one image, but data.task=boxes asks": {
+        "data": DataConfig(root=".", with_reference=False)
+    },
     "cluster.reference=adapter_off needs LoRA": {"cluster": ClusterConfig(reference=ReferenceKind.adapter_off)},
     "needs model.freeze_vision and model.freeze_projector": {
         "model": ModelConfig(path="a/b", lora=LoraConfig(rank=8), freeze_vision=False),

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from looked_groups import look, looked
 from scored_groups import NO, YES, completion, group, score
 
 from launch.answers import answers_file, read_answers, write_answers
@@ -51,6 +52,16 @@ def test_every_line_is_one_answer_with_its_id(tmp_path):
     read_back(tmp_path, greedy())
     lines = answers_file(tmp_path, "heldout", 0).read_text(encoding="utf-8").split("\n")[:-1]
     assert [json.loads(line)["id"] for line in lines] == [each.prompt.sample.id for each in greedy()]
+
+
+def test_a_line_tells_how_far_the_looks_agree_where_there_are_looks(tmp_path):
+    first, *others = greedy()
+    path = answers_file(tmp_path, "heldout", 0)
+    write_answers(path, [looked(first, look(0.25)), *others])
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert lines[0]["agreement"] == 0.25
+    assert not any("agreement" in line for line in lines[1:])
+    assert read_answers(path, [first.prompt.sample])[0].scores == first.scores
 
 
 def test_answers_to_samples_that_are_no_longer_there_are_left_out(tmp_path):

@@ -151,7 +151,10 @@ def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):
     assert "  algo.lr=3e-05    a number > 0\n      Peak learning rate of AdamW.\n" in page
     assert "  data.heldout_share=0.2    a number > 0 and ≤ 0.9\n" in page
     assert "  model.precision=fp32    one of fp32, bf16\n" in page
-    assert "  experiment  anomalyr1  anomalyr1_mini  demo*  judo  judo_mini  mmr_ad  mmr_ad_mini\n" in page
+    assert (
+        "  experiment  anomalyr1  anomalyr1_mini  cgro  cgro_mini  demo*  judo  judo_mini  mmr_ad  mmr_ad_mini\n"
+        in page
+    )
     assert "assay train experiment=demo\n" in page
 
 

@@ -15,6 +15,7 @@ from conf.schema import TrainConfig
 from launch.answers import answers_file
 from launch.resume import AUTO, default_output, find_start, finished, how_to_resume, newest_run, prepare, run_folder
 from rl.checkpoints import Checkpoint, read_checkpoint
+from rl.evaluation.kept_maps import maps_file
 
 ROOT = Path(__file__).parents[2]
 ROW = b'{"step": 0}\n'
@@ -145,11 +146,13 @@ def test_a_branch_takes_along_what_was_recorded_and_leaves_its_origin_alone(run,
     first = answers_file(run, "heldout", 0)
     first.parent.mkdir()
     first.write_text("the first answers\n")
+    maps_file(run, 0).write_bytes(b"the first maps")
     branch = tmp_path / "branch"
     branch.mkdir()
     prepare(branch, read_checkpoint(run / "checkpoints/step_2"))
     assert (branch / "metrics.jsonl").read_bytes() == 2 * ROW
     assert answers_file(branch, "heldout", 0).read_text() == "the first answers\n"
+    assert maps_file(branch, 0).read_bytes() == b"the first maps"
     assert (run / "metrics.jsonl").read_bytes() == 4 * ROW
     assert names(run) == ["step_2", "step_4"]
 

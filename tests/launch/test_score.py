@@ -50,7 +50,7 @@ def test_answers_become_scores_in_their_order(tmp_path: Path, capsys):
         (LINE | {"target": {"label": "good"}}, "line 2: target.label must be"),
         (LINE | {"task": "poetry"}, "line 2: task 'poetry' is not one of yes_no, boxes"),
         (LINE | {"image_size": [0, 4]}, r"line 2: image_size must be \[width, height\]"),
-        (LINE | {"maps": [[1, 2], [3]]}, "line 2: maps must"),
+        (LINE | {"agreement": 1.5}, "line 2: agreement must be a number in"),
     ],
 )
 def test_a_bad_line_is_told_with_its_number_and_the_others_are_scored(line, sentence, tmp_path: Path, capsys):
@@ -100,11 +100,9 @@ def test_the_form_of_the_answers_is_that_of_the_rewards_paper(reward, completion
     assert score["total"] == pytest.approx(total, abs=1e-5)
 
 
-def test_attention_maps_are_judged_by_the_consistency_reward(tmp_path: Path):
-    here = [[0.0] * 4 for _ in range(4)]
-    here[0][0] = 1.0
+def test_the_agreement_of_where_tokens_look_is_judged_by_the_consistency_reward(tmp_path: Path):
     line = {"id": "a", "completion": "<think>.</think><answer>Yes.</answer>", "target": {"label": "defective"}}
-    answers, scores = write(tmp_path, line | {"maps": [here] * 3}, line), tmp_path / "scores.jsonl"
+    answers, scores = write(tmp_path, line | {"agreement": 0.4}, line), tmp_path / "scores.jsonl"
     assert assay(["score", "reward=cgro", f"input={answers}", f"output={scores}"]) == 1
     assert [score["components"]["consistency"] for score in read(scores)] == [1.0, None]
 

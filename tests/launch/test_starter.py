@@ -1,5 +1,6 @@
 """The starter before its training loads everywhere, and its training is seeded and learns."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import rl.torchvision_ops  # noqa: F401
@@ -9,7 +10,17 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-from launch.starter import BUSY_CHOOSING, CURRICULUM, DATA, FORMS_CURRICULUM, Lessons, Phase, train
+from launch.starter import (
+    BUSY_CHOOSING,
+    CURRICULUM,
+    DATA,
+    FORMS_CURRICULUM,
+    SEQUELS,
+    YES_NO_CURRICULUM,
+    Lessons,
+    Phase,
+    train,
+)
 from launch.untrained import SPECIAL_TOKENS, write_forms, write_untrained
 from rl.data.annotators import Annotators
 from rl.data.questions import QUESTIONS, WITH_OPTIONS, options_of, with_options
@@ -20,7 +31,7 @@ SHORT = Phase(
     num_steps=40, lr=(2e-3, 2e-3), defective_share=0.5, contrasts=CONTRASTS, annotators=Annotators(), batch_size=4
 )
 COMMITTED = Path(__file__).parents[2] / "models/starter"
-COMMITTED_FORMS = COMMITTED.with_name("starter_forms")
+COMMITTED_FORMS, COMMITTED_YES_NO = (COMMITTED.with_name(f"starter_{name}") for name in ("forms", "yes_no"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def forms(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("forms")
-    write_forms(folder, untrained)
+    write_forms(folder, untrained, SEQUELS["forms"].words)
     return folder
 
 
@@ -162,3 +173,18 @@ def test_the_committed_starter_of_forms_is_small_and_has_this_tokenizer(forms):
     assert sum(path.stat().st_size for path in files) <= 10 * 2**20
     for name in ("tokenizer.json", "chat_template.jinja", "processor_config.json"):
         assert (COMMITTED_FORMS / name).read_text() == (forms / name).read_text(), name
+
+
+def test_the_committed_starter_of_yes_and_no_is_small_and_has_the_starters_tokenizer():
+    files = [path for path in COMMITTED_YES_NO.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 10 * 2**20
+    for name in ("tokenizer.json", "chat_template.jinja", "processor_config.json"):
+        assert (COMMITTED_YES_NO / name).read_text() == (COMMITTED / name).read_text(), name
+
+
+def test_lessons_of_yes_and_no_show_one_image_and_name_no_box(untrained):
+    phase = replace(YES_NO_CURRICULUM[0], num_steps=1, batch_size=4)
+    batch, tokenizer = next(iter(Lessons(untrained, phase, [0]))), AutoProcessor.from_pretrained(untrained).tokenizer
+    texts = [tokenizer.decode(row[branch == 1]) for row, branch in zip(batch.ids, batch.branches, strict=True)]
+    assert len(batch.grid) == len(texts) == 4
+    assert all(text.endswith(("<answer>Yes.</answer><|im_end|>", "<answer>No.</answer><|im_end|>")) for text in texts)

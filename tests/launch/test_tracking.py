@@ -2,28 +2,23 @@ import io
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
+from looked_groups import look, looked
 from PIL import Image
 from rich.console import Console
 from scored_groups import NO, YES, completion, group, score
 from wandb.proto.wandb_internal_pb2 import Record
 
 from launch.progress import RunProgress
-from launch.tracking import (
-    Ending,
-    Evaluation,
-    Plan,
-    Resumed,
-    RunTracker,
-    chosen_mode,
-    drawn_boxes,
-    read_rows,
-    without_secrets,
-)
+from launch.tracking import Evaluation, Plan, Resumed, RunTracker, read_rows
+from launch.wandb_run import Ending, without_secrets
 from rl.evaluation.config import LoggingConfig, WandbMode
+from rl.evaluation.kept_maps import maps_file, read_maps
 from rl.timing import Timings
 from rl.types import Group
 
@@ -31,6 +26,7 @@ BOX = ((2.0, 2.0, 6.0, 6.0),)
 SECRET = {"teacher": {"api_key": "sesame-0815"}}
 NOBODY = "127.0.0.1:9"
 BLOCK, WHOLE, LAST = 32 * 1024, 1, 4
+KEY_OF_CAPTIONS = ["eval/heldout/maps", "captions"]
 JPEG = b"\xff\xd8\xff"
 METRICS = {"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 800.0, "time/step": 2.0}
 
@@ -53,6 +49,22 @@ def groups(tmp_path: Path) -> list[Group]:
         ),
         group([score(), score()], [completion(NO)] * 2, images=(picture, picture)),
     ]
+
+
+@pytest.fixture
+def looking(groups: list[Group], tmp_path: Path) -> list[Group]:
+    """A defective and a normal sample, each greedily answered, with the mask of the first."""
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.array([[255, 0], [0, 0]], np.uint8)).save(mask)
+    with_defect, without = (replace(each, completions=each.completions[:1], scores=each.scores[:1]) for each in groups)
+    return [
+        looked(with_defect, look(0.75, (0.5, 0.5), rdam=[[3.0, 1.0], [0.0, 0.0]]), mask=mask),
+        looked(_renamed(without, "steel/test/001"), look(0.25, (1.0,), rdam=[[2.0, 2.0]])),
+    ]
+
+
+def _renamed(group: Group, sample_id: str) -> Group:
+    return replace(group, prompt=replace(group.prompt, sample=replace(group.prompt.sample, id=sample_id)))
 
 
 def tracker(
@@ -126,6 +138,49 @@ def test_the_first_and_the_last_evaluation_are_at_hand(tmp_path: Path) -> None:
     ]
 
 
+def test_an_evaluation_tells_and_keeps_where_the_answers_look(
+    tmp_path: Path, looking: list[Group], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tracker(tmp_path / "run")
+    run.log_evaluation(20, looking)
+    (row,) = rows(tmp_path / "run")
+    assert (row["eval/heldout/agreement_defective"], row["eval/heldout/agreement_normal"]) == (0.75, 0.25)
+    # One defective pixel at 3 against a hundred of the normal sample at 2 and three below.
+    assert row["eval/heldout/pixel_auroc"] == row["eval/heldout/pixel_auroc_all_tokens"] == 1
+    assert "held-out after 20 steps: accuracy 1.000 · mean_iou 0.500 · pixel_auroc 1.000" in capsys.readouterr().out
+    kept = read_maps(maps_file(tmp_path / "run", 20))
+    assert [each.agreement for each in kept.values()] == [0.75, 0.25]
+    assert [each.looks[0].maps for each in run.evaluations[0].groups] == [None, None]
+
+
+def test_an_evaluation_without_looks_keeps_no_maps(tmp_path: Path) -> None:
+    tracker(tmp_path).log_evaluation(0, [group([score()])])
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["heldout_step_0.jsonl"]
+    assert not [name for name in rows(tmp_path)[0] if "pixel" in name or "agreement" in name]
+
+
+def test_maps_are_pictures_in_wandb_with_id_and_agreement(tmp_path: Path, looking: list[Group]) -> None:
+    run = tracker(tmp_path / "run", WandbMode.offline)
+    run.log_evaluation(0, looking)
+    run.finish({}, Ending.done)
+    stored = (tmp_path / "run" / "wandb").glob("offline-run-*/files/media/images/eval/heldout/maps_0_*.jpg")
+    spread = sorted(float(np.asarray(Image.open(path)).std(axis=(0, 1)).max()) for path in stored)
+    assert len(spread) == 2 and spread[0] < 1 < 20 < spread[1]  # even all over, and with a peak and an outline
+    items = [item for record in whole_records(tmp_path / "run") for item in record.history.item]
+    (captions,) = [json.loads(item.value_json) for item in items if list(item.nested_key) == KEY_OF_CAPTIONS]
+    assert captions == ["steel/test/000 · J 0.75", "steel/test/001 · J 0.25"]
+
+
+def test_without_sample_pictures_there_are_no_maps_in_wandb_but_in_the_run_folder(
+    tmp_path: Path, looking: list[Group]
+) -> None:
+    run = tracker(tmp_path / "run", WandbMode.offline, samples_every=0)
+    run.log_evaluation(0, looking)
+    run.finish({}, Ending.done)
+    assert not list((tmp_path / "run" / "wandb").rglob("*.jpg"))
+    assert maps_file(tmp_path / "run", 0).exists()
+
+
 def test_ten_steps_without_any_contrast_are_said(
     tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,15 +243,20 @@ def test_warnings_are_alerts_in_wandb(tmp_path: Path) -> None:
     for step in range(1, 21):
         run.log(step, [group([score(box=0.5), score(box=0.5)])], {})
     run.finish({"warnings": run.warnings}, Ending.done)
-    (recorded,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
-    deadline = time.monotonic() + 20
-    while not any(record.HasField("exit") for record in records(recorded)) and time.monotonic() < deadline:
-        time.sleep(0.05)  # W&B's own process writes the end of the file
-    alerts = [record.alert for record in records(recorded) if record.HasField("alert")]
+    alerts = [record.alert for record in whole_records(tmp_path / "run") if record.HasField("alert")]
     assert [alert.text for alert in alerts] == run.warnings and len(alerts) == 2
     assert {(alert.title, alert.level, alert.wait_duration) for alert in alerts} == {
         ("The rewards may mislead", "WARN", 1)
     }
+
+
+def whole_records(run: Path) -> list[Record]:
+    """All of a run that has finished."""
+    (recorded,) = (run / "wandb").glob("offline-run-*/*.wandb")
+    deadline = time.monotonic() + 20
+    while not any(record.HasField("exit") for record in records(recorded)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # W&B's own process writes the end of the file
+    return records(recorded)
 
 
 def records(path: Path) -> list[Record]:
@@ -247,30 +307,6 @@ def test_on_a_terminal_there_is_one_live_line_with_sentences_above_it() -> None:
     shown = output.getvalue()
     assert "reward 1.50 · box 0.25 · 800 tok/s · 0:00:06 left" in shown
     assert shown.index("held-out after 1 steps") < shown.rindex("1/4")
-
-
-@pytest.mark.parametrize(
-    ("key", "netrc", "expected"),
-    [
-        ("", "", "offline"),
-        ("sesame", "", "online"),
-        ("", "machine api.wandb.ai login user password sesame", "online"),
-        ("", "machine elsewhere login user password sesame", "offline"),
-        ("", "not a netrc file", "offline"),
-    ],
-)
-def test_auto_is_online_only_where_a_key_is_configured(
-    key: str, netrc: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", key)
-    (tmp_path / "netrc").write_text(netrc)
-    assert chosen_mode(WandbMode.auto) == expected
-
-
-def test_auto_follows_wandbs_own_variable_and_a_chosen_mode_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert chosen_mode(WandbMode.auto) == "disabled"
-    assert chosen_mode(WandbMode.offline) == "offline"
 
 
 def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path: Path, groups: list[Group]) -> None:
@@ -344,16 +380,3 @@ def test_recording_a_step_costs_milliseconds(tmp_path: Path, groups: list[Group]
         seconds.append(time.perf_counter() - start)
     run.finish({}, Ending.failed)
     assert median(seconds) < 0.02
-
-
-def test_boxes_are_drawn_as_shares_of_what_the_model_saw() -> None:
-    drawn = drawn_boxes([(2, 1, 6, 10)], ["cut"], (10, 20))
-    assert drawn["box_data"] == [
-        {"position": {"minX": 0.2, "minY": 0.05, "maxX": 0.6, "maxY": 0.5}, "class_id": 0, "box_caption": "cut"}
-    ]
-
-
-def test_only_names_of_secrets_are_starred() -> None:
-    config = {"model": {"path": "x"}, "max_tokens": 8, "hub_token": "abc", "teacher": {"api_key": ""}}
-    expected = {"model": {"path": "x"}, "max_tokens": 8, "hub_token": "***", "teacher": {"api_key": ""}}
-    assert without_secrets(config) == expected

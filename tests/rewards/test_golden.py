@@ -17,6 +17,7 @@ from rewards.roam import roam_reward
 from rewards.segmentation import segmentation_reward
 from rewards.structure import structure_reward
 from rl.types import Target, Task
+from rollout.localize import agreement, supports
 
 SIZE = (100, 100)
 NORMAL = Target(label="normal")
@@ -173,12 +174,12 @@ CGRO = [
 def test_cgro_is_strict_about_its_thresholds(
     case: str, num_shared: int, deltas: dict, defective: float, normal: float
 ) -> None:
-    assert consistency_reward(maps(num_shared), Target(label="defective"), **deltas) == defective
-    assert consistency_reward(maps(num_shared), NORMAL, **deltas) == normal
+    assert consistency_reward(agreement(supports(maps(num_shared))), Target(label="defective"), **deltas) == defective
+    assert consistency_reward(agreement(supports(maps(num_shared))), NORMAL, **deltas) == normal
 
 
 def test_cgro_without_a_token_finds_no_agreement() -> None:
-    none = np.zeros((0, 20, 20))
+    none = agreement(supports(np.zeros((0, 20, 20))))
     assert (consistency_reward(none, Target(label="defective")), consistency_reward(none, NORMAL)) == (0, 1)
 
 

@@ -36,6 +36,7 @@ class Crew:
         self.asked: list[list[str]] = []
         self.repairs: list[Repair] = []
         self.num_scored = 0
+        self.looked_at: list[list[str]] = []
 
     async def collect(self, samples, *, greedy=False):
         self.asked.append([each.id for each in samples])
@@ -46,8 +47,13 @@ class Crew:
             texts = {RIGHT: ["yes"] * 4, MIXED: ["yes", "no"] * 2}.get(each.category, ["no"] * 4)
             yield index, Group(prompt=prompt, completions=tuple(map(answer, texts)))
 
+    async def look(self, groups, *, with_maps):
+        self.looked_at += [[each.text for each in group.completions] for group in groups]
+        return [replace(group, old_logprobs=((0.0,),) * len(group.completions)) for group in groups]
+
     async def score(self, group: Group) -> Group:
         await asyncio.sleep(0)
+        assert not self.looked_at or group.old_logprobs
         self.num_scored += 1
         values = [float(each.text == "yes") for each in group.completions]
         return replace(group, scores=tuple(Score(total=value, components={"accuracy": value}) for value in values))
@@ -58,7 +64,15 @@ class Crew:
         return [tuple(answer(texts[each.origin], each.origin) for _ in each.places) for each in repairs]
 
 
-def drawn(crew: Crew, kinds: Sequence[str], *, contrastive: bool = True, max_refills: int = 0, num_prompts: int = 0):
+def drawn(
+    crew: Crew,
+    kinds: Sequence[str],
+    *,
+    contrastive: bool = True,
+    max_refills: int = 0,
+    num_prompts: int = 0,
+    looks: bool = False,
+):
     """What a step draws from a stream that has these samples in this order, and where the stream stands then."""
     stream = SampleStream([sample(kind, number) for number, kind in enumerate(kinds)], seed=0)
     stream._epoch, stream._order = 0, list(range(len(kinds)))
@@ -66,6 +80,7 @@ def drawn(crew: Crew, kinds: Sequence[str], *, contrastive: bool = True, max_ref
         sampler=crew,
         judge=crew,
         author=crew if contrastive else None,
+        observer=crew if looks else None,
         policy=None,
         reference=None,
         tracker=None,
@@ -139,3 +154,12 @@ def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
 
     with pytest.raises(ValueError, match="sample wrong/0"):
         drawn(Broken(), [WRONG, WRONG])
+
+
+def test_a_group_that_others_joined_is_looked_at_anew():
+    crew = Crew()
+    found, _ = drawn(crew, [RIGHT, MIXED], looks=True)
+    joined, *_ = found.repaired
+    assert crew.looked_at[:2] == [["yes"] * 4, ["yes", "no"] * 2]
+    assert crew.looked_at[2:] == [[each.text for each in joined.completions]]
+    assert Origin.teacher in {each.origin for each in joined.completions} and len(joined.old_logprobs) == 4

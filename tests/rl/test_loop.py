@@ -1,7 +1,7 @@
 """The training loop with plain classes in the roles: who is asked what, in which order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -66,6 +66,13 @@ class Crew:
         await asyncio.sleep(0)
         return [replace(group, reference_logprobs=((0.0,), (0.0,))) for group in groups]
 
+    async def look(self, groups, *, with_maps):
+        self.note("look with maps" if with_maps else "look")
+        await asyncio.sleep(0)
+        return [
+            replace(group, old_logprobs=tuple((float(self.version),) for _ in group.completions)) for group in groups
+        ]
+
     async def update(self, groups):
         self.note("update")
         await asyncio.sleep(0)
@@ -95,7 +102,7 @@ def run(
     crew: Crew,
     *,
     brake: Brake | None = None,
-    with_reference: bool = False,
+    roles: Sequence[str] = (),
     every: int = 0,
     start: int = 0,
     num_steps: int = 2,
@@ -104,7 +111,8 @@ def run(
         sampler=crew,
         judge=crew,
         policy=crew,
-        reference=crew if with_reference else None,
+        reference=crew if "reference" in roles else None,
+        observer=crew if "observer" in roles else None,
         tracker=crew,
         archive=crew,
         brake=brake or Brake(),
@@ -141,10 +149,23 @@ def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
 def test_the_reference_is_asked_only_when_there_is_one():
     crew = Crew()
 
-    run(crew, with_reference=True)
+    run(crew, roles=["reference"])
 
     assert crew.events.count("reference") == 2
     assert all(group.reference_logprobs for batch in crew.batches for group in batch)
+
+
+def test_where_a_reward_asks_the_policy_looks_at_what_it_sampled_before_it_is_scored():
+    crew = Crew()
+
+    run(crew, roles=["observer"], num_steps=1)
+
+    assert crew.events[1:5] == ["examine", "look with maps", "sample", "look"]
+    assert crew.events[-2:] == ["examine", "look with maps"]
+    stream = SampleStream(samples(4), seed=0)
+    (batch,) = crew.batches
+    assert [group.prompt.sample for group in batch] == stream.take(NUM_PROMPTS)
+    assert all(group.scores and group.old_logprobs == ((0.0,), (0.0,)) for group in batch)
 
 
 def test_held_out_samples_are_asked_before_when_due_and_after():
@@ -198,7 +219,7 @@ def test_a_stop_keeps_what_whole_steps_have_learnt(where):
 
     with pytest.raises(Stopped, match="Ctrl-C"):
         crew = Crew({where: lambda: brake.pull("Ctrl-C")})
-        run(crew, brake=brake, with_reference=True)
+        run(crew, brake=brake, roles=["reference"])
 
     assert (crew.kept_now, len(crew.batches)) == ([after(steps)], steps)
 

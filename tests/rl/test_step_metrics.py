@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from looked_groups import look, looked
 from scored_groups import completion, group, score
 
 from rl.metrics import component_correlations, meaning, staleness, step_metrics
@@ -88,6 +89,27 @@ def test_length_against_reward_tells_whether_words_pay() -> None:
     assert "reward/length_correlation" not in flat
 
 
+def test_where_completions_look_is_told_by_label_and_over_all_tokens() -> None:
+    box = ((2.0, 2.0, 6.0, 6.0),)
+    defective = looked(group([score()] * 2, boxes=box), look(0.25, (0, 0, 1)), look(0.75, (2,), entropy=(1.5,)))
+    normal = looked(group([score()]), look(0.125, (0.5, 0, 0, 0)))
+    found = step_metrics([defective, normal, group([score()])], {}, TIMINGS)
+    assert {name: value for name, value in found.items() if name.startswith("attention/")} == pytest.approx(
+        {
+            "attention/agreement_defective/mean": 0.5,
+            "attention/agreement_normal/mean": 0.125,
+            "attention/selected/mean": 3 / 8,
+            "attention/entropy/mean": (7 * 0.5 + 1.5) / 8,
+        }
+    )
+
+
+def test_a_label_without_looks_has_no_agreement_and_without_looks_there_is_nothing() -> None:
+    only_normal = step_metrics([looked(group([score()]), look())], {}, TIMINGS)
+    assert "attention/agreement_defective/mean" not in only_normal and only_normal["attention/agreement_normal/mean"]
+    assert not [name for name in step_metrics([group([score()])], {}, TIMINGS) if name.startswith("attention/")]
+
+
 def test_lengths_and_speed_count_completion_tokens() -> None:
     completions = [completion(length=10), completion(length=20, finish_reason="length")]
     metrics = step_metrics([group([score(), score()], completions)], {}, TIMINGS)
@@ -108,10 +130,13 @@ def test_the_policy_report_and_the_timings_pass_through() -> None:
 def test_every_recorded_name_is_explained() -> None:
     report = {"actor/loss": 0.0, "actor/kl": 0.0, "actor/entropy": 0.0, "actor/clip_ratio": 0.0, "actor/lr": 0.0}
     several = group([score(1, 1, 0), score(0, 1, 1), score(1, 0, 0)], [completion(length=n) for n in (1, 2, 3)])
-    metrics = step_metrics([several], report, TIMINGS)
+    metrics = step_metrics([looked(several, look(), look(), look())], report, TIMINGS)
     assert {"reward/correlation/format_box", "reward/length_correlation", "reward/box/std"} <= metrics.keys()
+    assert "attention/selected/mean" in metrics
     assert [name for name in metrics if meaning(name) is None] == []
     assert meaning("somebody/elses") is None
+    told = [meaning(f"eval/heldout/{name}") for name in ("agreement_normal", "pixel_auroc", "accuracy")]
+    assert len({explained.text for explained in told if explained}) == 3
 
 
 def test_staleness_counts_the_updates_since_a_completion_was_sampled() -> None:

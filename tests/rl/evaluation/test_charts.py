@@ -1,4 +1,5 @@
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from rl.evaluation.charts import MAX_POINTS, Chart, Series, draw, nice_ticks, running_mean
 
 
-def chart(*series: Series, **options: bool) -> Chart:
+def chart(*series: Series, **options: Any) -> Chart:
     return Chart(title="Loss <b>", caption="What & why.", series=series, **options)
 
 
@@ -51,6 +52,22 @@ def test_words_are_escaped_and_values_that_are_not_numbers_are_skipped() -> None
     drawn = draw(chart(line(1, float("nan"), 3)))
     assert parsed(drawn).findtext(".//h3") == "Loss <b>"
     assert len(path_of(drawn, "line s0")) == 2
+
+
+def test_dots_stand_where_their_values_are_beside_the_line() -> None:
+    few = Series(name="held-out", points=((0, 4.0), (2, 0.0)), color=1, dots=True)
+    drawn = draw(chart(few, line(0, 4, 2)))
+    assert path_of(drawn, "dots s1") == [(0, 0), (100, 100)]
+    assert path_of(drawn, "line s0") == [(0, 100), (50, 0), (100, 50)]
+    assert '<i class="s1 round">' in drawn
+
+
+def test_a_level_is_a_named_line_across_that_the_axis_reaches() -> None:
+    drawn = draw(chart(line(0, 1, 2), levels={"δ1 = 4": 4.0}))
+    (across,) = [one.get("d") for one in parsed(drawn).iter("path") if one.get("class") == "level"]
+    assert across == "M0 0.00H100"
+    assert [span.text for span in parsed(drawn).iter("span") if span.get("class") == "level"] == ["δ1 = 4"]
+    assert draw(chart(line(), levels={"δ1 = 4": 4.0})) == ""
 
 
 def test_nothing_is_drawn_without_values() -> None:

@@ -47,6 +47,26 @@ def test_groups_without_contrast_are_shown_before_and_after_repair() -> None:
     assert names(plain) == ["as sampled"] and "no learning signal" in plain.caption
 
 
+def test_agreement_has_a_line_and_dots_for_each_label_and_the_levels_that_earn() -> None:
+    trained = rows(**{"attention/agreement_defective/mean": 0.4, "attention/agreement_normal/mean": 0.2})
+    asked = rows(**{"eval/heldout/agreement_defective": 0.5})
+    (drawn,) = [one for one in run_charts([*trained, *asked], (0, 3), (0.3, 0.1)) if one.title == "Agreement of looks"]
+    present = [one for one in drawn.series if one.points]
+    assert [(one.name, one.dots) for one in present] == [
+        ("defective, held-out", True),
+        ("defective", False),
+        ("normal", False),
+    ]
+    assert present[0].color == present[1].color != present[2].color
+    assert drawn.levels == {"δ1 = 0.3": 0.3, "δ2 = 0.1": 0.1}
+    assert chart("Agreement of looks", trained).levels == {}
+
+
+def test_the_maps_quality_is_drawn_with_the_other_shares_of_the_held_out_parts() -> None:
+    asked = rows(**{"eval/heldout/accuracy": 0.5, "eval/heldout/pixel_auroc": 0.75})
+    assert names(chart("Held-out parts", asked)) == ["accuracy", "pixel AUROC"]
+
+
 def test_unjudged_completions_and_length_against_reward_have_their_charts() -> None:
     told = rows(**{"reward/unjudged": 0.0, "reward/length_correlation": -0.4})
     assert "unjudged <b>0</b>" in draw(chart("Unjudged completions", told))

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from looked_groups import look, looked
 from scored_groups import group, score
 
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
@@ -47,6 +48,18 @@ def test_an_unreadable_verdict_is_a_miss_on_a_defective_and_an_alarm_on_a_normal
 def test_unknown_true_boxes_do_not_lower_the_overlap() -> None:
     groups = [group([score(box=0.5)], boxes=BOX), group([score(box=None)], boxes=BOX)]
     assert evaluation_metrics(groups)["mean_iou"] == 0.5
+
+
+def test_agreement_is_averaged_by_label_over_the_answers_that_have_one() -> None:
+    groups = [
+        looked(group([score()], boxes=BOX), look(0.5)),
+        looked(group([score()], boxes=BOX), look(0.25)),
+        group([score()], boxes=BOX),
+        looked(group([score()]), look(0.0)),
+    ]
+    metrics = evaluation_metrics(groups)
+    assert (metrics["agreement_defective"], metrics["agreement_normal"]) == (0.375, 0)
+    assert "agreement_normal" not in evaluation_metrics(groups[:2])
 
 
 def asked(task: Task, components: dict[str, float | None], **options) -> Group:

@@ -7,11 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from looked_groups import look, looked
 from PIL import Image
 from scored_groups import NO, YES, completion, group, score
 
 from rewards.parse import parse_answer
 from rl.evaluation.gallery import Case, draw_case, shelves
+from rl.evaluation.kept_maps import maps_file, write_maps
 from rl.evaluation.report import RunRecord, write_report
 from rl.types import Group, Score, Task
 
@@ -214,6 +216,35 @@ def test_first_cards_come_from_all_categories_with_defects_first() -> None:
     after.append(answered(NO, (1, 0, 0), 4, category="c", boxes=BOX))
     (cases,) = shelves([], after).values()
     assert [case.after.prompt.sample.category for case in cases] == ["c", "a", "b", "a", "a"]
+
+
+def test_where_it_looks_is_shown_from_the_files_of_the_run(tmp_path: Path, images: tuple[Path, Path]) -> None:
+    asked = [answered(NO, (1, 1, 1), number, images=images) for number in range(8)]
+    rows = [
+        {"step": step, "eval/heldout/samples": 8.0, "eval/heldout/pixel_auroc": 0.5 + step / 400} for step in (0, 100)
+    ]
+    without = page(tmp_path, rows=rows, before=asked, after=asked)
+    assert "Where it looks" not in without.words
+    for step in (0, 100):
+        maps = [looked(each, look(step / 200, rdam=[[1.0, 0.0], [0.0, 0.0]])) for each in asked]
+        write_maps(maps_file(tmp_path, step), maps)
+    shown = page(tmp_path, rows=rows, before=asked, after=asked, deltas=(0.3, 0.1))
+    assert shown.open == []
+    assert shown.words.index("Training") < shown.words.index("Where it looks") < shown.words.index("Answers")
+    for words in ("Before training", "After 100 steps", "J 0.50", "Held-out pixel AUROC0.50 →0.75"):
+        assert words in shown.words
+    sources = [attributes["src"] or "" for _, attributes in shown.tags if "src" in attributes]
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+
+
+def test_a_page_of_many_maps_stays_small(tmp_path: Path) -> None:
+    picture = tmp_path / "large.png"
+    Image.effect_noise((2000, 1500), 60).convert("RGB").save(picture)
+    asked = [answered(NO, (1, 1, 1), number, images=(picture,)) for number in range(8)]
+    rows = [{"step": step, "eval/heldout/samples": 8.0} for step in range(10)]
+    for step in range(10):
+        write_maps(maps_file(tmp_path, step), [looked(each, look(rdam=[[1.0, 0.0]])) for each in asked])
+    assert write_report(tmp_path, record(rows=rows, after=asked), parse_answer).stat().st_size < 3_000_000
 
 
 def test_a_summary_of_a_run_is_readable_as_the_last_line_of_a_command(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""The actors that inspect images: engines that answer, and a frozen copy of the model that tells where they look."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+
+from actors.config import ClusterConfig, ModelConfig
+from actors.learner import Sampling
+from actors.peers import Peer, peers
+from actors.rollout_actor import RolloutActor
+from actors.room import call_limit, reserve, start_limit
+from actors.spawn import RankGroup, ReferenceActor, spawn, spawn_group
+from actors.team import RaySampler
+from actors.waiting import Limit, answers, together
+from rewards.rival import fork_of
+from rl.brake import dropped
+from rl.data.config import DataConfig
+from rl.data.prompts import PromptBuilder
+from rl.timing import Timings
+from rl.types import Completion, Group, Origin, Sample
+from rollout.banned import banned_token_ids
+from rollout.config import LocalizeConfig, RolloutConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionConfig:
+    """What the actors need to know, section by section."""
+
+    model: ModelConfig
+    data: DataConfig
+    rollout: RolloutConfig
+    cluster: ClusterConfig
+    """Without learners and reward workers."""
+    localize: LocalizeConfig
+
+
+class Inspectors:
+    """Answer with the likeliest tokens and look once at each answer."""
+
+    def __init__(self, engines: Sequence[Peer], frozen: Peer, looker: RankGroup, config: InspectionConfig) -> None:
+        self.everyone = (*engines, frozen)
+        self._limit: Limit = call_limit(config.cluster)
+        self._sampler = RaySampler(list(engines), 1, 0, 0, self._limit, Timings())
+        self._looker = looker
+        self._name = str(frozen)
+        self._localize = config.localize
+        self._builder = PromptBuilder(config.model.path, config.data)
+
+    async def inspect(self, samples: Sequence[Sample], batch: int) -> AsyncGenerator[list[Group]]:
+        """Groups in batches, looked at while the next batch is answered; two batches of pixels exist at most."""
+        looking: asyncio.Task[list[Group]] | None = None
+        try:
+            for first in range(0, len(samples), batch):
+                answered = await self._answered(samples[first : first + batch])
+                if looking:
+                    yield await looking
+                looking = asyncio.ensure_future(self._looked_at(answered))
+            if looking:
+                yield await looking
+        finally:
+            await dropped([looking] if looking else [])
+
+    async def _answered(self, samples: Sequence[Sample]) -> list[Group]:
+        groups = {index: group async for index, group in self._sampler.collect(samples, greedy=True)}
+        return [groups[index] for index in range(len(samples))]
+
+    async def _looked_at(self, groups: Sequence[Group]) -> list[Group]:
+        asked = [with_rival(group, self._builder) for group in groups]
+        (seen,) = await answers(self._looker.look([asked], [self._localize]), [self._name], self._limit)
+        return [
+            replace(group, prompt=replace(group.prompt, pixels=None), old_logprobs=logprobs, looks=looks[:1])
+            for group, (logprobs, looks) in zip(asked, seen, strict=True)
+        ]
+
+
+def with_rival(group: Group, builder: PromptBuilder) -> Group:
+    """The group of an answer with a second completion: the same tokens up to the verdict, then the other verdict's.
+
+    One pass then gives the probability of both; without a verdict, or a token for the other, the group stays as it was.
+    """
+    (answer,) = group.completions
+    names = builder.names(answer.token_ids)
+    fork = fork_of(builder.pieces(answer.token_ids), names, builder.vocabulary, group.prompt.sample.task)
+    if fork is None:
+        return group
+    tokens = (*answer.token_ids[: fork.place], fork.rival)
+    rival = Completion(
+        token_ids=tokens,
+        text="".join(builder.pieces(tokens)),
+        logprobs=(),
+        finish_reason="length",
+        policy_version=answer.policy_version,
+        origin=Origin.reference_text,
+    )
+    return replace(group, completions=(answer, rival))
+
+
+async def start_inspectors(config: InspectionConfig) -> Inspectors:
+    """Starts every actor at once and waits until the last one holds its model."""
+    cluster = config.cluster
+    start = start_limit(cluster)
+    room = await reserve(cluster, with_reference=True)
+    looker = await asyncio.to_thread(spawn_group, ReferenceActor, room.reference, room, cluster)
+    engines, (frozen,) = await together(
+        [
+            peers("rollout worker", spawn(RolloutActor, room, cluster), start),
+            peers("frozen model", looker.workers, start),
+        ]
+    )
+    sampling = Sampling(
+        # The model's own probabilities, whatever temperature it was trained at.
+        temperature=1.0,
+        banned_token_ids=banned_token_ids(config.model.path),
+        max_response_tokens=config.rollout.max_response_tokens,
+    )
+    options = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
+    calls = [peer.handle.start.remote(**options) for peer in engines]
+    calls += looker.start([{"model": config.model, "cluster": cluster, "sampling": sampling}])
+    await answers(calls, [str(peer) for peer in (*engines, frozen)], start)
+    return Inspectors(engines, frozen, looker, config)

@@ -1,0 +1,207 @@
+"""What looking costs: `python -m benchmarks.attention` prints one line of JSON; about five minutes on two cores.
+
+The same batch is passed forward plainly, with the tap and all that ReAL makes of it, and through transformers' eager
+attention, in turns. `--shape 3b --device cuda` does it with the layers of Qwen2.5-VL-3B in bf16 and two images.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import rl.torchvision_ops  # noqa: F401
+
+import numpy as np
+import torch
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from actors.looking import Looker
+from actors.model import PolicyModel
+from rl.batching import GroupBatch, to_batch
+from rl.types import Completion, Group, Pixels, Prompt, Sample, Target
+from rollout.attention import TAPPED
+from rollout.config import LocalizeConfig
+
+SIDE = 30
+"""Image tokens a side: 900 of them."""
+RESPONSES = (200, 512)
+ROUNDS = 9
+WARM_UP = 2
+TOKENIZER = "models/starter"
+NUM_WORDS, IMAGE, VISION_START, TEXT_TOKENS = 1000, 999, 998, 60
+SMALL = {
+    "hidden_size": 512,
+    "intermediate_size": 1408,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+}
+SHAPES = {
+    "12 layers": SMALL,
+    "3b": {
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+    },
+}
+MODES = ("plain", "look", "eager")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=SHAPES, default="12 layers", help="layers of the random model")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs")
+    parser.add_argument("--peak", nargs=2, metavar=("MODE", "TOKENS"), help="print one mode's peak memory in bytes")
+    options = parser.parse_args()
+    if options.peak:
+        mode, tokens = options.peak
+        print(_peak(_passes(options.shape, options.device, int(tokens))[mode], options.device))
+        return
+    found = {}
+    for tokens in RESPONSES:
+        seconds = _seconds(_passes(options.shape, options.device, tokens), options.device)
+        peaks = {mode: _peak_alone(options, mode, tokens) for mode in MODES}
+        found[f"{tokens} response tokens"] = {
+            f"{mode}_to_plain_{what}": round(values[mode] / values["plain"], 3)
+            for what, values in (("time", seconds), ("memory", peaks))
+            for mode in MODES[1:]
+        }
+    print(json.dumps(found))
+
+
+def _passes(shape: str, device: str, num_tokens: int) -> dict[str, Callable[[], object]]:
+    """A forward pass in each way, over the same tokens and weights."""
+    torch.manual_seed(0)
+    num_images = 1 if device == "cpu" else 2
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    hf = Qwen2_5_VLForConditionalGeneration(_config(shape)).to(device, dtype).eval()
+    hf.set_attn_implementation({"text_config": TAPPED, "vision_config": "sdpa"})
+    policy = PolicyModel(hf, temperature=1.0, banned_token_ids=()).to(device).eval()
+    looker, group = Looker(policy, TOKENIZER), _group(num_images, num_tokens)
+    batch, localize = to_batch([group]).to(torch.device(device)), LocalizeConfig()
+    eager = Qwen2_5_VLForConditionalGeneration(_config(shape)).to(device, dtype).eval()
+    eager.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
+    return {
+        "plain": torch.no_grad()(lambda: policy(batch).logprobs.tolist()),
+        "look": lambda: looker.look([group], batch, localize, with_maps=True),
+        "eager": torch.no_grad()(lambda: _eager(eager, batch)),
+    }
+
+
+def _eager(model: Qwen2_5_VLForConditionalGeneration, batch: GroupBatch) -> tuple[torch.Tensor, list[list[float]]]:
+    """All attention of all layers, then the mean, as the authors of such methods do it; and the log-probs."""
+    made = model(
+        input_ids=batch.ids,
+        attention_mask=torch.ones_like(batch.ids),
+        pixel_values=batch.pixels.to(model.dtype),
+        image_grid_thw=batch.grid,
+        mm_token_type_ids=(batch.ids == IMAGE).int(),
+        output_attentions=True,
+    )
+    taken = made.logits.float().log_softmax(-1)[0, batch.sources].gather(-1, batch.labels[:, None]).tolist()
+    return torch.stack(made.attentions).mean((0, 2)), taken
+
+
+def _seconds(passes: dict[str, Callable[[], object]], device: str) -> dict[str, float]:
+    """Medians over rounds in which each way has its turn."""
+    taken: dict[str, list[float]] = {mode: [] for mode in passes}
+    for number in range(WARM_UP + ROUNDS):
+        for mode, forward in passes.items():
+            start = time.perf_counter()
+            forward()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if number >= WARM_UP:
+                taken[mode].append(time.perf_counter() - start)
+    return {mode: median(values) for mode, values in taken.items()}
+
+
+def _peak_alone(options: argparse.Namespace, mode: str, tokens: int) -> int:
+    """In a process of its own, where nothing is left over from another way."""
+    command = [sys.executable, "-m", "benchmarks.attention", "--shape", options.shape, "--device", options.device]
+    # Freed blocks go back to the system, so that what is in use shows.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    done = subprocess.run(
+        [*command, "--peak", mode, str(tokens)], capture_output=True, text=True, check=True, env=environment
+    )
+    return int(done.stdout.split()[-1])
+
+
+def _peak(forward: Callable[[], object], device: str) -> int:
+    """Bytes that a pass takes at its peak above what was there before it."""
+    forward()
+    if device == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        forward()
+        return torch.cuda.max_memory_allocated() - before
+    before = _status("VmRSS")
+    # Linux sets the high-water mark back to what is used now.
+    Path("/proc/self/clear_refs").write_text("5")
+    forward()
+    return _status("VmHWM") - before
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")))
+
+
+def _group(num_images: int, num_tokens: int) -> Group:
+    rng = np.random.default_rng(0)
+    image = [VISION_START, *[IMAGE] * SIDE**2]
+    token_ids = [*image * num_images, *rng.integers(0, 400, TEXT_TOKENS).tolist()]
+    spans = tuple((1 + index * len(image), (index + 1) * len(image)) for index in range(num_images))
+    grid = ((1, 2 * SIDE, 2 * SIDE),) * num_images
+    target = Target(label="normal")
+    prompt = Prompt(
+        sample=Sample(id="bench", images=(Path("0.png"),) * num_images, question="", target=target, category=""),
+        token_ids=tuple(token_ids),
+        pixels=Pixels(values=rng.normal(size=(num_images * 4 * SIDE**2, 1176)).astype(np.float32), grid=grid),
+        image_spans=spans,
+        image_size=(28 * SIDE, 28 * SIDE),
+        target=target,
+        anomaly_tokens=tuple(range(len(token_ids) - 10, len(token_ids) - 5)),
+    )
+    answer = tuple(rng.integers(0, 400, num_tokens).tolist())
+    completion = Completion(
+        token_ids=answer, text="", logprobs=(0.0,) * num_tokens, finish_reason="stop", policy_version=0
+    )
+    return Group(prompt=prompt, completions=(completion,))
+
+
+def _config(shape: str) -> Qwen2_5_VLConfig:
+    sizes = SHAPES[shape]
+    half = sizes["hidden_size"] // sizes["num_attention_heads"] // 2
+    text = {
+        **sizes,
+        "vocab_size": NUM_WORDS,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "mrope_section": [half // 4, half * 3 // 8, half - half // 4 - half * 3 // 8],
+        },
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_heads": 2,
+        "out_hidden_size": sizes["hidden_size"],
+        "fullatt_block_indexes": [1],
+    }
+    ids = {"image_token_id": IMAGE, "vision_start_token_id": VISION_START, "video_token_id": 997}
+    return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The maps of a few held-out answers, the same at every evaluation, in files of the run folder."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rl.evaluation.localization import greedy_maps, times_even
+from rl.types import Group
+
+KEPT = {"defective": 6, "normal": 2}
+"""Samples of each label whose maps are kept: the first of the exam, so always the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptMap:
+    """Where one answer looked."""
+
+    heat: np.ndarray
+    """[rows, columns] float32 over the tokens of the inspected image, in multiples of an even look."""
+    agreement: float
+    """J."""
+
+
+def kept_groups(groups: Sequence[Group]) -> list[Group]:
+    """The first defective samples that have a map and the first normal ones; fewer where there are fewer."""
+    with_maps = [group for group in groups if greedy_maps(group)]
+    by_label = {label: [group for group in with_maps if group.prompt.target.label == label] for label in KEPT}
+    return [group for label, count in KEPT.items() for group in by_label[label][:count]]
+
+
+def maps_file(run: Path, step: int) -> Path:
+    return run / "samples" / f"maps_step_{step}.npz"
+
+
+def kept_files(run: Path) -> list[Path]:
+    return list(run.glob("samples/maps_step_*.npz"))
+
+
+def kept_map(group: Group) -> KeptMap:
+    look = group.looks[0]
+    return KeptMap(heat=times_even(_rdam(group)), agreement=look.agreement)
+
+
+def write_maps(path: Path, groups: Sequence[Group]) -> None:
+    """Arrays by name: ids, agreement (J), shapes (rows, columns) and rdam, all maps in a row.
+
+    A run that is killed leaves a whole file or none.
+    """
+    rdams, looks = [_rdam(group) for group in groups], [group.looks[0] for group in groups]
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with unfinished.open("wb") as file:
+        np.savez_compressed(
+            file,
+            ids=np.array([group.prompt.sample.id for group in groups]),
+            agreement=np.array([look.agreement for look in looks]),
+            shapes=np.array([rdam.shape for rdam in rdams]),
+            rdam=np.concatenate([rdam.ravel() for rdam in rdams]),
+        )
+    os.replace(unfinished, path)
+
+
+def _rdam(group: Group) -> np.ndarray:
+    maps = greedy_maps(group)
+    assert maps
+    return maps.rdam
+
+
+def read_maps(path: Path) -> dict[str, KeptMap]:
+    """Each map by the id of its sample."""
+    with np.load(path, allow_pickle=False) as stored:
+        shapes, values = stored["shapes"], stored["rdam"]
+        parts = np.split(values, np.cumsum(shapes.prod(axis=1))[:-1])
+        rows = zip(stored["ids"], parts, shapes, stored["agreement"], strict=True)
+        return {
+            str(name): KeptMap(heat=times_even(part.reshape(shape)), agreement=float(agreement))
+            for name, part, shape, agreement in rows
+        }

@@ -1,0 +1,45 @@
+"""The inspected image with its true defect outlined, and with a map over it."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from rl.data.images import open_image
+from rl.evaluation.heat import overlay, resized
+from rl.evaluation.kept_maps import KeptMap
+from rl.evaluation.pixels import read_mask
+from rl.types import Prompt
+
+TOP = 4.0
+"""Times an even look at which the scale of every map ends."""
+TRUE = (31, 191, 107)
+"""The pages' --true."""
+OUTLINE_PIXELS = 2
+
+
+def inspected(prompt: Prompt, longest: int) -> Image.Image:
+    """The inspected image with no side longer than that."""
+    picture = open_image(prompt.sample.images[-1])
+    picture.thumbnail((longest, longest))
+    return picture
+
+
+def with_map(picture: Image.Image, kept: KeptMap, resize: str) -> Image.Image:
+    return overlay(picture, resized(kept.heat, picture.size, resize), TOP)
+
+
+def with_truth(picture: Image.Image, prompt: Prompt) -> Image.Image:
+    """The picture with the outline of its sample's mask, or else with the true boxes."""
+    drawn = picture.copy()
+    if prompt.sample.target.mask:
+        mask = Image.fromarray(read_mask(prompt.sample.target.mask, None)).convert("L")
+        # A defect thinner than a pixel of the picture still covers a part of it.
+        defect = np.asarray(mask.resize(picture.size, Image.Resampling.BOX)) > 0
+        edge = ndimage.binary_dilation(defect, np.ones((3, 3)), OUTLINE_PIXELS) & ~defect
+        drawn.paste(TRUE, mask=Image.fromarray(edge))
+        return drawn
+    scale = np.divide(picture.size, prompt.image_size)
+    for box in prompt.target.boxes:
+        corners = tuple((np.array(box) * np.tile(scale, 2)).tolist())
+        ImageDraw.Draw(drawn).rectangle(corners, outline=TRUE, width=OUTLINE_PIXELS)
+    return drawn

@@ -1,0 +1,96 @@
+"""What was found out about an image without a known truth, and the line of predictions.jsonl that says it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from rl.data.images import Size
+from rl.types import Box
+
+Word = tuple[str, float]
+"""A piece of text, and how much the token that holds it weighs in the map; 0 where it is not selected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One inspected image."""
+
+    id: str
+    image: str
+    """Its file."""
+    size: Size = (0, 0)
+    """Of the file."""
+    verdict: str | None = None
+    """ "normal" or "defective"; None where the answer says neither."""
+    p_yes: float | None = None
+    """Probability of the verdict "defective" beside the other one; None where one of them has no token."""
+    boxes: tuple[Box, ...] = ()
+    """In pixels of the file."""
+    box_labels: tuple[str, ...] = ()
+    reasoning: tuple[Word, ...] = ()
+    """What the model says before its answer, piece by piece; all that it says where it gives no reasoning."""
+    answer: tuple[Word, ...] = ()
+    """What stands between the answer tags; () where there are none."""
+    agreement: float | None = None
+    """J of the tokens that weigh most."""
+    num_places: int = 0
+    """Of the image, among which tokens look."""
+    map: str | None = None
+    """The picture of where it looked, below the run folder; None where no token was selected."""
+    error: str | None = None
+    """Why there is no prediction, in one sentence."""
+
+    @property
+    def kind(self) -> str:
+        """What the page counts it as."""
+        return "error" if self.error else self.verdict or "unreadable"
+
+
+def line(prediction: Prediction) -> dict[str, Any]:
+    """Its object in predictions.jsonl; `marks` are [start, end, weight] in characters of the reasoning."""
+    return {
+        "id": prediction.id,
+        "image": prediction.image,
+        "verdict": prediction.verdict,
+        "p_yes": prediction.p_yes,
+        "boxes": prediction.boxes,
+        "box_labels": prediction.box_labels,
+        "reasoning": "".join(text for text, _ in prediction.reasoning),
+        "marks": list(_marks(prediction.reasoning)),
+        "agreement": prediction.agreement,
+        "map": prediction.map,
+        "error": prediction.error,
+    }
+
+
+def words_between(pieces: Sequence[str], weights: Sequence[float], start: int, end: int) -> tuple[Word, ...]:
+    """The pieces of a text, each with its token's weight, cut to the characters from start to end.
+
+    >>> words_between(["<think>", "A", " hole", "."], [1.0, 0.0, 0.5, 0.0], 7, 12)
+    (('A', 0.0), (' hol', 0.5))
+    """
+    ends = list(accumulate(map(len, pieces)))
+    cut = [
+        (piece[max(0, start - (last - len(piece))) : max(0, end - (last - len(piece)))], weight)
+        for piece, last, weight in zip(pieces, ends, weights, strict=True)
+    ]
+    return tuple((text, weight) for text, weight in cut if text)
+
+
+def scaled_boxes(boxes: Sequence[Box], seen: Size, size: Size) -> tuple[Box, ...]:
+    """Boxes in pixels of the image as the model saw it, in pixels of its file, to a tenth.
+
+    >>> scaled_boxes([(0, 7, 14, 28)], (28, 28), (56, 112))
+    ((0.0, 28.0, 28.0, 112.0),)
+    """
+    x, y = size[0] / seen[0], size[1] / seen[1]
+    return tuple((round(x1 * x, 1), round(y1 * y, 1), round(x2 * x, 1), round(y2 * y, 1)) for x1, y1, x2, y2 in boxes)
+
+
+def _marks(words: Sequence[Word]) -> Iterator[tuple[int, int, float]]:
+    start = 0
+    for text, weight in words:
+        if weight > 0:
+            yield start, start + len(text), round(weight, 4)
+        start += len(text)

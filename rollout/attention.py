@@ -1,0 +1,171 @@
+"""Where generated tokens look: chosen rows and columns of the attention, taken inside the fused forward pass.
+
+A fused kernel never forms the attention; but with the logarithm of a row's sum of exponentials, which it returns, any
+single entry is exp(q·k - lse). So a tap costs the product of the chosen queries and keys, and nothing grows with the
+square of the length.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import rl.torchvision_ops  # noqa: F401
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from rl.batching import GroupBatch
+from rl.types import Group
+from rollout.config import LocalizeConfig, Row
+from rollout.localize import Attention
+
+TAPPED = "tapped_sdpa"
+"""The attn_implementation of a language model that can be tapped; without a tap it is sdpa."""
+CHUNKS = {"cpu": 2**18, "cuda": 2**25}
+"""Entries (heads × rows × columns) that exist at once: they fit a core's cache, or keep a GPU busy."""
+KERNEL_COLUMNS = 16
+"""Strides in which the memory-efficient CUDA kernel wants a mask; it pads its sums to whole blocks of rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaze:
+    """What is wanted of one row of a batch."""
+
+    rows: torch.Tensor
+    """[R] positions whose queries look; each must see all the columns."""
+    columns: torch.Tensor
+    """[C] positions that they look at."""
+
+
+class Tap:
+    """Collects, layer by layer, the mean over layers and heads of each gaze's attention."""
+
+    def __init__(self, gazes: Sequence[Gaze], config: LocalizeConfig) -> None:
+        self._gazes = gazes
+        self._layers = set(config.layers)
+        self._heads = config.heads
+        self._seen = 0
+        self._sums = [
+            torch.zeros(len(gaze.rows), len(gaze.columns), device=gaze.rows.device, dtype=torch.float32)
+            for gaze in gazes
+        ]
+
+    def wants(self, layer: int) -> bool:
+        return not self._layers or layer in self._layers
+
+    def see(self, query: torch.Tensor, key: torch.Tensor, lse: torch.Tensor, scale: float) -> None:
+        """Adds a layer; query [B, heads, L, d], key [B, key heads, L, d], lse [B, heads, L] over all visible keys."""
+        num_heads, num_key_heads = query.shape[1], key.shape[1]
+        self._seen += len(self._heads) or num_heads
+        for index, (gaze, total) in enumerate(zip(self._gazes, self._sums, strict=True)):
+            if not total.numel():
+                continue
+            keys = key[index].index_select(1, gaze.columns).float().transpose(1, 2)
+            queries = query[index].index_select(1, gaze.rows).float()
+            sums = lse[index].index_select(1, gaze.rows).float()[..., None]
+            num_rows = max(1, CHUNKS[query.device.type] // (num_heads * len(gaze.columns)))
+            for chunk in range(0, len(total), num_rows):
+                rows = slice(chunk, chunk + num_rows)
+                # The heads that share a key head stand in line: [key heads, heads each × rows, ...].
+                asking, norms = (each[:, rows].reshape(num_key_heads, -1, each.shape[-1]) for each in (queries, sums))
+                shares = torch.baddbmm(norms, asking, keys, beta=-1, alpha=scale).exp_()
+                by_head = shares.view(num_heads, -1, shares.shape[-1])
+                total[rows] += (by_head[self._heads] if self._heads else by_head).sum(0)
+
+    def shares(self) -> list[torch.Tensor]:
+        """[R, C] of each gaze."""
+        assert self._seen, f"no layer of localize.layers was passed with attn_implementation={TAPPED}"
+        return [total / self._seen for total in self._sums]
+
+
+def gazes_of(groups: Sequence[Group], batch: GroupBatch, row: Row) -> list[Gaze]:
+    """For each group: all its completions' tokens, looking at the inspected image and then at the anomaly words."""
+    counts = [sum(len(completion.token_ids) for completion in group.completions) for group in groups]
+    length, device = batch.ids.shape[1], batch.ids.device
+    gazes = []
+    for index, (group, sources) in enumerate(zip(groups, batch.sources.split(counts), strict=True)):
+        first = len(group.prompt.token_ids)
+        rows = sources - index * length if row is Row.producing else first + torch.arange(len(sources), device=device)
+        begin, end = group.prompt.image_spans[-1]
+        columns = torch.tensor([*range(begin, end), *group.prompt.anomaly_tokens], device=device)
+        gazes.append(Gaze(rows=rows, columns=columns))
+    return gazes
+
+
+def gaze_fault(group: Group) -> str:
+    """Why nobody can say where this group looks, in one sentence; "" when somebody can."""
+    sample = f"sample {group.prompt.sample.id}"
+    if not group.prompt.image_spans:
+        return f"{sample} has no image to look at; give it one, or leave out reward.consistency"
+    if not group.prompt.anomaly_tokens:
+        return f"{sample}: its prompt holds none of data.anomaly_words; add one of its words to them"
+    return ""
+
+
+def attention_of(group: Group, shares: torch.Tensor) -> list[Attention]:
+    """What a tap collected of a group, completion by completion."""
+    _, height, width = group.prompt.pixels.grid[-1]
+    rows, columns = height // 2, width // 2
+    counts = [len(completion.token_ids) for completion in group.completions]
+    return [
+        Attention(
+            maps=part[:, : rows * columns].reshape(-1, rows, columns).numpy(),
+            relevance=part[:, rows * columns :].sum(1).numpy(),
+        )
+        for part in shares.cpu().split(counts)
+    ]
+
+
+def tapped_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    tap: Tap | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' sdpa; with a tap the same kernel, asked for its sums too. Such a pass has no gradient."""
+    if tap is None or not tap.wants(module.layer_idx):
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    if attention_mask is not None and attention_mask.dtype is torch.bool:
+        attention_mask = query.new_zeros(1).where(attention_mask, float("-inf"))
+    keys, values = (repeat_kv(each, module.num_key_value_groups) for each in (key, value))
+    output, lse = KERNELS[query.device.type](query, keys, values, attention_mask, options["scaling"])
+    tap.see(query, key, lse, options["scaling"])
+    return output.transpose(1, 2).contiguous(), None
+
+
+Kernel = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, float], tuple[torch.Tensor, torch.Tensor]
+]
+
+
+def _on_cpu(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return kernel(query, key, value, is_causal=mask is None, attn_mask=mask, scale=scale)
+
+
+def _on_cuda(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if mask is not None:
+        length = mask.shape[-1]
+        padded = mask.new_zeros(*mask.shape[:-1], -(-length // KERNEL_COLUMNS) * KERNEL_COLUMNS)
+        padded[..., :length] = mask
+        mask = padded[..., :length].to(query.dtype).expand(*query.shape[:3], length)
+    kernel = torch.ops.aten._scaled_dot_product_efficient_attention
+    output, lse, _, _ = kernel(query, key, value, mask, True, is_causal=mask is None, scale=scale)
+    return output, lse[..., : query.shape[2]]
+
+
+KERNELS: dict[str, Kernel] = {"cpu": _on_cpu, "cuda": _on_cuda}
+"""The kernel by which sdpa attends under a mask, on each kind of device; only it gives the sums."""
+
+AttentionInterface.register(TAPPED, tapped_attention)
+AttentionMaskInterface.register(TAPPED, sdpa_mask)

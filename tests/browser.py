@@ -1,0 +1,95 @@
+"""A real browser without a window, driven over its DevTools protocol: what a page shows is what it shows people."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+HOST = "127.0.0.1"
+START_S, ANSWER_S = 60.0, 60.0
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def browser() -> str | None:
+    """The command of an installed one."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@dataclass(kw_only=True)
+class Tab:
+    """A page that is open."""
+
+    socket: ClientConnection
+    complaints: list[str] = field(default_factory=list)
+    """What the browser logged: refused or failed loads, errors."""
+    calls: int = 0
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self.calls += 1
+        self.socket.send(json.dumps({"id": self.calls, "method": method, "params": parameters}))
+        while True:
+            told = json.loads(self.socket.recv(timeout=ANSWER_S))
+            if told.get("method") == "Log.entryAdded":
+                self.complaints.append(told["params"]["entry"]["text"])
+            if told.get("id") == self.calls:
+                assert "error" not in told, told["error"]
+                return told["result"]
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression; of a promise, what it is kept with."""
+        found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def photograph(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+
+@contextmanager
+def opened(page: Path, *, width: int = 1200, height: int = 900) -> Iterator[Tab]:
+    command = browser()
+    assert command
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "about:blank"]
+        process = subprocess.Popen(
+            [command, *options, f"--user-data-dir={profile}", f"--window-size={width},{height}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            with connect(_address(Path(profile)), max_size=None, open_timeout=START_S) as socket:
+                tab = Tab(socket=socket)
+                tab.call("Log.enable")
+                tab.call("Page.navigate", url=page.as_uri())
+                _wait(lambda: tab.evaluate("document.readyState == 'complete' && location.protocol == 'file:'"))
+                yield tab
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _address(profile: Path) -> str:
+    """Of the first tab, once the browser listens."""
+    ready = profile / "DevToolsActivePort"
+    _wait(lambda: ready.exists() and ready.read_text().strip())
+    connection = HTTPConnection(HOST, int(ready.read_text().splitlines()[0]), timeout=ANSWER_S)
+    connection.request("GET", "/json")
+    tabs = json.loads(connection.getresponse().read())
+    return next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+
+
+def _wait(ready: Any) -> None:
+    deadline = time.monotonic() + START_S
+    while not ready():
+        assert time.monotonic() < deadline, f"the browser was not ready in {START_S:g} s"
+        time.sleep(0.05)

@@ -1,0 +1,38 @@
+"""Builders of groups that tell where their completions look."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from rl.types import Group, Look, Maps
+
+
+def look(
+    agreement: float = 0.5,
+    weights: Sequence[float] = (0.0, 1.0, 0.0, 1.0),
+    entropy: Sequence[float] = (),
+    rdam: Sequence[Sequence[float]] = (),
+    every: Sequence[Sequence[float]] = (),
+) -> Look:
+    """Of a completion of as many tokens as there are weights; with maps where `rdam` is given."""
+    values = np.array(rdam, np.float32)
+    maps = Maps(rdam=values, every=np.array(every, np.float32) if len(every) else values) if len(rdam) else None
+    return Look(
+        relevance=(0.1,) * len(weights),
+        entropy=tuple(entropy) or (0.5,) * len(weights),
+        weights=tuple(weights),
+        top=(),
+        supports=np.zeros((0, 1), np.uint8),
+        shape=(len(rdam), len(rdam[0])) if len(rdam) else (2, 2),
+        agreement=agreement,
+        maps=maps,
+    )
+
+
+def looked(group: Group, *looks: Look, mask: Path | None = None) -> Group:
+    """The group with a look for each of its completions, and with the mask file of its sample."""
+    sample = group.prompt.sample
+    sample = replace(sample, target=replace(sample.target, mask=mask))
+    return replace(group, prompt=replace(group.prompt, sample=sample), looks=looks)
