@@ -101,7 +101,7 @@ class Album:
             answer=words_between(pieces, look.weights, answer.start, answer.start + len(answer.text)),
             agreement=look.agreement,
             num_places=prod(look.shape),
-            map=f"{MAPS}/{prompt.sample.id}.png" if sum(look.weights) else None,
+            map=f"{MAPS}/{prompt.sample.id}.png",
         )
 
     def _draw(self, group: Group) -> Size:
@@ -110,12 +110,11 @@ class Album:
         image = open_image(sample.images[-1])
         size = image.size
         self._save_small(image, PLAIN, sample.id)
-        if sum(look.weights):
-            image.thumbnail((LONGEST_MAP, LONGEST_MAP))
-            heat = resized(times_even(_rdam(look)), image.size, self._drawing.resize)
-            mapped = overlay(image, heat, self._drawing.heat_top)
-            mapped.save(_made(self._folder / MAPS / f"{sample.id}.png"), compress_level=FASTEST)
-            self._save_small(mapped, MAPPED, sample.id)
+        image.thumbnail((LONGEST_MAP, LONGEST_MAP))
+        heat = resized(times_even(_rdam(look)), image.size, self._drawing.resize)
+        mapped = overlay(image, heat, self._drawing.heat_top)
+        mapped.save(_made(self._folder / MAPS / f"{sample.id}.png"), compress_level=FASTEST)
+        self._save_small(mapped, MAPPED, sample.id)
         return size
 
     def _save_small(self, image: Image.Image, folder: str, name: str) -> None:

@@ -276,9 +276,17 @@ def test_an_album_writes_lines_and_pictures_in_pixels_of_the_file(photos, tmp_pa
     album.add([looked_at(work, 0, "Hm.", weight=0.0), looked_at(work, 1, yes, weight=0.5)])
 
     first, second = map(json.loads, (run / "predictions.jsonl").read_text().splitlines())
-    assert (first["verdict"], first["reasoning"], first["map"], first["p_yes"]) == (None, "Hm.", None, None)
+    assert (first["verdict"], first["reasoning"], first["map"], first["p_yes"]) == (
+        None,
+        "Hm.",
+        "maps/good/1.png",
+        None,
+    )
     assert (second["verdict"], second["reasoning"]) == ("defective", "A hole.")
     assert second["boxes"] == [[0.0, 21.0, 56.0, 42.0]] and second["map"] == "maps/hole/2.png"
+    # Where no token was selected the map has no colour.
+    unmarked, photo = (np.asarray(Image.open(path)) for path in (run / "maps/good/1.png", photos / "in/good/1.png"))
+    assert (unmarked == photo).all()
     drawn = np.asarray(Image.open(run / "maps/hole/2.png")).astype(int)
     plain = np.asarray(Image.open(photos / "in/hole/2.png")).astype(int)
     assert drawn.shape == plain.shape
