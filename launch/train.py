@@ -27,9 +27,11 @@ from launch.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
 from launch.wandb_run import Ending, without_secrets
 from rewards.compose import check_truth
 from rewards.config import is_computed, weights
+from rewards.domain import Embedder
 from rewards.item import item_of
 from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Checkpoint
+from rl.data.offers import with_offers
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.readers import check_boxes, read_mvtec, split_heldout
 from rl.data.stream import SampleStream
@@ -231,7 +233,10 @@ def read_data(config: TrainConfig) -> Data:
     """Every file has been opened once; a bad one is named before an actor starts."""
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
-    training, heldout = split_heldout(read_mvtec(config.data), config.data.heldout_share, config.seed)
+    samples = read_mvtec(config.data)
+    if config.data.knowledge.file:
+        samples = with_offers(samples, config.data.knowledge, lambda texts: Embedder().encode(texts))
+    training, heldout = split_heldout(samples, config.data.heldout_share, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     if config.algo.contrastive:

@@ -34,6 +34,13 @@ class Embedder:
         # A call that was too slow may still run when the next one comes.
         self._lock = Lock()
 
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [texts, dimension], of length 1."""
+        readable = [_readable(text) for text in texts]
+        with self._lock:
+            known = self._embedded(readable, ())
+        return np.stack([known[text] for text in readable])
+
     def similarities(self, texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """float32 [n] cosine of each text with its reference, in [-1, 1], from one call of the encoder."""
         firsts, seconds = ([_readable(text) for text in some] for some in (texts, references))

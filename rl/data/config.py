@@ -16,6 +16,26 @@ class Instructions(Enum):
     """Nothing, for a model that knows the form."""
 
 
+class Choice(Enum):
+    """Which wrong knowledge stands beside the right one."""
+
+    deceptive = "deceptive"
+    """The nearest in meaning."""
+    uniform = "uniform"
+
+
+@dataclass(kw_only=True)
+class KnowledgeConfig:
+    """What experts know, offered with each question (DCR²-AD)."""
+
+    file: str = key(
+        "", "MMAD's domain_knowledge.json or a YAML of dataset, object, defect and text; empty offers none."
+    )
+    num_wrong: int = key(3, "Entries that are wrong for a sample, beside the one that is right.", ge=1)
+    wrong: Choice = key(Choice.deceptive, "Wrong entries are the nearest in meaning to the right one, or any.")
+    object_agnostic: bool = key(True, "Write [object] for every mention of an entry's object.")
+
+
 @dataclass(kw_only=True)
 class DataConfig:
     root: str = key("", "Folder in MVTec-AD layout: <category>/{train/good,test/<defect>,ground_truth/<defect>}.")
@@ -27,6 +47,7 @@ class DataConfig:
         ("defect", "defects", "anomaly", "anomalies", "abnormal"),
         "Words of the prompt by whose attention a token is known to be about anomalies, in any case.",
     )
+    knowledge: KnowledgeConfig = key(KnowledgeConfig, "Knowledge that each question offers.")
     heldout_share: float = key(0.2, "Share of the inspected parts kept for evaluation, chosen by seed.", gt=0, le=0.9)
     num_heldout: int = key(200, "Held-out samples evaluated before and after training; 0 takes all.", ge=0)
     square: int = key(0, "Side in pixels of the square that every image is resized to; 0 keeps shapes.", ge=0)

@@ -1,0 +1,185 @@
+"""Takes an object's name out of what is said of it, so that knowledge of its defects serves other objects (DCR²-AD)."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+PLACEHOLDER = "[object]"
+ALSO_CALLED = {
+    "cashew": ("nut", "cashew nut"),
+    "chewinggum": ("gum",),
+    "drink_can": ("beverage can",),
+    "pcb": ("circuit board", "printed circuit board"),
+}
+"""What the knowledge of public data sets calls some of its objects besides their names."""
+IRREGULAR = {"tooth": "teeth", "foot": "feet", "man": "men", "woman": "women", "mouse": "mice", "die": "dice"}
+MOSTLY_NO_NOUN = frozenset({"can", "set"})
+"""Name an object only behind a determiner: "the can", but not "it can"."""
+DETERMINERS = frozenset(("a", "an", "the", "this", "that", "each", "every", "one", "any", "no", "its", "another"))
+ENDINGS = ("en", "y", "ed", "ing", "like", "less")
+"""Make another word of a name, such as wooden or tiled."""
+SIBILANTS = ("s", "x", "z", "ch", "sh", "o")
+SHORTEST_STEM = 4
+"""Letters of a name that is also taken out of longer words, such as screwdriver; a shorter one may begin any word."""
+SHORTEST_PART = 2
+"""Letters of each part of a name that a text writes apart, such as "tooth brush"."""
+DIGITS = "0123456789"
+WORD = re.compile(r"\[object\]|[^\W_]+")
+BETWEEN = re.compile(r"[\s_\-\u2010-\u2013]*")
+"""What may stand between the words of one name."""
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+NUM_EXCERPTS = 3
+
+
+class Names(NamedTuple):
+    """What an object may be called, in small letters and without what stands between words."""
+
+    whole: frozenset[str]
+    """Every form of every name."""
+    split: frozenset[tuple[str, ...]]
+    """The words of those of several words."""
+    stems: tuple[str, ...]
+    """Also taken out of words that they begin, the shortest first."""
+    most_words: int
+
+
+class _Word(NamedTuple):
+    text: str
+    """In small letters; the placeholder is one."""
+    start: int
+    end: int
+    follows: str
+    """The word before it where nothing else stands between, else ""."""
+
+
+def agnostic(text: str, object_: str) -> str:
+    """The text with [object] for each name of the object: its plurals, its spellings, and where it begins a word.
+
+    >>> agnostic("Metal nuts: the metal-nut's rim; a NUT, a metallic nutshell.", "metal_nut")
+    "[object]: the [object]'s rim; a [object], a metallic nutshell."
+    """
+    names = names_of(object_)
+    # What is left of a longer word may be a name again.
+    while (rewritten := _without(text, names)) != text:
+        text = rewritten
+    return text
+
+
+def names_left(text: str, object_: str) -> tuple[str, ...]:
+    """Words of the text that still name the object, were it by letters that only look otherwise; the first few."""
+    plain = "".join(
+        character
+        for character in unicodedata.normalize("NFKD", text.replace(PLACEHOLDER, ". "))
+        if unicodedata.category(character) not in ("Mn", "Cf")
+    )
+    names, words = names_of(object_), list(_words(plain))
+    found = [plain[words[i].start : words[end - 1].end] for i in range(len(words)) if (end := _end(words, i, names))]
+    stemmed = [word.text for word in words if word.text not in found and word.text.startswith(names.stems)]
+    return tuple(dict.fromkeys([*found, *stemmed]))[:NUM_EXCERPTS]
+
+
+@lru_cache(maxsize=256)
+def names_of(object_: str) -> Names:
+    """The object's name, the last word of one of several words, runs of its words, and what else it is called."""
+    words = _name_words(object_)
+    runs = {tuple(words[i:j]) for i in range(len(words)) for j in range(i + 2, len(words) + 1)}
+    heads = {tuple(words[-1:])} - {()}
+    others = {tuple(_name_words(other)) for other in ALSO_CALLED.get("_".join(words), ())}
+    forms = {(*name[:-1], last) for name in runs | heads | others for last in _forms(name[-1])}
+    full = _forms("".join(words)) if words else set()
+    stems = {form for form in full if len(form) >= SHORTEST_STEM}
+    whole = {"".join(name) for name in forms} | full | {_ended(form, ending) for form in stems for ending in ENDINGS}
+    split = frozenset(name for name in forms if len(name) > 1)
+    return Names(
+        whole=frozenset(whole),
+        split=split,
+        stems=tuple(sorted(stems, key=lambda stem: (len(stem), stem))),
+        most_words=max([2, *map(len, split)]),
+    )
+
+
+def _name_words(name: str) -> list[str]:
+    """Its words in small letters; a number at its end only counts objects: pcb1."""
+    words = [word.lower() for word in re.findall(r"[^\W_]+", CAMEL.sub(" ", name))]
+    if words and (stripped := words[-1].rstrip(DIGITS)):
+        words[-1] = stripped
+    elif words:
+        words.pop()
+    return words
+
+
+def _forms(word: str) -> set[str]:
+    """The word in the singular and the plural, whichever it is; some of them are no words and do no harm."""
+    singulars = {word, *(one for one, many in IRREGULAR.items() if many == word)}
+    if word.endswith("ies"):
+        singulars.add(f"{word[:-3]}y")
+    if word.endswith("ves"):
+        singulars |= {f"{word[:-3]}f", f"{word[:-3]}fe"}
+    if word.endswith("es") and word[:-2].endswith(SIBILANTS):
+        singulars.add(word[:-2])
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        singulars.add(word[:-1])
+    return singulars | {plural for singular in singulars for plural in _plurals(singular)}
+
+
+def _plurals(word: str) -> Iterator[str]:
+    yield f"{word}s"
+    if word.endswith(SIBILANTS):
+        yield f"{word}es"
+    if word.endswith("y"):
+        yield f"{word[:-1]}ies"
+    if word.endswith(("f", "fe")):
+        yield f"{word.rstrip('e')[:-1]}ves"
+    yield from (f"{word[: -len(one)]}{many}" for one, many in IRREGULAR.items() if word.endswith(one))
+
+
+def _ended(word: str, ending: str) -> str:
+    return f"{word[:-1] if word.endswith('e') and ending[0] in 'eiy' else word}{ending}"
+
+
+def _without(text: str, names: Names) -> str:
+    """One pass from left to right, the longest name at each word."""
+    words, pieces, kept, i = list(_words(text)), [], 0, 0
+    while i < len(words):
+        word, end = words[i], _end(words, i, names)
+        stem = "" if end else next((stem for stem in names.stems if word.text.startswith(stem)), "")
+        if end or stem:
+            stop = words[end - 1].end if end else word.start + len(stem)
+            pieces += [text[kept : word.start], PLACEHOLDER]
+            kept = stop
+        i = max(end, i + 1)
+    return "".join([*pieces, text[kept:]])
+
+
+def _end(words: list[_Word], i: int, names: Names) -> int:
+    """Behind the last word of the longest name that begins at words[i]; 0 where none does."""
+    parts = [words[i].text]
+    for word in words[i + 1 : i + names.most_words]:
+        if word.follows != parts[-1]:
+            break
+        parts.append(word.text)
+    return next((i + count for count in range(len(parts), 0, -1) if _is_name(parts[:count], words[i], names)), 0)
+
+
+def _is_name(parts: list[str], first: _Word, names: Names) -> bool:
+    if len(parts) > 1:
+        *before, last = parts
+        spelt = (*before, last.rstrip(DIGITS))
+        written_apart = "".join(spelt) in names.whole and min(map(len, spelt)) >= SHORTEST_PART
+        return tuple(parts) in names.split or spelt in names.split or written_apart
+    (word,) = parts
+    if word in MOSTLY_NO_NOUN and first.follows not in DETERMINERS:
+        return False
+    return word in names.whole or word.strip(DIGITS) in names.whole
+
+
+def _words(text: str) -> Iterator[_Word]:
+    before, end = "", 0
+    for match in WORD.finditer(text):
+        joins = BETWEEN.fullmatch(text, end, match.start()) is not None
+        # Letters whose small form is longer would shift what is cut out of the text.
+        small = "".join(one if len(one.lower()) > 1 else one.lower() for one in match[0])
+        yield _Word(small, match.start(), match.end(), before if joins else "")
+        before, end = small, match.end()
