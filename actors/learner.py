@@ -95,7 +95,7 @@ class Learner:
     def look(self, parts: Sequence[Sequence[Group]], config: LocalizeConfig, *, with_maps: bool) -> list[list[Seen]]:
         """Of each group of each micro-batch: the policy's log-probs and where it looks, from one pass."""
         groups = [group for part in parts for group in part]
-        self._refuse_together(gaze_fault(group) for group in groups)
+        self._refuse_together(gaze_fault(group, config) for group in groups)
         batches = self._tensors(parts)
         self._policy.eval()
         seen = [

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import rl.torchvision_ops  # noqa: F401
 
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from actors.model import PolicyModel
 from rl.batching import GroupBatch
@@ -25,7 +26,12 @@ class Looker:
 
     def __init__(self, policy: PolicyModel, model_path: str) -> None:
         self._policy = policy
-        self._tokenizer = AutoTokenizer.from_pretrained(model_path)
+        self._model_path = model_path
+
+    @cached_property
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        """Read when somebody looks: most runs reward nothing of it."""
+        return AutoTokenizer.from_pretrained(self._model_path)
 
     @torch.no_grad()
     def look(

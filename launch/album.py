@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from rewards.parse import parse_answer, read_tagged
@@ -17,11 +16,11 @@ from rl.data.images import Size, open_image
 from rl.data.photos import PREDICTIONS, Photo
 from rl.data.prompts import PromptBuilder
 from rl.evaluation.heat import overlay, resized
-from rl.evaluation.localization import mean_look, times_even
-from rl.evaluation.pixels import PixelTally, read_mask
+from rl.evaluation.localization import mean_look, times_even, true_mask
+from rl.evaluation.pixels import PixelTally
 from rl.evaluation.predictions import Prediction, line, scaled_boxes, words_between
 from rl.evaluation.predictions_page import MAPPED, PLAIN
-from rl.types import Group, Look
+from rl.types import Group
 
 MAPS = "maps"
 DRAWERS = 4
@@ -111,7 +110,7 @@ class Album:
         size = image.size
         self._save_small(image, PLAIN, sample.id)
         image.thumbnail((LONGEST_MAP, LONGEST_MAP))
-        heat = resized(times_even(_rdam(look)), image.size, self._drawing.resize)
+        heat = resized(times_even(mean_look(look)), image.size, self._drawing.resize)
         mapped = overlay(image, heat, self._drawing.heat_top)
         mapped.save(_made(self._folder / MAPS / f"{sample.id}.png"), compress_level=FASTEST)
         self._save_small(mapped, MAPPED, sample.id)
@@ -126,11 +125,7 @@ class Album:
     def _count(self, group: Group) -> None:
         """The pixels of an image; one without a mask has no defect."""
         file, heat = self._photos[group.prompt.sample.id].mask, mean_look(group.looks[0])
-        if file:
-            mask = read_mask(file, None)
-        else:
-            width, height = group.prompt.image_size
-            mask = np.zeros((height, width), bool)
+        mask = true_mask(file, group.prompt.sample)
         height, width = mask.shape
         self._tally.add(resized(heat, (width, height), self._drawing.resize), mask)
 
@@ -141,11 +136,6 @@ def _p_yes(group: Group, verdict: str | None) -> float | None:
         return None
     given, rival = group.old_logprobs
     return p_yes(verdict, given[len(rival) - 1], rival[-1])
-
-
-def _rdam(look: Look) -> np.ndarray:
-    assert look.maps
-    return look.maps.rdam
 
 
 def _made(path: Path) -> Path:

@@ -27,11 +27,11 @@ from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
 from rl.data.images import decoded_size, in_threads
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
-from rl.data.prompts import PromptBuilder, check_prompts
+from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.questions import QUESTIONS
 from rl.evaluation.predictions_page import NAME, PageRecord, write_page
 from rl.types import Sample, Target
-from rollout.config import Selection
+from rollout.config import reads_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ def read_work(config: PredictConfig) -> Work:
     lost = {photo.id for photo, _ in damaged}
     samples = [sample_of(photo, config) for photo in photos if photo.id not in lost]
     check_prompts(samples, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
-    check_words(samples[0], builder, config)
+    check_looks(samples, builder, config.data.anomaly_words, read=reads_words(config.localize))
     return Work(samples=samples, photos=photos, damaged=damaged, builder=builder)
 
 
@@ -154,17 +154,6 @@ def sample_of(photo: Photo, config: PredictConfig) -> Sample:
         category=photo.path.parent.name,
         task=data.task,
     )
-
-
-def check_words(sample: Sample, builder: PromptBuilder, config: PredictConfig) -> None:
-    """Raises a ValueError when the tokens' relevance to an anomaly is asked for and no word of the prompt names one."""
-    if config.localize.selection not in (Selection.both, Selection.relevance):
-        return
-    if not builder.build(sample).anomaly_tokens:
-        raise ValueError(
-            f"the prompt holds none of data.anomaly_words=[{','.join(config.data.anomaly_words)}], by which the tokens "
-            "that make up a map are found; add one of its words to them"
-        )
 
 
 def with_absolute_paths(config: PredictConfig) -> PredictConfig:

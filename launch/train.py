@@ -40,6 +40,7 @@ from rl.loop import Exam, Team, train
 from rl.timing import Timings
 from rl.types import Sample
 from rollout.author import check_contrast, response_tokens
+from rollout.config import reads_words
 
 LEARNING = ("algo", "reward", "rollout", "localize")
 """Sections of the config that decide what a step learns."""
@@ -243,7 +244,7 @@ def read_data(config: TrainConfig) -> Data:
         check_contrast(training, builder, response_tokens(builder, config.model.path, config.rollout), config.rollout)
     check_boxes(training + heldout, weights(config.reward))
     if is_computed(config.reward.consistency):
-        check_looks(training + heldout, builder, config.data.anomaly_words)
+        check_looks(training + heldout, builder, config.data.anomaly_words, read=reads_words(config.localize))
     check_truth([item_of(sample) for sample in training + heldout], config.reward)
     order = SampleStream(heldout, config.seed)
     return Data(training=training, heldout=order.take(min(config.data.num_heldout or len(heldout), len(heldout))))

@@ -17,9 +17,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rl.batching import GroupBatch
+from rl.batching import MERGE, GroupBatch
 from rl.types import Group
-from rollout.config import LocalizeConfig, Row
+from rollout.config import LocalizeConfig, Row, reads_words
 from rollout.localize import Attention
 
 TAPPED = "tapped_sdpa"
@@ -95,12 +95,12 @@ def gazes_of(groups: Sequence[Group], batch: GroupBatch, row: Row) -> list[Gaze]
     return gazes
 
 
-def gaze_fault(group: Group) -> str:
+def gaze_fault(group: Group, config: LocalizeConfig) -> str:
     """Why nobody can say where this group looks, in one sentence; "" when somebody can."""
     sample = f"sample {group.prompt.sample.id}"
     if not group.prompt.image_spans:
         return f"{sample} has no image to look at; give it one, or leave out reward.consistency"
-    if not group.prompt.anomaly_tokens:
+    if reads_words(config) and not group.prompt.anomaly_tokens:
         return f"{sample}: its prompt holds none of data.anomaly_words; add one of its words to them"
     return ""
 
@@ -108,7 +108,7 @@ def gaze_fault(group: Group) -> str:
 def attention_of(group: Group, shares: torch.Tensor) -> list[Attention]:
     """What a tap collected of a group, completion by completion."""
     _, height, width = group.prompt.pixels.grid[-1]
-    rows, columns = height // 2, width // 2
+    rows, columns = height // MERGE, width // MERGE
     counts = [len(completion.token_ids) for completion in group.completions]
     return [
         Attention(

@@ -100,6 +100,11 @@ class LocalizeConfig:
     resize: Resize = key(Resize.bilinear, "How a map is enlarged to its image.")
 
 
+def reads_words(config: LocalizeConfig) -> bool:
+    """Whether tokens are selected by their relevance to the anomaly words."""
+    return config.selection in (Selection.both, Selection.relevance)
+
+
 @dataclass(kw_only=True)
 class RolloutConfig:
     temperature: float = key(1.0, "Sampling temperature of training rollouts.", gt=0)

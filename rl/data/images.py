@@ -12,6 +12,8 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+BARE_MODES = ("1", "L", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+"""Pillow's modes of one plain number a pixel; the others are seen in colour, without their transparency."""
 
 
 def in_threads(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -28,8 +30,9 @@ def open_image(path: Path) -> Image.Image:
 
 
 def open_mask(path: Path) -> np.ndarray:
-    """bool [height, width], True where the mask is not black."""
-    return _read(path, lambda image: np.asarray(image.convert("L")) > 0)
+    """bool [height, width], True where the mask is not 0, or not black where it has colours."""
+    values = _read(path, lambda image: np.asarray(image if image.mode in BARE_MODES else image.convert("RGB")))
+    return values != 0 if values.ndim == 2 else (values != 0).any(axis=2)
 
 
 def decoded_size(path: Path) -> Size:

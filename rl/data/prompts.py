@@ -210,14 +210,14 @@ def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_
             )
 
 
-def check_looks(samples: Sequence[Sample], builder: PromptBuilder, words: Sequence[str]) -> None:
-    """Raises a ValueError for the first sample with no image to look at, or no word of an anomaly in its prompt."""
+def check_looks(samples: Sequence[Sample], builder: PromptBuilder, words: Sequence[str], *, read: bool) -> None:
+    """Raises a ValueError for the first sample with no image or, where they are read, no anomaly word in its prompt."""
     known: set[tuple[str, Task]] = set()
     for sample in samples:
         if not sample.images:
             raise ValueError(f"sample {sample.id} has no image to look at; give it one, or leave its looks unrewarded")
         text = sample.question, sample.task
-        if text not in known and not builder.names_anomaly(sample):
+        if read and text not in known and not builder.names_anomaly(sample):
             raise ValueError(
                 f"sample {sample.id}: its prompt holds none of data.anomaly_words=[{','.join(words)}], by which tokens "
                 "that look at a defect are found; add one of its words to them"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl.evaluation.localization import greedy_maps, times_even
+from rl.evaluation.localization import greedy_maps, mean_look, times_even
 from rl.types import Group
 
 KEPT = {"defective": 6, "normal": 2}
@@ -41,7 +41,7 @@ def kept_files(run: Path) -> list[Path]:
 
 def kept_map(group: Group) -> KeptMap:
     look = group.looks[0]
-    return KeptMap(heat=times_even(_rdam(group)), agreement=look.agreement)
+    return KeptMap(heat=times_even(mean_look(look)), agreement=look.agreement)
 
 
 def write_maps(path: Path, groups: Sequence[Group]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rl.data.images import stated_size
+from rl.data.images import open_mask, stated_size
 from rl.evaluation.heat import resized
-from rl.evaluation.pixels import PixelTally, read_mask
+from rl.evaluation.pixels import PixelTally
 from rl.roles import Metrics
 from rl.types import Group, Look, Maps, Sample
 
@@ -33,7 +33,7 @@ def localization_metrics(groups: Sequence[Group], resize: str) -> Metrics:
 def true_mask(file: Path | None, sample: Sample) -> np.ndarray:
     """The mask in the file, or no defect anywhere in the sample's image; both as large as their files."""
     if file:
-        return read_mask(file, None)
+        return open_mask(file)
     width, height = stated_size(sample.images[-1])
     return np.zeros((height, width), bool)
 

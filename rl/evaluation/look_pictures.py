@@ -4,10 +4,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from rl.data.images import open_image
+from rl.data.images import open_image, open_mask
 from rl.evaluation.heat import overlay, resized
 from rl.evaluation.kept_maps import KeptMap
-from rl.evaluation.pixels import read_mask
 from rl.types import Prompt
 
 TOP = 4.0
@@ -32,7 +31,7 @@ def with_truth(picture: Image.Image, prompt: Prompt) -> Image.Image:
     """The picture with the outline of its sample's mask, or else with the true boxes."""
     drawn = picture.copy()
     if prompt.sample.target.mask:
-        mask = Image.fromarray(read_mask(prompt.sample.target.mask, None)).convert("L")
+        mask = Image.fromarray(open_mask(prompt.sample.target.mask)).convert("L")
         # A defect thinner than a pixel of the picture still covers a part of it.
         defect = np.asarray(mask.resize(picture.size, Image.Resampling.BOX)) > 0
         edge = ndimage.binary_dilation(defect, np.ones((3, 3)), OUTLINE_PIXELS) & ~defect

@@ -1,12 +1,7 @@
 """How well anomaly maps mark the defective pixels; memory does not grow with the number of images."""
 
-from pathlib import Path
-
 import numpy as np
-from PIL import Image
 from scipy import ndimage
-
-from rl.data.images import Size, decoded_size
 
 FPR_LIMIT = 0.3
 """AUPRO counts the part of the curve up to this share of normal pixels marked."""
@@ -15,8 +10,6 @@ MANTISSA_BITS = 13
 """Of a score that are kept: scores that differ by less than about 1e-4 of themselves may count as equal."""
 _DROPPED_BITS = 23 - MANTISSA_BITS
 _NUM_BINS = int(np.array(np.inf, np.float32).view(np.uint32)) >> _DROPPED_BITS
-_BARE_MODES = ("1", "L", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
-"""Pillow's modes of one plain number a pixel; the others are seen in colour, without their transparency."""
 
 
 class PixelTally:
@@ -99,14 +92,3 @@ def _area_up_to(limit: float, x: np.ndarray, y: np.ndarray) -> float:
     share = (limit - x[after - 1]) / (x[after] - x[after - 1])
     at_limit = y[after - 1] + share * (y[after] - y[after - 1])
     return float(np.trapezoid(np.r_[y[:after], at_limit], np.r_[x[:after], limit]))
-
-
-def read_mask(path: Path, size: Size | None) -> np.ndarray:
-    """bool [h, w], True where the mask file is not 0 (not black, if it has colours); `size` resizes it by nearest."""
-    decoded_size(path)  # Says in a sentence what is wrong with a file that does not open.
-    with Image.open(path) as image:
-        values = np.asarray(image if image.mode in _BARE_MODES else image.convert("RGB"))
-    mask = values != 0 if values.ndim == 2 else (values != 0).any(axis=2)
-    if size is None:
-        return mask
-    return np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))

@@ -7,7 +7,8 @@ import rl.torchvision_ops  # noqa: F401
 
 import numpy as np
 import pytest
-from learner_cases import MODELS, RESUMED, one_rank, plain_steps, resharded_case, two_ranks
+from learner_cases import MODELS, RESUMED, plain_steps, resharded_case
+from learner_suites import one_rank, two_ranks
 from ranks import run_ranks
 from transformers import AutoModelForImageTextToText
 

@@ -20,10 +20,9 @@ from launch.arguments import in_full
 from launch.cli import assay
 from launch.composing import open_composer
 from launch.mistakes import reason_unread
-from launch.predict import check_words, read_work
+from launch.predict import read_work
 from launch.progress import ImageProgress
 from rl.data.config import DataConfig, Instructions
-from rl.data.prompts import PromptBuilder
 from rl.types import Completion, Group, Look, Maps, Task
 from rollout.config import LocalizeConfig, Selection
 
@@ -81,7 +80,7 @@ def test_a_mistake_costs_one_line_and_exit_code_2(typed, photos, monkeypatch, ca
 FAULTS = {
     "input=PHOTOS/empty": "holds no image (.png, .jpg",
     "reference=PHOTOS/few": "has no image of the same name for 1 of 2 images",
-    "masks=PHOTOS/few data.question=Well?": "the prompt holds none of data.anomaly_words=[defect,defects,anomaly,",
+    "masks=PHOTOS/few data.question=Well?": "its prompt holds none of data.anomaly_words=[defect,defects,anomaly,",
     "masks=PHOTOS/none": "masks: there is no folder",
     "rollout.max_prompt_tokens=20": "its prompt has 45 tokens, more than rollout.max_prompt_tokens=20",
     "rollout.max_images=1": "has 2 images, more than rollout.max_images=1",
@@ -143,12 +142,10 @@ def test_a_damaged_mask_is_refused_before_anything_starts(photos):
 
 def test_anomaly_words_are_asked_for_only_where_they_select(photos):
     asked = config(photos, data=DataConfig(instructions=Instructions.none, question="Is it broken?"))
-    builder = PromptBuilder(STARTER, asked.data)
-    (sample, _) = read_work(replace(asked, localize=LocalizeConfig(selection=Selection.all))).samples
+    read_work(replace(asked, localize=LocalizeConfig(selection=Selection.all)))
     with pytest.raises(ValueError, match="add one of its words to them"):
-        check_words(sample, builder, asked)
-    words = replace(asked.data, anomaly_words=["broken"])
-    check_words(sample, PromptBuilder(STARTER, words), replace(asked, data=words))
+        read_work(asked)
+    read_work(replace(asked, data=replace(asked.data, anomaly_words=["broken"])))
 
 
 @pytest.mark.parametrize("key", [key.path for key in walk(PredictConfig) if reason_unread(key.path, UNREAD_BY_PREDICT)])

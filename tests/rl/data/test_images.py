@@ -69,3 +69,38 @@ def test_the_first_fault_in_order_is_raised_whichever_comes_first_in_time():
 
     with pytest.raises(ValueError, match="item 1"):
         in_threads(fail, [1, 2, 3])
+
+
+MARKS: dict[str, tuple] = {
+    "1": (1,),
+    "L": (1, 255),
+    "P": (1, 2),
+    "I": (1, 70_000),
+    "I;16": (1, 256, 65_535),
+    "F": (0.25, 1.0),
+    "RGB": ((0, 0, 1), (255, 255, 255)),
+    "RGBA": ((0, 1, 0, 255), (255, 0, 0, 0)),
+    "LA": ((1, 255), (255, 0)),
+}
+
+
+@pytest.mark.parametrize("mode,value", [(mode, value) for mode, values in MARKS.items() for value in values])
+def test_what_is_not_zero_in_a_mask_is_defective_in_any_mode(tmp_path: Path, mode: str, value) -> None:
+    image = Image.new(mode, (5, 3), tuple(0 if i < 3 else 255 for i in range(4)) if mode == "RGBA" else 0)
+    if mode == "P":
+        image.putpalette([0, 0, 0, 0, 0, 1, 128, 0, 0])
+    image.putpixel((4, 1), value)
+    image.save(tmp_path / "mask.tif")
+    with Image.open(tmp_path / "mask.tif") as stored:
+        assert stored.mode == mode
+    mask = open_mask(tmp_path / "mask.tif")
+    assert mask.dtype == bool
+    assert np.argwhere(mask).tolist() == [[1, 4]]
+
+
+def test_a_mask_that_does_not_open_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="gone.png"):
+        open_mask(tmp_path / "gone.png")
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
+    with pytest.raises(ValueError, match="torn.png"):
+        open_mask(tmp_path / "torn.png")

@@ -14,7 +14,7 @@ from transformers import AutoProcessor
 
 from rl.data.config import DataConfig, Instructions
 from rl.data.instructions import MMR_AD
-from rl.data.prompts import PromptBuilder, answer_text, check_prompts
+from rl.data.prompts import PromptBuilder, answer_text, check_looks, check_prompts
 from rl.types import Sample, Target, Task
 
 SHORT = DataConfig(instructions=Instructions.none)
@@ -283,3 +283,22 @@ def test_what_the_truth_lacks_is_not_made_up():
         answer_text(replace(DENT, option=""), Task.choice)
     with pytest.raises(ValueError, match="without cells .* a mask or boxes"):
         answer_text(replace(DENT, cells=None), Task.grid)
+
+
+def test_a_sample_without_an_image_or_an_anomaly_word_is_refused_where_looks_are_wanted(tiny_model, tmp_path):
+    builder, path = PromptBuilder(str(tiny_model), SHORT), picture(tmp_path, 56, 56)
+    check_looks([sample(path, question="Any Defects?")], builder, SHORT.anomaly_words, read=True)
+    with pytest.raises(ValueError, match=r"sample nut/test/good/000: its prompt holds none of data.anomaly_words=\["):
+        check_looks([sample(path, question="Defective?")], builder, SHORT.anomaly_words, read=True)
+    check_looks([sample(path, question="Defective?")], builder, SHORT.anomaly_words, read=False)
+    with pytest.raises(ValueError, match="sample nut/test/good/000 has no image to look at"):
+        check_looks([sample()], builder, SHORT.anomaly_words, read=False)
+
+
+def test_the_tokens_of_anomaly_words_are_found_in_any_case_and_as_whole_words(tiny_model, tmp_path):
+    builder = PromptBuilder(str(tiny_model), SHORT)
+    prompt = builder.build(sample(picture(tmp_path, 56, 56), question="Any DEFECT? Undefective. Abnormal?"))
+    told = AutoProcessor.from_pretrained(tiny_model).tokenizer.decode(
+        [prompt.token_ids[i] for i in prompt.anomaly_tokens]
+    )
+    assert told == "DEFECTAbnormal"

@@ -1,14 +1,11 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from rl.evaluation.pixels import PixelTally, read_mask
+from rl.evaluation.pixels import PixelTally
 
 KEYS = {"pixel_auroc", "pixel_aupr", "pixel_aupro", "pixel_f1_max", "pixel_accuracy"}
 Images = list[tuple[np.ndarray, np.ndarray]]
@@ -264,45 +261,3 @@ def test_three_hundred_images_take_no_more_memory_than_one() -> None:
         tally.add(*images[number % 3])
     assert before <= nbytes(tally) <= before + 64
     assert set(tally.metrics()) == KEYS
-
-
-MARKS: dict[str, tuple] = {
-    "1": (1,),
-    "L": (1, 255),
-    "P": (1, 2),
-    "I": (1, 70_000),
-    "I;16": (1, 256, 65_535),
-    "F": (0.25, 1.0),
-    "RGB": ((0, 0, 1), (255, 255, 255)),
-    "RGBA": ((0, 1, 0, 255), (255, 0, 0, 0)),
-    "LA": ((1, 255), (255, 0)),
-}
-
-
-@pytest.mark.parametrize("mode,value", [(mode, value) for mode, values in MARKS.items() for value in values])
-def test_what_is_not_zero_in_a_mask_is_defective_in_any_mode(tmp_path: Path, mode: str, value) -> None:
-    image = Image.new(mode, (5, 3), tuple(0 if i < 3 else 255 for i in range(4)) if mode == "RGBA" else 0)
-    if mode == "P":
-        image.putpalette([0, 0, 0, 0, 0, 1, 128, 0, 0])
-    image.putpixel((4, 1), value)
-    image.save(tmp_path / "mask.tif")
-    with Image.open(tmp_path / "mask.tif") as stored:
-        assert stored.mode == mode
-    mask = read_mask(tmp_path / "mask.tif", None)
-    assert mask.dtype == bool
-    assert np.argwhere(mask).tolist() == [[1, 4]]
-
-
-def test_a_mask_is_resized_by_nearest(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 0, 255], [0, 0, 0]], np.uint8)).save(tmp_path / "mask.png")
-    mask = read_mask(tmp_path / "mask.png", (6, 4))
-    assert mask.dtype == bool
-    assert mask.astype(int).tolist() == [[0, 0, 0, 0, 1, 1]] * 2 + [[0] * 6] * 2
-
-
-def test_a_mask_that_does_not_open_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="gone.png"):
-        read_mask(tmp_path / "gone.png", None)
-    (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
-    with pytest.raises(ValueError, match="torn.png"):
-        read_mask(tmp_path / "torn.png", (4, 4))
