@@ -1,0 +1,66 @@
+"""A file to which a long run appends line by line what it has found out, and which a killed one leaves readable."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+Line = Mapping[str, Any]
+
+
+class Journal:
+    """JSON lines in the order of the samples; one that was torn by a kill is dropped and written anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.lines: list[Line] = []
+        """What is known so far."""
+        whole = _whole_lines(path)
+        self.lines.extend(_read(path, number, text) for number, text in enumerate(whole, start=1))
+        with path.open("ab") as file:
+            file.truncate(sum(map(len, whole)))
+
+    def __enter__(self) -> "Journal":
+        self._file = self._path.open("ab")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, line: Line) -> None:
+        """In the file before this returns, whoever kills the run afterwards."""
+        self._file.write(as_line(line))
+        self._file.flush()
+        self.lines.append(line)
+
+
+def as_line(line: Line) -> bytes:
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def write_whole(path: Path, lines: Iterable[Line]) -> None:
+    """The file with these lines: all of it, or what was there before."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_bytes(b"".join(map(as_line, lines)))
+    os.replace(unfinished, path)
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """With their ends; what was torn has none."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _read(path: Path, number: int, text: bytes) -> Line:
+    try:
+        line = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: line {number} is not JSON ({error}); start anew in another folder") from error
+    if not isinstance(line, dict):
+        raise ValueError(f"{path}: line {number} holds no JSON object; start anew in another folder")
+    return line
