@@ -43,3 +43,8 @@ class RoutingConfig:
 def selects(config: RoutingConfig) -> bool:
     """Whether a model is asked how likely the right options are."""
     return config.margin < 1
+
+
+def asks_engines(config: RoutingConfig) -> bool:
+    """Whether the model itself has anything to do."""
+    return selects(config) or config.teacher is Writer.policy
