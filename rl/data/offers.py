@@ -34,6 +34,11 @@ class Offer:
     wrong: tuple[Entry, ...]
     """As they were chosen: the nearest in meaning to the right one first, or by chance."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The right one's first."""
+        return tuple(entry.name for entry in (self.right, *self.wrong))
+
 
 def with_offers(samples: Sequence[Sample], config: KnowledgeConfig, embed: Embed) -> list[Sample]:
     """Each sample with knowledge behind its question, of which one entry is right, and with that one in its target."""
@@ -69,7 +74,7 @@ def _with_offer(sample: Sample, offer: Offer) -> Sample:
     return replace(
         sample,
         question=with_knowledge(sample.question, offered(offer.right, offer.wrong, sample.id)),
-        target=replace(sample.target, knowledge=offer.right.text),
+        target=replace(sample.target, knowledge=offer.right.text, offered=offer.names),
     )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image
 
+from rl.data.demo_knowledge import DEMO_KNOWLEDGE
 from rl.types import Box
 
 SIZE = 112
@@ -15,6 +17,8 @@ SIZE = 112
 DEFECTS = ("scratch", "hole", "stain")
 CONTRASTS = (0.08, 0.45)
 """Faintest and strongest defect of the demo; the sensor's noise is 0.015 and the materials' relief about 0.05."""
+KNOWLEDGE = "knowledge.yaml"
+"""What experts know of the parts, beside the folders of the materials."""
 MAX_SHIFT = 2
 """Pixels by which the inspected part may lie off the place of its reference."""
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
@@ -85,10 +89,11 @@ def place(box: Box) -> str:
 
 
 def write_demo(root: Path, *, seed: int, num_parts: int, contrasts: tuple[float, float] = CONTRASTS) -> None:
-    """Writes `num_parts` parts a material, half of them normal, with masks, boxes and rationales."""
+    """Writes `num_parts` parts a material, half of them normal, with masks, boxes, rationales and knowledge."""
     for index, material in enumerate(MATERIALS):
         rng = np.random.default_rng([seed, index])
         _write_material(root / material, material, rng, num_parts, contrasts)
+    (root / KNOWLEDGE).write_text(yaml.safe_dump({"Demo": DEMO_KNOWLEDGE}, sort_keys=False, width=120))
 
 
 def _write_material(

@@ -74,21 +74,18 @@ class Pairing:
     sample: Sample
     right: Entry
     wrong: Entry
-    offered: tuple[str, ...]
-    """Names of all entries that its question offers."""
 
     def order(self, side: str, seed: int) -> Order:
         is_right = side == CHOSEN
         entry = self.right if is_right else self.wrong
-        wanted = Wanted(knowledge=entry.name, offered=self.offered, target=self.sample.target, right=is_right)
+        wanted = Wanted(knowledge=entry.name, offered=self.sample.target.offered, target=self.sample.target, right=is_right)
         return Order(sample=self.sample, entry=entry, wanted=wanted, seed=seed)
 
 
 def pairing(sample: Sample, offer: Offer, wrong: Choice) -> Pairing:
     """The wrong knowledge is the nearest of the wrong entries offered, or one that the sample's id decides alone."""
     place = 0 if wrong is Choice.deceptive else random.Random(f"pair/{sample.id}").randrange(len(offer.wrong))
-    names = tuple(entry.name for entry in (offer.right, *offer.wrong))
-    return Pairing(sample=sample, right=offer.right, wrong=offer.wrong[place], offered=names)
+    return Pairing(sample=sample, right=offer.right, wrong=offer.wrong[place])
 
 
 def seed_of(seed: int, sample_id: str, attempt: int) -> int:
