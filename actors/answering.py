@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from actors.config import ClusterConfig, ModelConfig
 from actors.peers import Peer, ask, peers, spread
-from actors.room import call_limit, reserve, start_limit
 from actors.rollout_actor import RolloutActor
+from actors.room import call_limit, reserve, start_limit
 from actors.spawn import spawn
 from actors.waiting import Limit, answers
 from rl.data.config import DataConfig

@@ -1,13 +1,15 @@
 """A file to which a long run appends line by line what it has found out, and which a killed one leaves readable."""
 
+import asyncio
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 Line = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Journal:
@@ -19,8 +21,8 @@ class Journal:
         """What is known so far."""
         whole = _whole_lines(path)
         self.lines.extend(_read(path, number, text) for number, text in enumerate(whole, start=1))
-        with path.open("ab") as file:
-            file.truncate(sum(map(len, whole)))
+        if path.exists():
+            os.truncate(path, sum(map(len, whole)))
 
     def __enter__(self) -> "Journal":
         self._file = self._path.open("ab")
@@ -36,6 +38,28 @@ class Journal:
         self._file.write(as_line(line))
         self._file.flush()
         self.lines.append(line)
+
+
+async def in_batches(
+    items: Sequence[T],
+    journal: Journal,
+    size: int,
+    work: Callable[[Sequence[T]], Awaitable[Sequence[Line]]],
+    show: Callable[[], None],
+) -> None:
+    """Adds a line for each item and shows each batch.
+
+    A batch of which a part is known is worked on as a whole again, so that what is left comes out as it would have.
+    """
+    for first in range(0, len(items), size):
+        batch = items[first : first + size]
+        num_known = max(0, len(journal.lines) - first)
+        if num_known < len(batch):
+            for line in (await work(batch))[num_known:]:
+                journal.add(line)
+        show()
+        # Work that waits for nobody must let a signal through.
+        await asyncio.sleep(0)
 
 
 def as_line(line: Line) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rl.data.config import Choice
+from rl.data.journal import Line
 from rl.data.knowledge import Entry
 from rl.data.offers import Offer
 from rl.data.pairs_config import RoutingConfig
@@ -78,7 +79,9 @@ class Pairing:
     def order(self, side: str, seed: int) -> Order:
         is_right = side == CHOSEN
         entry = self.right if is_right else self.wrong
-        wanted = Wanted(knowledge=entry.name, offered=self.sample.target.offered, target=self.sample.target, right=is_right)
+        wanted = Wanted(
+            knowledge=entry.name, offered=self.sample.target.offered, target=self.sample.target, right=is_right
+        )
         return Order(sample=self.sample, entry=entry, wanted=wanted, seed=seed)
 
 
@@ -93,7 +96,7 @@ def seed_of(seed: int, sample_id: str, attempt: int) -> int:
     return zlib.crc32(f"{seed}/{sample_id}/{attempt}".encode())
 
 
-async def write_pairs(pairings: Sequence[Pairing], scribe: Scribe, config: RoutingConfig, seed: int) -> list[dict]:
+async def write_pairs(pairings: Sequence[Pairing], scribe: Scribe, config: RoutingConfig, seed: int) -> Sequence[Line]:
     """A line of the journal for each sample: both texts, None for one that no attempt could verify, and what failed."""
     lines: list[dict[str, Any]] = [
         {
