@@ -24,10 +24,11 @@ def write_pairs_report(folder: PairsFolder, config: PairsConfig, summary: Mappin
         num_kept=len(folder.kept),
         num_pairs=len(pairs),
         unanswered=folder.selection_counts()["unanswered"],
-        margin=config.pairs.margin,
+        margin=config.pairs.margin if selects(config.pairs) else None,
         selected=[
             Selected(p_right=line["p_right"], num_options=line["num_options"], kept=line["kept"])
             for line in folder.selection.lines
+            if line["answered"]
         ],
         refused=folder.refused(),
         left_out=folder.rejected(),

@@ -69,10 +69,12 @@ class PairsRecord:
     num_samples: int
     num_kept: int
     num_pairs: int
-    unanswered: int
-    margin: float
+    margin: float | None
+    """How far from chance p(right) may be; None where all samples were kept unasked."""
     selected: Sequence[Selected]
-    """() where all samples were kept unasked."""
+    """The samples to which the model gave an option."""
+    unanswered: int
+    """The others that it was asked about."""
     refused: Mapping[str, Mapping[str, int]]
     """Texts that were refused, by the side that they were written for and the kind of reason."""
     left_out: Mapping[str, int]
@@ -96,7 +98,7 @@ def _header(record: PairsRecord) -> str:
 
 
 def _tiles(record: PairsRecord) -> str:
-    near = f"p(right) within {record.margin:g} of chance" if record.selected else "all of them; no model was asked"
+    near = "all of them, unasked" if record.margin is None else f"p(right) within {record.margin:g} of chance"
     left = sum(record.left_out.values())
     tiles = {
         "Training samples": (record.num_samples, "the split of assay train"),
@@ -121,7 +123,7 @@ def _facts(record: PairsRecord) -> str:
 
 def _histogram(record: PairsRecord) -> str:
     """Bars of the kept samples on top of the others, over the band within which samples are kept."""
-    if not record.selected:
+    if not record.selected or record.margin is None:
         return ""
     bars = [Counter(_bin(one.p_right) for one in record.selected if one.kept is kept) for kept in (True, False)]
     highest = max(bars[0][place] + bars[1][place] for place in range(BINS))
@@ -133,9 +135,7 @@ def _histogram(record: PairsRecord) -> str:
     drawn = "".join(_bar(place, bars[0][place], bars[1][place], ticks[-1]) for place in range(BINS))
     chances = sorted({1 / one.num_options for one in record.selected})
     bands = "".join(_band(chance, record.margin) for chance in chances)
-    unanswered = (
-        f" In the answers of {record.unanswered} no option was found; they are at 0." if record.unanswered else ""
-    )
+    unanswered = f" {record.unanswered} samples are not shown: no answer gave an option." if record.unanswered else ""
     return (
         "<section><header><h2>How sure the model is</h2>"
         f"<p>p(right option) of each training sample, and the band around chance in which samples are kept.{unanswered}"
