@@ -35,7 +35,9 @@ def test_a_kill_at_any_byte_changes_nothing(tmp_path_factory, count, size, share
     worked = run(path, range(count), size)
     assert path.read_bytes() == undisturbed
     num_whole = undisturbed[:cut].count(b"\n")
-    assert [batch[0] for batch in worked] == list(range(num_whole // size * size if num_whole < count else count, count, size))
+    assert [batch[0] for batch in worked] == list(
+        range(num_whole // size * size if num_whole < count else count, count, size)
+    )
 
 
 def test_work_that_is_done_is_not_done_again(tmp_path):
