@@ -63,12 +63,13 @@ class KeptReference:
         self._key_of = key_of
 
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        by_key = {self._key_of(group.prompt.sample): group for group in groups}
         keys = [self._key_of(group.prompt.sample) for group in groups]
-        missing = {key: group for key, group in zip(keys, groups, strict=True) if key not in self._cache}
-        if missing:
+        if not all(key in self._cache for key in keys):
             assert self._inner, "the cache was complete when the run started"
-            asked = await self._inner.logprobs(list(missing.values()))
-            self._cache.add({key: group.reference_logprobs for key, group in zip(missing, asked, strict=True)})
+            # All of them: what stands beside an answer in a pass moves its last bits.
+            asked = zip(by_key, await self._inner.logprobs(list(by_key.values())), strict=True)
+            self._cache.add({key: group.reference_logprobs for key, group in asked if key not in self._cache})
         return [replace(group, reference_logprobs=self._cache[key]) for key, group in zip(keys, groups, strict=True)]
 
 
