@@ -35,6 +35,7 @@ def check_elsewhere(config: TrainConfig) -> None:
     check_reward(config.reward)
     check_task(config.reward, config.data.task)
     _check_images(config.data)
+    _check_knowledge(config.data)
     _check_lengths(config)
     _check_reference(config)
     _check_cluster(config)
@@ -159,6 +160,14 @@ def _check_images(data: DataConfig) -> None:
         raise ValueError(
             f"data.with_reference=false shows one image, but data.task={data.task.name} asks '{QUESTIONS[data.task]}'; "
             "choose data.task=yes_no, or give a data.question of your own"
+        )
+
+
+def _check_knowledge(data: DataConfig) -> None:
+    if data.task is Task.routed and not data.knowledge.file:
+        raise ValueError(
+            "data.task=routed asks for one of the pieces of knowledge that a question offers; give data.knowledge.file "
+            "(`assay data` writes the demo's), or choose data.task=choice"
         )
 
 

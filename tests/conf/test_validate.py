@@ -14,6 +14,7 @@ from rewards.presets import preset
 from rl.algorithm import AlgoConfig
 from rl.config import check_ranges
 from rl.data.config import DataConfig
+from rl.types import Task
 from rollout.config import RolloutConfig
 
 
@@ -52,6 +53,10 @@ CONTRADICTIONS = {
     "data.min_pixels must be ≤ data.max_pixels": {"data": DataConfig(root=".", min_pixels=9000, max_pixels=8000)},
     "data.with_reference=false shows one image, but data.task=boxes asks": {
         "data": DataConfig(root=".", with_reference=False)
+    },
+    "data.task=routed asks for one of the pieces of knowledge that a question offers; give data.knowledge.file": {
+        "data": DataConfig(root=".", task=Task.routed),
+        "reward": preset("dcr2ad").config,
     },
     "cluster.reference=adapter_off needs LoRA": {"cluster": ClusterConfig(reference=ReferenceKind.adapter_off)},
     "needs model.freeze_vision and model.freeze_projector": {
