@@ -37,6 +37,7 @@ def check_elsewhere(config: TrainConfig) -> None:
     check_reward(config.reward)
     check_task(config.reward, config.data.task)
     _check_images(config.data)
+    _check_knowledge(config.data)
     _check_lengths(config)
     _check_lessons(config)
     _check_reference(config)
@@ -193,6 +194,14 @@ def _check_kto(algo: AlgoConfig, is_cached: bool) -> None:
         raise ValueError("algo.objective=kto compares with answers to other prompts; give algo.num_prompts ≥ 2")
     if algo.span is not LossSpan.response:
         raise ValueError(f"algo.span={algo.span.value} is not read by algo.objective=kto; leave it out")
+
+
+def _check_knowledge(data: DataConfig) -> None:
+    if data.task is Task.routed and not data.knowledge.file:
+        raise ValueError(
+            "data.task=routed asks for one of the pieces of knowledge that a question offers; give data.knowledge.file "
+            "(`assay data` writes the demo's), or choose data.task=choice"
+        )
 
 
 def _check_reference(config: TrainConfig) -> None:

@@ -90,6 +90,7 @@ MEANINGS = {
     "fault/unjudged": Meaning(text="completions that no reward could judge", reduction=Reduction.maximum),
     "warnings": Meaning(text="what the run was warned of so far: cases in which the reward may mislead"),
     "eval/*/agreement_*": Meaning(text="J of the greedy answers to held-out samples of this label"),
+    "eval/*/knowledge": Meaning(text="share of held-out answers that name the right piece of the knowledge offered"),
     "eval/*/pixel_*": Meaning(text="how well the held-out samples' attention maps mark their defective pixels"),
     "eval/*": Meaning(text="held-out samples answered greedily"),
 }

@@ -15,6 +15,7 @@ from rl.algorithm import AlgoConfig, Objective
 from rl.config import check_ranges
 from rl.data.config import DataConfig
 from rl.preference_config import LossSpan
+from rl.types import Task
 from rollout.config import RolloutConfig
 
 
@@ -71,6 +72,10 @@ CONTRADICTIONS = {
     "algo.span=knowledge is not read by algo.objective=kto": {
         "algo": AlgoConfig(objective=Objective.kto, span=LossSpan.knowledge),
         "data": DataConfig(root=".", lessons="f"),
+    },
+    "data.task=routed asks for one of the pieces of knowledge that a question offers; give data.knowledge.file": {
+        "data": DataConfig(root=".", task=Task.routed),
+        "reward": preset("dcr2ad").config,
     },
     "cluster.reference=adapter_off needs LoRA": {"cluster": ClusterConfig(reference=ReferenceKind.adapter_off)},
     "needs model.freeze_vision and model.freeze_projector": {
