@@ -106,14 +106,15 @@ def claim(path: Path, key: Mapping[str, str]) -> None:
 
 def key_of(config: PairsConfig, samples: Iterable[Sample]) -> dict[str, str]:
     """What decides every byte of the pairs."""
-    teacher = TeacherConfig(kind=config.rollout.teacher.kind, url=config.rollout.teacher.url)
-    # Where things lie, and how long to wait for them, decides nothing.
+    teacher = TeacherConfig(url=config.rollout.teacher.url, model=config.rollout.teacher.model)
+    # Where things lie, what other verbs do with them and how long to wait decides nothing.
+    knowledge = replace(config.data.knowledge, file="")
     deciding = replace(
         config,
         output="",
         model=ModelConfig(precision=config.model.precision),
-        data=replace(config.data, root="", knowledge=replace(config.data.knowledge, file=""), num_heldout=0),
-        rollout=replace(config.rollout, teacher=replace(teacher, model=config.rollout.teacher.model)),
+        data=replace(config.data, root="", knowledge=knowledge, lessons="", num_heldout=0),
+        rollout=replace(config.rollout, teacher=teacher),
         cluster=ClusterConfig(num_rollout_workers=config.cluster.num_rollout_workers),
     )
     truth = [(sample.id, sample.question, asdict(replace(sample.target, mask=None, cells=None))) for sample in samples]

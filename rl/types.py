@@ -125,6 +125,8 @@ class Completion:
     policy_version: int
     """Version of the weights that sampled it."""
     origin: Origin = Origin.policy
+    knowledge: tuple[int, int] = (0, 0)
+    """[start, end) of the tokens that choose and state a piece of knowledge; empty where none does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +184,7 @@ class Group:
     scores: tuple[Score, ...] = ()
     """One a completion, once judged."""
     advantages: tuple[float, ...] = ()
-    """One a completion, once judged."""
+    """One a completion, once judged; of what is taught 1 for the better and -1 for the worse answer."""
     reference_logprobs: tuple[tuple[float, ...], ...] = ()
     """[completion][token] log-probabilities of the frozen reference; () when no KL is wanted."""
     old_logprobs: tuple[tuple[float, ...], ...] = ()

@@ -71,7 +71,9 @@ class Endpoint:
         async with room:
             messages = await asyncio.to_thread(_chat, request)
             choice = await self._answer(client, {"messages": messages, "seed": request.seed})
-        return str(choice["message"]["content"] or "").strip() if choice["finish_reason"] == "stop" else ""
+        text = str(choice["message"]["content"] or "").strip() if choice["finish_reason"] == "stop" else ""
+        # JSON can escape halves of characters, which no tokenizer takes.
+        return text.encode("utf-8", "replace").decode()
 
     def _client(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}

@@ -63,7 +63,7 @@ async def in_batches(
 
 
 def as_line(line: Line) -> bytes:
-    return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return f"{json.dumps(line)}\n".encode()
 
 
 def write_whole(path: Path, lines: Iterable[Line]) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from rl.data.demo_knowledge import DEMO_KNOWLEDGE
 from rl.types import Box
 
 SIZE = 112
@@ -28,6 +27,13 @@ TINTS = {
     "scratch": np.array([1.0, 1.0, 1.0], np.float32),
     "hole": np.array([-1.0, -1.0, -1.0], np.float32),
     "stain": np.array([-0.8, 0.3, -0.9], np.float32),
+}
+# The same words for every material: otherwise the material alone would tell the right piece from the wrong ones.
+KNOWN = {
+    "good": "The {} is unbroken and of one color. Light changes over it slowly.",
+    "scratch": "A thin light line runs over the {}. It is slanted, straight or a little bent.",
+    "hole": "A round dark spot is in the {}. It has a sharp edge and no color of its own.",
+    "stain": "A green oval lies on the {}. What is below it can still be seen.",
 }
 
 
@@ -93,7 +99,8 @@ def write_demo(root: Path, *, seed: int, num_parts: int, contrasts: tuple[float,
     for index, material in enumerate(MATERIALS):
         rng = np.random.default_rng([seed, index])
         _write_material(root / material, material, rng, num_parts, contrasts)
-    (root / KNOWLEDGE).write_text(yaml.safe_dump({"Demo": DEMO_KNOWLEDGE}, sort_keys=False, width=120))
+    knowledge = {material: {kind: text.format(material) for kind, text in KNOWN.items()} for material in MATERIALS}
+    (root / KNOWLEDGE).write_text(yaml.safe_dump({"Demo": knowledge}, sort_keys=False, width=120))
 
 
 def _write_material(

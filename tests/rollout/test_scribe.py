@@ -93,6 +93,11 @@ def test_text_only_samples_are_asked_without_images(builder: PromptBuilder, aske
     assert [part["type"] for part in server.asked[0]["messages"][-1]["content"]] == ["text"]
 
 
+def test_half_characters_do_not_come_through(builder: PromptBuilder, asked: Pairing):
+    with serving(says(RIGHT.replace("Deep", "Deep \ud800")), says(WRONG)) as server:
+        assert "Deep ?." in written(server, builder, asked)["chosen"]
+
+
 def test_an_endpoint_that_is_gone_is_a_sentence(builder: PromptBuilder, asked: Pairing):
     with serving() as gone:
         pass

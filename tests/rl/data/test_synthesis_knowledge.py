@@ -1,12 +1,12 @@
 """The demo's own knowledge serves every one of its samples and gives nothing away."""
 
 import hashlib
+from itertools import product
 
 import numpy as np
 import pytest
 
 from rl.data.config import Choice, DataConfig, KnowledgeConfig
-from rl.data.demo_knowledge import DEMO_KNOWLEDGE
 from rl.data.knowledge import called_alike
 from rl.data.leaks import leaks
 from rl.data.offers import read_knowledge, with_offers
@@ -29,11 +29,11 @@ def embed(texts):
     return np.array([[byte - 128.0 for byte in hashlib.sha256(text.encode()).digest()] for text in texts])
 
 
-def test_every_defect_of_every_material_has_two_sentences_of_its_own():
-    assert list(DEMO_KNOWLEDGE) == list(MATERIALS)
-    assert all(set(entries) == {"good", *DEFECTS} for entries in DEMO_KNOWLEDGE.values())
-    texts = [text for entries in DEMO_KNOWLEDGE.values() for text in entries.values()]
-    assert len(set(texts)) == len(texts) and all(text.count(".") == 2 for text in texts)
+def test_every_defect_of_every_material_has_two_sentences_that_no_material_tells_apart(demo):
+    entries = read_knowledge(KnowledgeConfig(file=str(demo / KNOWLEDGE)))
+    assert {(entry.object, entry.defect) for entry in entries} == set(product(MATERIALS, ("good", *DEFECTS)))
+    assert all(entry.text.count(".") == 2 for entry in entries)
+    assert len({entry.text for entry in entries}) == len({entry.name for entry in entries}) == 4
 
 
 def test_names_tell_the_defects_apart_and_no_text_names_its_material_or_sounds_like_a_hint(demo):
