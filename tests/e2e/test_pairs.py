@@ -13,7 +13,6 @@ from small_runs import assay, start
 pytestmark = pytest.mark.slow
 
 SMALL = (
-    "data.num_heldout=8",
     "rollout.max_prompt_tokens=600",
     "rollout.max_response_tokens=48",
     "pairs.batch=8",
