@@ -135,7 +135,7 @@ def _histogram(record: PairsRecord) -> str:
     drawn = "".join(_bar(place, bars[0][place], bars[1][place], ticks[-1]) for place in range(BINS))
     chances = sorted({1 / one.num_options for one in record.selected})
     bands = "".join(_band(chance, record.margin) for chance in chances)
-    unanswered = f" {record.unanswered} samples are not shown: no answer gave an option." if record.unanswered else ""
+    unanswered = f" Not shown, for want of an option in the answers: {record.unanswered}." if record.unanswered else ""
     return (
         "<section><header><h2>How sure the model is</h2>"
         f"<p>p(right option) of each training sample, and the band around chance in which samples are kept.{unanswered}"
