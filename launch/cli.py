@@ -130,7 +130,7 @@ APPS = (
         examples=(
             "assay pairs pairs.margin=1",
             "assay pairs model=starter_forms pairs.num_answers=16 output=runs/pairs/mine",
-            "assay pairs model=qwen2_5_vl_7b data=folder data.root=photos data.knowledge.file=knowledge.yaml cluster=1xh100",
+            "assay pairs model=qwen2_5_vl_3b data=folder data.root=photos rollout=graphs cluster=1xh100",
         ),
         schema=PairsConfig,
         check=check_pairs,
