@@ -100,13 +100,14 @@ def _go(run: Run, began: float) -> int:
 
 async def _run(run: Run) -> None:
     config, cluster = run.config, without_learning(run.config.cluster, with_frozen=False)
-    waits = not run.folder.is_selected or (config.pairs.teacher is Writer.policy and not run.folder.is_written)
-    if waits:
+    by_itself = config.pairs.teacher is Writer.policy
+    needs_engines = not run.folder.is_selected or (by_itself and not run.folder.is_written)
+    if needs_engines:
         join_ray(cluster, with_reference=False)
     # After Ray, which takes SIGTERM for itself.
     for number, name in SIGNALS.items():
         asyncio.get_running_loop().add_signal_handler(number, run.brake.pull, name)
-    if not waits:
+    if not needs_engines:
         await run.brake.unless_pulled(_make(run, None))
         return
     print(f"starting {cluster.num_rollout_workers} × rollout worker", flush=True)

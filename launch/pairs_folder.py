@@ -11,7 +11,6 @@ from typing import Any
 from actors.config import ClusterConfig, ModelConfig
 from conf.schema import PairsConfig
 from launch.composing import dump_config
-from launch.resume import LOCK
 from rl.data.journal import Journal, write_whole
 from rl.data.pairs_config import selects
 from rl.data.trajectories import CHOSEN, REJECTED, is_pair, kinds_of, why_left_out
@@ -90,7 +89,8 @@ def claim(path: Path, key: Mapping[str, str]) -> None:
     """Raises a ValueError for a folder that holds something else than unfinished work with the same key."""
     file = path / KEY
     if not file.exists():
-        others = sorted(each.name for each in path.iterdir() if each.name != LOCK)
+        # The lock, and what a kill left of the key.
+        others = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
         if others:
             raise ValueError(f"output={path} holds something else ({others[0]}); give another folder")
         write_whole(file, [key])

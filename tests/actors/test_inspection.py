@@ -112,3 +112,9 @@ def test_where_learner_and_engine_shared_a_gpu_the_engine_and_the_frozen_model_d
     config = without_learning(ClusterConfig(placement=Placement.colocated, gpus_per_actor=1.0))
     assert num_sharing(config, with_reference=True) == 1
     assert sum(slot.gpus for slot in slots(config, with_reference=True)) == 1.0
+
+
+def test_engines_alone_keep_a_gpu_each():
+    shared = ClusterConfig(num_rollout_workers=2, placement=Placement.colocated, gpus_per_actor=1.0)
+    config = without_learning(shared, with_frozen=False)
+    assert [(slot.kind, slot.gpus) for slot in slots(config, with_reference=False)] == [("rollout worker", 1.0)] * 2
