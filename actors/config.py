@@ -13,8 +13,14 @@ class Precision(Enum):
 
 
 class ReferenceKind(Enum):
+    """Who knows the log-probs of the policy that a run starts from."""
+
     actor = "actor"
+    """An actor that holds a frozen copy."""
     adapter_off = "adapter_off"
+    """The learners, without their adapter."""
+    cached = "cached"
+    """Files, for answers that are taught; an actor as long as some are missing there."""
 
 
 class Placement(Enum):
@@ -52,7 +58,11 @@ class ClusterConfig:
     num_reward_workers: int = key(1, "CPU processes that score.", ge=1)
     micro_batch_tokens: int = key(8192, "Most tokens of one forward pass of a learner; a whole group fits.", ge=1)
     reference: ReferenceKind = key(
-        ReferenceKind.actor, "Who computes reference log-probs: an actor, or the learners with LoRA off."
+        ReferenceKind.actor,
+        "Who knows reference log-probs: an actor, the learners with LoRA off, or files, of answers that are taught.",
+    )
+    reference_cache: str = key(
+        "runs/reference_cache", "Folder in which reference=cached keeps them, by model and answer."
     )
     placement: Placement = key(
         Placement.packed,
@@ -72,4 +82,4 @@ class ClusterConfig:
 
 def needs_reference(algo: AlgoConfig, cluster: ClusterConfig) -> bool:
     """Whether a frozen copy of the starting policy runs beside the learners."""
-    return algo.kl_weight > 0 and cluster.reference is ReferenceKind.actor
+    return algo.compares and cluster.reference is not ReferenceKind.adapter_off

@@ -16,7 +16,7 @@ from actors.spawn import LearnerActor, ReferenceActor, spawn, spawn_group
 from actors.team import RayJudge, RayObserver, RayPolicy, RayReference, RaySampler, RayTeacher
 from actors.waiting import answers, together
 from rewards.config import RewardConfig, is_computed, weights
-from rl.algorithm import AlgoConfig
+from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import DataConfig
 from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
@@ -41,11 +41,13 @@ class CrewConfig:
     localize: LocalizeConfig
     num_steps: int
     seed: int
+    reference_known: bool = False
+    """Whether files have every log-prob that the reference would be asked for."""
 
     @property
     def with_reference(self) -> bool:
         """Whether a frozen copy of the starting policy runs beside the learners."""
-        return needs_reference(self.algo, self.cluster)
+        return needs_reference(self.algo, self.cluster) and not self.reference_known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +144,10 @@ def _engine(config: CrewConfig, index: int) -> dict[str, Any]:
 
 
 def _sampling(config: CrewConfig) -> Sampling:
+    taught = config.algo.objective is not Objective.grpo
     return Sampling(
-        temperature=config.rollout.temperature,
+        # What is taught was not sampled: the model's own probabilities are meant.
+        temperature=1.0 if taught else config.rollout.temperature,
         banned_token_ids=banned_token_ids(config.model.path),
         max_response_tokens=config.rollout.max_response_tokens,
     )

@@ -1,11 +1,13 @@
-"""One rank of the learner group: takes the optimizer steps of a rollout batch and hands out the weights."""
+"""One rank of the learner group: takes the optimizer steps of a batch and hands out the weights."""
 
 import math
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,9 +19,10 @@ from actors.looking import Looker, Seen
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.platform import device, join_group
 from actors.saving import Saver, fingerprint
-from rl.algorithm import AlgoConfig
+from rl.algorithm import AlgoConfig, Objective
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
 from rl.checkpoints import Record
+from rl.lesson_loss import LessonCounts, counts_of, lesson_loss, mismatch_share, only
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
@@ -66,7 +69,7 @@ class Learner:
         )
         self._fingerprint = fingerprint(hf)
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
-        self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.kl_weight > 0
+        self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.compares
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
         self._looker = Looker(self._policy, model.path)
         shard(self._policy.train(), model.precision, self._device)
@@ -79,8 +82,11 @@ class Learner:
         torch.manual_seed(seed + dist.get_rank())
 
     def update(self, plans: Sequence[UpdatePlan]) -> Metrics:
-        """GRPO on one rollout batch: averages over its optimizer steps, and the seconds that gradients took."""
+        """Averages over the optimizer steps of one batch, and the seconds that gradients took."""
         start = time.perf_counter()
+        if self._algo.objective is not Objective.grpo:
+            reports = [self._lesson(plan) for plan in plans]
+            return {**_averaged(reports), "time/gradient": time.perf_counter() - start}
         batches = self._batches(plans)
         batches = [[self._with_reference(batch) for batch in update] for update in batches]
         known = any(batch.old_logprobs is not None for update in batches for batch in update)
@@ -216,6 +222,37 @@ class Learner:
         check_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
         return {**report, **self._advance()}
 
+    def _lesson(self, plan: UpdatePlan) -> Metrics:
+        """One optimizer step on what is taught."""
+        parts, world = plan.micro_batches, dist.get_world_size()
+        own = list(self._tensors([[only(group, mismatched=False) for group in part] for part in parts]))
+        groups = [group for part in parts for group in part]
+        counts = LessonCounts(**self._summed(asdict(counts_of(groups, self._algo)), int))
+        kl = self._mismatch(parts, counts) if self._algo.objective is Objective.kto else 0.0
+        self._optimizer.zero_grad()
+        sums: defaultdict[str, float] = defaultdict(float)
+        for batch in map(self._with_reference, own):
+            stats = self._policy(batch)
+            loss, shares = lesson_loss(batch, stats.logprobs, self._algo, counts, dp_size=world, kl=kl)
+            loss.backward()
+            entropy = stats.entropy.where(batch.response_mask, 0.0).sum().item() / max(counts.num_tokens, 1)
+            for name, share in {"actor/loss": loss.item() / world, "actor/entropy": entropy, **shares}.items():
+                sums[name] += share
+        compared = {"preference/kl/mean": kl} if self._algo.objective is Objective.kto else {}
+        return {**self._summed(sums, float), **compared, **self._advance()}
+
+    def _mismatch(self, parts: Sequence[Sequence[Group]], counts: LessonCounts) -> float:
+        """KL(policy || reference) of answers to other prompts, over the whole optimizer step."""
+        batches = self._tensors([[only(group, mismatched=True) for group in part] for part in parts])
+        shares = [mismatch_share(batch, self._logprobs(batch), counts) for batch in map(self._with_reference, batches)]
+        return self._summed({"kl": sum(shares)}, float)["kl"]
+
+    def _summed(self, mine: Mapping[str, float], number: type) -> dict[str, Any]:
+        """Over all ranks, each of which has the same names."""
+        sums = torch.tensor(list(mine.values()), device=self._device, dtype=torch.float64)
+        dist.all_reduce(sums)
+        return {name: number(value) for name, value in zip(mine, sums.tolist(), strict=True)}
+
     def _advance(self) -> Metrics:
         """The optimizer's step along the gathered gradient."""
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self._algo.max_grad_norm).full_tensor())
@@ -275,4 +312,5 @@ def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor, algo: AlgoC
 def _averaged(reports: Sequence[Metrics]) -> Metrics:
     """Over the optimizer steps; the largest gap stays the largest."""
     averages = {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}
-    return averages | {"parity/logprob_abs_max": max(report["parity/logprob_abs_max"] for report in reports)}
+    largest = "parity/logprob_abs_max"
+    return averages | ({largest: max(report[largest] for report in reports)} if largest in averages else {})

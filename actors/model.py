@@ -1,4 +1,4 @@
-"""Qwen2.5-VL as the learner uses it: a micro-batch of group rows in, log-probs of the sampled tokens out."""
+"""Qwen2.5-VL as the learner uses it: a micro-batch of groups in, log-probs of the sampled tokens out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
+from transformers.utils import cached_file
 
 from actors.config import LoraConfig, ModelConfig, Precision
 from rl.batching import GroupBatch, tree_mask
@@ -53,7 +54,7 @@ class PolicyModel(nn.Module):
         """A tap sees where the tokens look, in a pass without gradient."""
         embeds = self._with_images(self.hf.model.language_model.embed_tokens(batch.ids), batch)
         # Added to the scores as numbers once; a bool mask would be turned into numbers by every layer.
-        mask = embeds.new_zeros(1).where(tree_mask(batch.branches)[:, None], float("-inf"))
+        mask = embeds.new_zeros(1).where(tree_mask(batch.branches, batch.segments)[:, None], float("-inf"))
         hidden = self.hf.model.language_model(
             inputs_embeds=embeds,
             attention_mask={"full_attention": mask, "sliding_attention": mask},
@@ -132,6 +133,11 @@ def check_folder(path: str) -> None:
             f"{path}: no processor ({' or '.join(PROCESSOR_FILES)}); copy it from the checkpoint that the model was "
             "trained from"
         )
+
+
+def model_folder(path: str) -> Path:
+    """Where its files are: the folder itself, or that of the hub's files on this machine."""
+    return Path(cached_file(path, "config.json")).parent
 
 
 def check_localize(path: str, config: LocalizeConfig) -> None:

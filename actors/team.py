@@ -15,7 +15,7 @@ from actors.peers import Peer, ask, ask_one
 from actors.room import call_limit
 from actors.spawn import RankGroup
 from actors.waiting import Limit, answer, answers, together
-from rl.algorithm import AlgoConfig
+from rl.algorithm import AlgoConfig, Objective
 from rl.batching import deal, plan_updates
 from rl.brake import dropped
 from rl.checkpoints import Record
@@ -175,7 +175,8 @@ class RayPolicy:
             reports = await self._answers(self._learners.update(plans))
         self._timings.add("gradient", max(report.pop("time/gradient") for report in reports))
         report = reports[0]
-        warn_of_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
+        if self._algo.objective is Objective.grpo:
+            warn_of_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
         return report
 
     async def look(self, groups: Sequence[Group], config: LocalizeConfig, *, with_maps: bool) -> list[Group]:

@@ -11,19 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import rl.torchvision_ops  # noqa: F401
 
-import numpy as np
 import torch
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 from actors.looking import Looker
 from actors.model import PolicyModel
+from benchmarks.random_model import IMAGE, SHAPES, config_of, random_answer, random_prompt
 from rl.batching import GroupBatch, to_batch
-from rl.types import Completion, Group, Pixels, Prompt, Sample, Target
+from rl.types import Group
 from rollout.attention import TAPPED
 from rollout.config import LocalizeConfig
 
@@ -33,24 +34,7 @@ RESPONSES = (200, 512)
 ROUNDS = 9
 WARM_UP = 2
 TOKENIZER = "models/starter"
-NUM_WORDS, IMAGE, VISION_START, TEXT_TOKENS = 1000, 999, 998, 60
-SMALL = {
-    "hidden_size": 512,
-    "intermediate_size": 1408,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-}
-SHAPES = {
-    "12 layers": SMALL,
-    "3b": {
-        "hidden_size": 2048,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 2,
-    },
-}
+TEXT_TOKENS = 60
 MODES = ("plain", "look", "eager")
 
 
@@ -81,12 +65,12 @@ def _passes(shape: str, device: str, num_tokens: int) -> dict[str, Callable[[], 
     torch.manual_seed(0)
     num_images = 1 if device == "cpu" else 2
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    hf = Qwen2_5_VLForConditionalGeneration(_config(shape)).to(device, dtype).eval()
+    hf = Qwen2_5_VLForConditionalGeneration(config_of(shape)).to(device, dtype).eval()
     hf.set_attn_implementation({"text_config": TAPPED, "vision_config": "sdpa"})
     policy = PolicyModel(hf, temperature=1.0, banned_token_ids=()).to(device).eval()
     looker, group = Looker(policy, TOKENIZER), _group(num_images, num_tokens)
     batch, localize = to_batch([group]).to(torch.device(device)), LocalizeConfig()
-    eager = Qwen2_5_VLForConditionalGeneration(_config(shape)).to(device, dtype).eval()
+    eager = Qwen2_5_VLForConditionalGeneration(config_of(shape)).to(device, dtype).eval()
     eager.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
     return {
         "plain": torch.no_grad()(lambda: policy(batch).logprobs.tolist()),
@@ -155,52 +139,12 @@ def _status(name: str) -> int:
 
 
 def _group(num_images: int, num_tokens: int) -> Group:
-    rng = np.random.default_rng(0)
-    image = [VISION_START, *[IMAGE] * SIDE**2]
-    token_ids = [*image * num_images, *rng.integers(0, 400, TEXT_TOKENS).tolist()]
-    spans = tuple((1 + index * len(image), (index + 1) * len(image)) for index in range(num_images))
-    grid = ((1, 2 * SIDE, 2 * SIDE),) * num_images
-    target = Target(label="normal")
-    prompt = Prompt(
-        sample=Sample(id="bench", images=(Path("0.png"),) * num_images, question="", target=target, category=""),
-        token_ids=tuple(token_ids),
-        pixels=Pixels(values=rng.normal(size=(num_images * 4 * SIDE**2, 1176)).astype(np.float32), grid=grid),
-        image_spans=spans,
-        image_size=(28 * SIDE, 28 * SIDE),
-        target=target,
-        anomaly_tokens=tuple(range(len(token_ids) - 10, len(token_ids) - 5)),
+    prompt = random_prompt(num_images, SIDE, TEXT_TOKENS)
+    last = len(prompt.token_ids)
+    return Group(
+        prompt=replace(prompt, anomaly_tokens=tuple(range(last - 10, last - 5))),
+        completions=(random_answer(num_tokens),),
     )
-    answer = tuple(rng.integers(0, 400, num_tokens).tolist())
-    completion = Completion(
-        token_ids=answer, text="", logprobs=(0.0,) * num_tokens, finish_reason="stop", policy_version=0
-    )
-    return Group(prompt=prompt, completions=(completion,))
-
-
-def _config(shape: str) -> Qwen2_5_VLConfig:
-    sizes = SHAPES[shape]
-    half = sizes["hidden_size"] // sizes["num_attention_heads"] // 2
-    text = {
-        **sizes,
-        "vocab_size": NUM_WORDS,
-        "max_position_embeddings": 4096,
-        "tie_word_embeddings": True,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [half // 4, half * 3 // 8, half - half // 4 - half * 3 // 8],
-        },
-    }
-    vision = {
-        "depth": 2,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_heads": 2,
-        "out_hidden_size": sizes["hidden_size"],
-        "fullatt_block_indexes": [1],
-    }
-    ids = {"image_token_id": IMAGE, "vision_start_token_id": VISION_START, "video_token_id": 997}
-    return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
 
 if __name__ == "__main__":

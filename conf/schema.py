@@ -22,7 +22,8 @@ from rollout.config import LocalizeConfig, RolloutConfig
 class TrainConfig:
     """Config of `assay train`; a section is also the name of its config group."""
 
-    num_steps: int = key(100, "Training steps: rollout batches to learn from.", ge=1)
+    num_steps: int = key(100, "Training steps: batches to learn from.", ge=1)
+    num_epochs: float = key(0.0, "Times that every training sample is seen; 0 takes num_steps instead.", ge=0)
     seed: int = key(0, "Seed of the data split, the sampling and the training.", ge=0)
     output: str = key("", "Run folder; each job of a sweep gets a numbered folder in it.")
     resume: str = key(
@@ -35,7 +36,7 @@ class TrainConfig:
     model: ModelConfig = key(ModelConfig, "The model that is trained.")
     data: DataConfig = key(DataConfig, "The samples that it learns from and is judged on.")
     reward: RewardConfig = key(RewardConfig, "The components of the reward and their weights.")
-    algo: AlgoConfig = key(AlgoConfig, "GRPO and its optimizer.")
+    algo: AlgoConfig = key(AlgoConfig, "The objective and its optimizer.")
     rollout: RolloutConfig = key(RolloutConfig, "Sampling and the engine.")
     localize: LocalizeConfig = key(LocalizeConfig, "Where the policy looks (ReAL), for reward.consistency.")
     cluster: ClusterConfig = key(ClusterConfig, "The actors and what they occupy.")
@@ -105,6 +106,7 @@ UNREAD_BY_PREDICT = {
     "data.root": NO_SPLIT,
     "data.heldout_share": NO_SPLIT,
     "data.num_heldout": NO_SPLIT,
+    "data.lessons": NO_LEARNING,
     "data.with_reference": "reference names the image to compare with, if any",
     "model.lora": NO_LEARNING,
     "model.freeze_vision": NO_LEARNING,
@@ -114,6 +116,7 @@ UNREAD_BY_PREDICT = {
     "rollout.teacher": NO_LEARNING,
     "cluster.num_learners": NO_LEARNING,
     "cluster.reference": NO_LEARNING,
+    "cluster.reference_cache": NO_LEARNING,
     "cluster.num_reward_workers": NO_SCORING,
     "cluster.cpus_per_reward_worker": NO_SCORING,
 }

@@ -9,9 +9,11 @@ from actors.placement import Machine, Slot, plan, slots, without_learning
 from conf.models import OF_ONE_IMAGE, only_compares
 from conf.schema import DemoDataConfig, ExportConfig, PredictConfig, ScoreConfig, TrainConfig
 from rewards.config import check_reward, check_task, is_computed
+from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import DataConfig
 from rl.data.photos import named_images
 from rl.data.questions import QUESTIONS
+from rl.preference_config import LossSpan
 from rl.types import Task
 from rollout.config import check_teacher
 
@@ -40,7 +42,9 @@ def check_elsewhere(config: TrainConfig) -> None:
     check_reward(config.reward)
     check_task(config.reward, config.data.task)
     _check_images(config.data)
+    _check_knowledge(config.data)
     _check_lengths(config)
+    _check_lessons(config)
     _check_reference(config)
     _check_cluster(config)
     _check_given(config)
@@ -167,6 +171,44 @@ def _check_images(data: DataConfig) -> None:
         )
 
 
+def _check_lessons(config: TrainConfig) -> None:
+    algo, is_cached = config.algo, config.cluster.reference is ReferenceKind.cached
+    if algo.objective is Objective.grpo:
+        if is_cached:
+            raise ValueError(
+                "cluster.reference=cached keeps log-probs of answers that are taught, but algo.objective=grpo samples "
+                "its own; choose cluster.reference=actor"
+            )
+        return
+    name = algo.objective.value
+    if algo.objective is not Objective.sft and not config.data.lessons:
+        raise ValueError(f"algo.objective={name} learns from pairs; give their file, data.lessons=FILE")
+    if algo.contrastive or algo.max_refills:
+        raise ValueError(f"algo.objective={name} samples nothing; leave out algo.contrastive and algo.max_refills")
+    if algo.objective is Objective.kto:
+        _check_kto(algo, is_cached)
+
+
+def _check_kto(algo: AlgoConfig, is_cached: bool) -> None:
+    if is_cached:
+        raise ValueError(
+            "algo.objective=kto compares with answers to other prompts, which change from step to step; choose "
+            "cluster.reference=actor or adapter_off"
+        )
+    if algo.num_prompts < 2:
+        raise ValueError("algo.objective=kto compares with answers to other prompts; give algo.num_prompts ≥ 2")
+    if algo.span is not LossSpan.response:
+        raise ValueError(f"algo.span={algo.span.value} is not read by algo.objective=kto; leave it out")
+
+
+def _check_knowledge(data: DataConfig) -> None:
+    if data.task is Task.routed and not data.knowledge.file:
+        raise ValueError(
+            "data.task=routed asks for one of the pieces of knowledge that a question offers; give data.knowledge.file "
+            "(`assay data` writes the demo's), or choose data.task=choice"
+        )
+
+
 def _check_reference(config: TrainConfig) -> None:
     if config.cluster.reference is not ReferenceKind.adapter_off:
         return
@@ -189,11 +231,19 @@ def _check_cluster(config: TrainConfig) -> None:
             "cluster.placement=colocated pairs each rollout worker with a learner; got "
             f"{cluster.num_rollout_workers} and {cluster.num_learners}; make cluster.num_rollout_workers equal"
         )
-    longest = rollout.max_prompt_tokens + algo.num_completions * rollout.max_response_tokens
+    counts = {
+        Objective.grpo: (algo.num_completions, "algo.num_completions"),
+        Objective.sft: (1, "1"),
+        Objective.dpo: (2, "2"),
+        # A pair's answers and those to another prompt.
+        Objective.kto: (4, "4"),
+    }
+    count, named = counts[algo.objective]
+    longest = rollout.max_prompt_tokens + count * rollout.max_response_tokens
     if longest > cluster.micro_batch_tokens:
         raise ValueError(
             f"cluster.micro_batch_tokens={cluster.micro_batch_tokens} is less than a whole group may have, "
-            f"rollout.max_prompt_tokens + algo.num_completions × rollout.max_response_tokens = {longest}; raise it"
+            f"rollout.max_prompt_tokens + {named} × rollout.max_response_tokens = {longest}; raise it"
         )
 
 

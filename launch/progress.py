@@ -23,6 +23,14 @@ PLAIN_LINES = 20
 """Plain lines of a whole run, about."""
 WIDE = 120
 """Columns from which a spinner and a bar fit beside the numbers."""
+SHOWN = {"reward": "reward/mean"}
+SHOWN_OF_LESSONS = {
+    "loss": "actor/loss",
+    "margin": "preference/margin/mean",
+    "accuracy": "preference/accuracy/mean",
+    "knowledge": "preference/knowledge_accuracy/mean",
+}
+"""What a step's line tells, by the word for it: of rewards, and of what is taught."""
 RECENT_STEPS = 10
 """Steps whose pace foretells the time left."""
 
@@ -90,8 +98,9 @@ def describe(metrics: Metrics, left_s: float) -> str:
     'reward 1.50 · box 0.25 · 812 tok/s · 0:01:15 left'
     """
     components = {name.split("/")[1]: value for name, value in metrics.items() if fnmatchcase(name, "reward/*/mean")}
-    reward = {"reward": metrics["reward/mean"]} if "reward/mean" in metrics else {}
-    parts = [f"{name} {value:.2f}" for name, value in {**reward, **components}.items()]
+    shown = SHOWN if components else SHOWN | SHOWN_OF_LESSONS
+    first = {word: metrics[name] for word, name in shown.items() if name in metrics}
+    parts = [f"{name} {value:.2f}" for name, value in {**first, **components}.items()]
     return " · ".join([*parts, f"{metrics['perf/tokens_per_s']:.0f} tok/s", f"{timedelta(seconds=round(left_s))} left"])
 
 

@@ -10,6 +10,7 @@ from rewards.compose import RANGES, reward_range
 from rewards.config import RewardConfig, is_computed, weights
 from rewards.parse import parse_answer
 from rl.alarms import Range
+from rl.algorithm import AlgoConfig, Objective
 from rl.evaluation.report import RunRecord, write_report
 from rl.metrics import HELD_OUT
 from rl.roles import Metrics
@@ -17,6 +18,12 @@ from rl.roles import Metrics
 ENDS = 10
 """Steps at each end of a run whose mean reward the summary compares; a short run's halves."""
 DIGITS = 6
+OF_STEPS = {
+    "samples_per_s": "perf/samples_per_s",
+    "parity_mean": "parity/logprob_abs_mean",
+    "overhead": "perf/overhead",
+}
+"""Metrics whose mean over the steps the summary has."""
 TOLD = ("accuracy", "mean_iou", "reward", "samples")
 TOLD_OF_LOOKS = ("agreement_", "pixel_")
 """Metrics of an evaluation that the summary has too, and how the names of others begin."""
@@ -36,12 +43,9 @@ def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[
     if rewards:
         ends = max(1, min(ENDS, len(rewards) // 2))
         summary |= {"reward_first": _mean(rewards[:ends]), "reward_last": _mean(rewards[-ends:])}
-    if steps:
-        summary |= {
-            "samples_per_s": _mean([row["perf/samples_per_s"] for row in steps]),
-            "parity_mean": _mean([row["parity/logprob_abs_mean"] for row in steps]),
-            "overhead": _mean([row["perf/overhead"] for row in steps]),
-        }
+    for told, name in OF_STEPS.items():
+        values = [row[name] for row in steps if name in row]
+        summary |= {told: _mean(values)} if values else {}
     for name, evaluation in zip(("heldout_before", "heldout_after"), tracker.evaluations, strict=False):
         row = next(row for row in reversed(tracker.rows) if _tells(row, evaluation.step))
         metrics = {key.removeprefix(f"{HELD_OUT}/"): value for key, value in row.items() if key.startswith(HELD_OUT)}
@@ -72,8 +76,8 @@ def write_run_report(
     facts = {
         "Model": config.model.path,
         "Data": f"{config.data.root}: {num_training} training and {num_heldout} held-out samples",
-        "Batch": f"{algo.num_prompts} prompts × {algo.num_completions} completions, {algo.num_updates} updates",
-        "Learning": f"rate {algo.lr:g}, KL weight {algo.kl_weight:g}, "
+        "Batch": _batch(algo),
+        "Learning": f"{_objective(algo)}, rate {algo.lr:g}, "
         + (f"LoRA of rank {lora.rank}" if lora.rank else "full weights"),
         "Seed": str(config.seed),
     }
@@ -92,6 +96,22 @@ def write_run_report(
         resize=config.localize.resize.value,
     )
     write_report(Path(config.output), record, parse_answer)
+
+
+def _batch(algo: AlgoConfig) -> str:
+    each = f" × {algo.num_completions} completions" if algo.objective is Objective.grpo else " and what is taught"
+    return f"{algo.num_prompts} prompts{each}, {algo.num_updates} updates"
+
+
+def _objective(algo: AlgoConfig) -> str:
+    """By name, with what it weighs."""
+    weighed = {
+        Objective.grpo: f"KL weight {algo.kl_weight:g}",
+        Objective.sft: f"loss of the {algo.span.value}",
+        Objective.dpo: f"{algo.preference.loss.value} of the {algo.span.value}, β {algo.preference.beta:g}",
+        Objective.kto: f"β {algo.kto.beta:g}",
+    }
+    return f"{algo.objective.value.upper()}, {weighed[algo.objective]}"
 
 
 def _mean(values: list[float]) -> float:

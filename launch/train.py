@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from actors.crew import Crew, CrewConfig, start_crew
 from actors.model import check_folder, check_localize
 from actors.peers import watch
 from actors.room import join_ray
+from actors.tutor import RayTutor
 from conf.schema import TrainConfig
 from launch.answers import answers_file, read_answers
 from launch.archive import RunArchive
 from launch.composing import dump_config
+from launch.kept_reference import Kept, kept_reference
 from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
 from launch.signals import SIGNALS, exit_code
 from launch.summary import counted_ranges, summarize, write_run_report
@@ -29,17 +32,20 @@ from rewards.compose import check_truth
 from rewards.config import is_computed, weights
 from rewards.domain import Embedder
 from rewards.item import item_of
+from rl.algorithm import Objective
 from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Checkpoint
+from rl.data.lessons import Lesson, own_lesson, read_lessons, with_lessons
 from rl.data.offers import with_offers
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.readers import check_boxes, read_mvtec, split_heldout
 from rl.data.stream import SampleStream
 from rl.faults import RunFailure
 from rl.loop import Exam, Team, train
+from rl.teaching import teach
 from rl.timing import Timings
 from rl.types import Sample
-from rollout.author import check_contrast, response_tokens
+from rollout.author import check_contrast, check_lessons, response_tokens
 from rollout.config import reads_words
 
 LEARNING = ("algo", "reward", "rollout", "localize")
@@ -52,11 +58,16 @@ class Data:
 
     training: list[Sample]
     heldout: list[Sample]
+    lessons: Mapping[str, Lesson]
+    """Of the training samples, by their ids; {} where none are given."""
 
     @property
     def hash(self) -> str:
         """Tells the samples and their truth apart from others."""
-        truth = [(sample.id, sample.question, asdict(sample.target)) for sample in self.training + self.heldout]
+        truth: list[Any] = [
+            (sample.id, sample.question, asdict(sample.target)) for sample in self.training + self.heldout
+        ]
+        truth += [(name, asdict(lesson)) for name, lesson in self.lessons.items()]
         return hashlib.sha256(json.dumps(truth, default=str).encode()).hexdigest()[:16]
 
 
@@ -81,20 +92,33 @@ def main(config: TrainConfig) -> int:
     """One run from data to report; its last printed line is the summary."""
     with run_folder(config.output) as folder:
         config = with_absolute_paths(config)
+        data = None
+        if config.num_epochs:
+            data = _read(config)
+            config = replace(config, num_steps=steps_of(config, len(data.training)))
         start = find_start(config, folder, print)
         summary = finished(folder, start, config.num_steps)
         if summary is not None:
-            print(f"{folder} has done its {config.num_steps} steps; raise num_steps to go on")
+            print(f"{folder} has done its {config.num_steps} steps; raise num_steps or num_epochs to go on")
             print(json.dumps(summary))
             return 0
-        print("reading the data", flush=True)
-        data = read_data(config)
+        data = data or _read(config)
         if start and start.record.data_hash != data.hash:
             print(f"the data is not that of {start.folder}: the run goes on at its place in other samples")
         for change in changes(start, config) if start else []:
             print(change)
         prepare(folder, start)
         return _go(config, folder, data, start)
+
+
+def _read(config: TrainConfig) -> Data:
+    print("reading the data", flush=True)
+    return read_data(config)
+
+
+def steps_of(config: TrainConfig, num_samples: int) -> int:
+    """Steps in which num_epochs times as many samples are drawn; the last one may draw some of a further epoch."""
+    return ceil(config.num_epochs * num_samples / config.algo.num_prompts)
 
 
 def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> int:
@@ -155,6 +179,9 @@ async def _run(run: Run) -> None:
         seed=config.seed,
     )
     stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
+    kept = kept_reference(config, run.data.training, run.data.lessons, run.tracker.say)
+    if kept and kept.is_complete:
+        sections = replace(sections, reference_known=True)
     join_ray(config.cluster, with_reference=sections.with_reference)
     # After Ray, which takes SIGTERM for itself.
     whole = asyncio.current_task()
@@ -164,7 +191,7 @@ async def _run(run: Run) -> None:
     crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream))
     (run.folder / "actors.json").write_text(json.dumps({peer.name: peer.place for peer in crew.everyone}, indent=1))
     watching = asyncio.ensure_future(watch(crew.everyone))
-    training = asyncio.ensure_future(_train(run, crew, stream))
+    training = asyncio.ensure_future(_train(run, crew, stream, kept))
     try:
         await asyncio.wait({watching, training}, return_when=asyncio.FIRST_COMPLETED)
         if training.done():
@@ -182,7 +209,7 @@ def _stop(brake: Brake, reason: str, whole: asyncio.Task | None) -> None:
     brake.pull(reason)
 
 
-async def _train(run: Run, crew: Crew, stream: SampleStream) -> None:
+async def _train(run: Run, crew: Crew, stream: SampleStream, kept: Kept | None) -> None:
     config = run.config
     await crew.policy.check_shared(run.folder / LOCK)
     if run.start:
@@ -195,20 +222,23 @@ async def _train(run: Run, crew: Crew, stream: SampleStream) -> None:
         facts={"data_hash": run.data.hash, "config": without_secrets(plain(config))},
         steps=range(run.first_step, config.num_steps),
     )
+    taught = config.algo.objective is not Objective.grpo
+    builder = PromptBuilder(config.model.path, config.data)
     team = Team(
         sampler=crew.sampler,
         judge=crew.judge,
         policy=crew.policy,
-        reference=crew.reference,
+        reference=kept.beside(crew.reference) if kept else crew.reference,
         author=crew.author,
         observer=crew.observer,
+        tutor=RayTutor(builder, run.data.lessons) if taught else None,
         tracker=run.tracker,
         archive=archive,
         brake=run.brake,
     )
     exam = Exam(samples=run.data.heldout, every=config.eval_every)
     try:
-        await train(config.algo, team, stream, exam, run.first_step, config.num_steps)
+        await (teach if taught else train)(config.algo, team, stream, exam, run.first_step, config.num_steps)
     except Stopped:
         await archive.close()
         raise
@@ -239,7 +269,15 @@ def read_data(config: TrainConfig) -> Data:
         samples = with_offers(samples, config.data.knowledge, lambda texts: Embedder().encode(texts))
     training, heldout = split_heldout(samples, config.data.heldout_share, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
+    lessons = {}
+    if config.data.lessons:
+        path, in_pairs = Path(config.data.lessons), config.algo.objective in (Objective.dpo, Objective.kto)
+        lessons = read_lessons(path, with_rejected=in_pairs)
+        training = with_lessons(training, heldout, lessons, path)
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
+    if config.algo.objective is not Objective.grpo:
+        tokens = response_tokens(builder, config.model.path, config.rollout)
+        check_lessons([(sample.id, lessons.get(sample.id) or own_lesson(sample)) for sample in training], tokens)
     if config.algo.contrastive:
         check_contrast(training, builder, response_tokens(builder, config.model.path, config.rollout), config.rollout)
     check_boxes(training + heldout, weights(config.reward))
@@ -247,18 +285,20 @@ def read_data(config: TrainConfig) -> Data:
         check_looks(training + heldout, builder, config.data.anomaly_words, read=reads_words(config.localize))
     check_truth([item_of(sample) for sample in training + heldout], config.reward)
     order = SampleStream(heldout, config.seed)
-    return Data(training=training, heldout=order.take(min(config.data.num_heldout or len(heldout), len(heldout))))
+    asked = order.take(min(config.data.num_heldout or len(heldout), len(heldout)))
+    return Data(training=training, heldout=asked, lessons=lessons)
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     """Actors of a cluster that was there before run in other folders than this process."""
     model, data = config.model, config.data
     path = str(Path(model.path).resolve()) if Path(model.path).is_dir() else model.path
+    lessons = str(Path(data.lessons).resolve()) if data.lessons else ""
     return replace(
         config,
         output=str(Path(config.output).resolve()),
         model=replace(model, path=path),
-        data=replace(data, root=str(Path(data.root).resolve())),
+        data=replace(data, root=str(Path(data.root).resolve()), lessons=lessons),
     )
 
 

@@ -19,6 +19,7 @@ from rewards.functions import BatchReward, load_function
 from rewards.grounding import grounding_reward
 from rewards.iad_r1 import iad_r1_reward
 from rewards.item import Item, items_of
+from rewards.knowledge import knowledge_reward
 from rewards.overlong import overlong_penalty
 from rewards.parse import Answer, parse_answer
 from rewards.roam import roam_reward
@@ -147,6 +148,7 @@ def _each(config: RewardConfig) -> dict[str, Callable[[Item, Answer], float | No
         "format": lambda item, answer: format_reward(answer),
         "accuracy": lambda item, answer: accuracy_reward(answer, item.target),
         "choice": lambda item, answer: choice_reward(answer, item.target),
+        "knowledge": lambda item, answer: knowledge_reward(answer, item.target),
         "box": lambda item, answer: box_reward(answer, item.target),
         "box_penalty": lambda item, answer: box_penalty_reward(answer, item.target),
         "grounding": lambda item, answer: grounding_reward(answer, item.target),

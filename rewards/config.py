@@ -10,10 +10,11 @@ WEIGHT = "Weight in the total; 0 measures without counting, null leaves the comp
 
 
 WITH_VERDICT = (Task.yes_no, Task.boxes)
-WITH_OPTION = (Task.choice, Task.grid)
+WITH_OPTION = (Task.choice, Task.routed, Task.grid)
 TASKS = {
     "accuracy": WITH_VERDICT,
     "choice": WITH_OPTION,
+    "knowledge": (Task.routed,),
     "box": (Task.boxes,),
     "box_penalty": (Task.boxes,),
     "grounding": (Task.grounding,),
@@ -94,6 +95,7 @@ class RewardConfig:
     format: ComponentConfig = key(ComponentConfig, "Answer in the form of its task: 1 or 0.")
     accuracy: ComponentConfig = key(ComponentConfig, "Right yes or no: 1 or 0.")
     choice: ComponentConfig = key(ComponentConfig, "Right option: 1 or 0.")
+    knowledge: ComponentConfig = key(ComponentConfig, "Right piece of the knowledge offered: 1 or 0 (DCR²-AD).")
     box: ComponentConfig = key(ComponentConfig, "Mean IoU of one-to-one matched boxes, in [0, 1].")
     box_penalty: ComponentConfig = key(ComponentConfig, "-0.2 for each true box that no box meets (MMR-AD).")
     grounding: ComponentConfig = key(ComponentConfig, "IoU with the one box that was asked for, in [0, 1] (AnomalyR1).")
@@ -116,6 +118,7 @@ def components(config: RewardConfig) -> dict[str, ComponentConfig]:
         "format": config.format,
         "accuracy": config.accuracy,
         "choice": config.choice,
+        "knowledge": config.knowledge,
         "box": config.box,
         "box_penalty": config.box_penalty,
         "grounding": config.grounding,

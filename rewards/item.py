@@ -88,6 +88,7 @@ def read_target(told: Mapping[str, Any]) -> Target:
         options=_options(told.get("options") or {}),
         cells=None if cells is None else frozenset(_cell(cell) for cell in _list(told, "cells")),
         knowledge=_text(told, "knowledge"),
+        offered=tuple(str(name) for name in _list(told, "offered")),
     )
 
 

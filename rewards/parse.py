@@ -43,7 +43,8 @@ class Answer:
 def parse_answer(text: str, task: Task, image_size: tuple[int, int]) -> Answer:
     """Reads a completion in the form of its task (see Task), in time linear in its length; never raises.
 
-    Knowledge may stand in its tags anywhere before the answer; in Task.boxes it departs from the form.
+    Knowledge may stand in its tags anywhere before the answer; in Task.boxes it departs from the form, in Task.routed
+    it comes first and must say something.
 
     >>> text = "<think>A line.</think><answer>Yes. {'bbox_2d': [9, 2, 3, 4], 'label': 'scratch'}</answer>"
     >>> answer = parse_answer(text, Task.boxes, (10, 10))
@@ -72,8 +73,9 @@ def parse_answer(text: str, task: Task, image_size: tuple[int, int]) -> Answer:
 def read_tagged(text: str, task: Task, faults: list[str]) -> dict[str, Span]:
     """What stands between each pair of the task's tags, and where."""
     text = text[:MAX_CHARACTERS]
-    names = ("seg", "think", "answer") if task is Task.grid else ("think", "answer")
-    return read_spans(text, names if task is Task.boxes else with_knowledge(text, names), faults)
+    names = NAMES.get(task, ("think", "answer"))
+    is_fixed = task in (Task.boxes, Task.routed)
+    return read_spans(text, names if is_fixed else with_knowledge(text, names), faults)
 
 
 def _read_yes_no(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
@@ -95,6 +97,13 @@ def _read_choice(spans: dict[str, Span], image_size: tuple[int, int], faults: li
     return {"option": read_option(spans["answer"], faults)}
 
 
+def _read_routed(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
+    start, said, is_closed = spans["knowledge"]
+    if is_closed and not said.strip():
+        faults.append(f"no knowledge is chosen at character {start}")
+    return {"option": read_option(spans["answer"], faults)}
+
+
 def _read_grid(spans: dict[str, Span], image_size: tuple[int, int], faults: list[str]) -> dict[str, Any]:
     return {"cells": read_cells(spans["seg"], faults), "option": read_option(spans["answer"], faults)}
 
@@ -104,10 +113,13 @@ def _read_grounding(spans: dict[str, Span], image_size: tuple[int, int], faults:
     return {"boxes": boxes, "labels": labels}
 
 
+NAMES = {Task.grid: ("seg", "think", "answer"), Task.routed: ("knowledge", "think", "answer")}
+"""The tags of a form in their order, where it has more than think and answer."""
 READERS: dict[Task, Callable[[dict[str, Span], tuple[int, int], list[str]], dict[str, Any]]] = {
     Task.yes_no: _read_yes_no,
     Task.boxes: _read_boxes,
     Task.choice: _read_choice,
+    Task.routed: _read_routed,
     Task.grid: _read_grid,
     Task.grounding: _read_grounding,
 }

@@ -45,6 +45,8 @@ PRESETS = {
         config=RewardConfig(format=_measured(), choice=_counts(), roam=RoamConfig(weight=1.0, mode=RoamMode.released)),
     ),
     "roam_grounding": Preset(task=Task.grounding, config=RewardConfig(format=_counts(), grounding=_counts())),
+    # What the paper's ablation by GRPO counts; the knowledge that is chosen shows beside it.
+    "dcr2ad": Preset(task=Task.routed, config=RewardConfig(format=_counts(), choice=_counts(), knowledge=_measured())),
     "judo": Preset(
         task=Task.grid,
         config=RewardConfig(

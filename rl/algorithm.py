@@ -4,6 +4,20 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rl.config import key
+from rl.preference_config import KtoConfig, LossSpan, PreferenceConfig
+
+
+class Objective(Enum):
+    """What a step learns from."""
+
+    grpo = "grpo"
+    """Completions of the policy, by their rewards."""
+    sft = "sft"
+    """Right answers."""
+    dpo = "dpo"
+    """Pairs of a better and a worse answer; with pieces of knowledge in them this is KR-DPO."""
+    kto = "kto"
+    """The same answers, each for itself."""
 
 
 class Aggregation(Enum):
@@ -55,10 +69,13 @@ class Schedule(Enum):
     constant = "constant"
     linear = "linear"
     cosine = "cosine"
+    cosine_restarts = "cosine_restarts"
+    """Back at the peak after each of algo.num_cycles equal parts."""
 
 
 @dataclass(kw_only=True)
 class AlgoConfig:
+    objective: Objective = key(Objective.grpo, "What a step learns from: rewards, or the answers of data.lessons.")
     num_prompts: int = key(32, "Prompts a step.", ge=1)
     num_completions: int = key(8, "Completions a prompt, G; GRPO compares them, so at least 2.", ge=2)
     num_updates: int = key(1, "Optimizer steps a rollout batch; must divide num_prompts.", ge=1)
@@ -80,7 +97,11 @@ class AlgoConfig:
     lr: float = key(1e-6, "Peak learning rate of AdamW.", gt=0)
     weight_decay: float = key(0.01, "AdamW weight decay.", ge=0)
     warmup_steps: int = key(0, "Optimizer steps of linear warm-up.", ge=0)
+    warmup_share: float = key(
+        0.0, "The same as a share of all optimizer steps; the longer of the two holds.", ge=0, le=1
+    )
     schedule: Schedule = key(Schedule.constant, "Learning rate after the warm-up; linear and cosine end at 0.")
+    num_cycles: int = key(1, "Parts of schedule=cosine_restarts, each from the peak to 0.", ge=1)
     max_grad_norm: float = key(1.0, "Gradients are clipped to this norm.", gt=0)
     parity_warn: float = key(2e-2, "Warn when engine and learner log-probs differ by more than this on average.", gt=0)
     parity_stop: float = key(
@@ -102,3 +123,12 @@ class AlgoConfig:
     max_unjudged: float = key(
         0.2, "Stop the run when a larger share of a step's completions could not be judged.", ge=0, le=1
     )
+    span: LossSpan = key(LossSpan.response, "Tokens of an answer that sft and dpo read.")
+    preference: PreferenceConfig = key(PreferenceConfig, "The loss of a pair, objective=dpo.")
+    kto: KtoConfig = key(KtoConfig, "The loss of an answer, objective=kto.")
+
+    @property
+    def compares(self) -> bool:
+        """Whether the loss needs the log-probs of the frozen reference."""
+        by_objective = {Objective.grpo: self.kl_weight > 0, Objective.sft: False}
+        return by_objective.get(self.objective, True)

@@ -1,7 +1,10 @@
-"""From groups to the tensors of a forward pass: one row a group, its prompt and images once, then its completions."""
+"""From groups to the tensors of a forward pass: each group in line, its prompt and images once, then its completions.
+
+Groups that fit behind one another share a row and do not see each other, so that little is padding.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 
 import numpy as np
@@ -40,7 +43,11 @@ class GroupBatch:
     positions: torch.Tensor
     """[3, B, L] M-RoPE positions; every completion goes on where the prompt ended."""
     branches: torch.Tensor
-    """[B, L] 0 on the prompt, i + 1 on completion i, PADDING after the last."""
+    """[B, L] 0 on a prompt, i + 1 on its completion i, PADDING after the last."""
+    segments: torch.Tensor
+    """[B, L] which group of its row a token belongs to, PADDING after the last."""
+    starts: tuple[int, ...]
+    """Where in the B*L tokens each group begins, in the order of the groups."""
     image_tokens: torch.Tensor
     """[B, L] bool, True on image placeholders."""
     pixels: torch.Tensor | None
@@ -55,6 +62,8 @@ class GroupBatch:
     """[C, T] bool, True where there is a token; its N cells are `labels` in order."""
     response_mask: torch.Tensor
     """[C, T] bool, True on tokens that count in the loss."""
+    knowledge_mask: torch.Tensor
+    """[C, T] bool, True on tokens that choose and state a piece of knowledge."""
     of_policy: torch.Tensor
     """[C, 1] bool, True on completions that the policy sampled."""
     engine_logprobs: torch.Tensor
@@ -68,8 +77,9 @@ class GroupBatch:
 
     def to(self, device: torch.device) -> "GroupBatch":
         """The same batch on a device."""
-        moved = {item.name: getattr(self, item.name) for item in fields(self)}
-        return GroupBatch(**{name: value if value is None else value.to(device) for name, value in moved.items()})
+        held = {item.name: getattr(self, item.name) for item in fields(self)}
+        moved = {name: value.to(device) for name, value in held.items() if isinstance(value, torch.Tensor)}
+        return replace(self, **moved)
 
     def bounded_advantages(self, old: torch.Tensor) -> torch.Tensor:
         """[C, T]; what others wrote and is to become unlikely counts as far as a token is likely (`old`: [C, T]).
@@ -137,47 +147,99 @@ def deal(groups: Sequence[Group], num_ranks: int, budget: int) -> list[list[list
 
 
 def split_by_budget(groups: Sequence[Group], budget: int) -> list[list[Group]]:
-    """Micro-batches whose padded rows stay within the budget; a longer row is a micro-batch of its own.
+    """Micro-batches whose rows, as long as the longest group, stay within the budget; a longer group is one of its own.
 
-    Rows of like length go together, so that little is padding.
+    The longest groups come first, and the shorter ones fill the rows up.
     """
     parts: list[list[Group]] = []
     for group in sorted(groups, key=group_length, reverse=True):
-        if parts and (len(parts[-1]) + 1) * group_length(parts[-1][0]) <= budget:
+        if parts and _size([*parts[-1], group]) <= budget:
             parts[-1].append(group)
         else:
             parts.append([group])
     return parts
 
 
+def _size(groups: Sequence[Group]) -> int:
+    """Tokens of a micro-batch, padding included."""
+    lengths = [group_length(group) for group in groups]
+    return (1 + max(row for row, _ in places_of(lengths))) * max(lengths)
+
+
+def places_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """(row, first token) of each group in rows as long as the longest: the longest first, each where it fits first.
+
+    >>> places_of([3, 10, 6, 4])
+    [(2, 0), (0, 0), (1, 0), (1, 6)]
+    """
+    room: list[int] = []
+    places = [(0, 0)] * len(lengths)
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        row = next((row for row, left in enumerate(room) if lengths[index] <= left), len(room))
+        if row == len(room):
+            room.append(max(lengths))
+        places[index] = row, max(lengths) - room[row]
+        room[row] -= lengths[index]
+    return places
+
+
 def to_batch(groups: Sequence[Group]) -> GroupBatch:
     """The tensors of a micro-batch; an empty one becomes a row that counts for nothing."""
     rows = [_Row.of(group) for group in groups] or [_Row.empty()]
     length = max(len(row.ids) for row in rows)
+    places = places_of([len(row.ids) for row in rows])
+    starts = tuple(row * length + first for row, first in places)
+    lines = _Lines(num_rows=1 + max(row for row, _ in places), length=length, starts=starts)
     completions = [completion for group in groups for completion in group.completions]
     lengths = torch.tensor([len(answer) for row in rows for answer in row.answers])
     sampled = torch.arange(int(lengths.max()))[None] < lengths[:, None]
     kept = torch.tensor([flag for group in groups for flag in counted(group)] or [False])
-    images = [group.prompt.pixels for group in groups if group.prompt.pixels is not None]
+    # The model takes the features of images as their placeholders come, row by row.
+    in_line = [groups[index] for index in sorted(range(len(groups)), key=lambda index: places[index])]
+    images = [group.prompt.pixels for group in in_line if group.prompt.pixels is not None]
     reference = [values for group in groups for values in group.reference_logprobs]
     old = [values for group in groups for values in group.old_logprobs]
+    stated = torch.tensor([completion.knowledge for completion in completions] or [(0, 0)])
+    columns = torch.arange(sampled.shape[1])[None]
     return GroupBatch(
-        ids=torch.from_numpy(np.stack([_filled(row.ids, length) for row in rows])),
-        positions=torch.from_numpy(np.stack([_filled(row.positions, length) for row in rows], axis=1)),
-        branches=torch.from_numpy(np.stack([_filled(row.branches, length, PADDING) for row in rows])),
-        image_tokens=torch.from_numpy(np.stack([_filled(row.image_tokens, length) for row in rows])),
+        ids=lines.laid([row.ids for row in rows]),
+        positions=lines.laid([row.positions for row in rows]),
+        branches=lines.laid([row.branches for row in rows], PADDING),
+        segments=lines.laid([np.full(len(row.ids), index) for index, row in enumerate(rows)], PADDING),
+        starts=starts,
+        image_tokens=lines.laid([row.image_tokens for row in rows]),
         pixels=torch.from_numpy(np.concatenate([image.values for image in images])) if images else None,
         grid=torch.tensor([size for image in images for size in image.grid]) if images else None,
-        sources=torch.from_numpy(np.concatenate([row.sources() + at * length for at, row in enumerate(rows)])),
+        sources=torch.from_numpy(
+            np.concatenate([row.sources() + start for row, start in zip(rows, starts, strict=True)])
+        ),
         labels=torch.tensor([token for row in rows for answer in row.answers for token in answer]),
         sampled=sampled,
         response_mask=sampled & kept[:, None],
+        knowledge_mask=(stated[:, :1] <= columns) & (columns < stated[:, 1:]),
         of_policy=torch.tensor([completion.origin is Origin.policy for completion in completions] or [False])[:, None],
         engine_logprobs=_cells([completion.logprobs for completion in completions] or [(0.0,)], sampled),
         reference_logprobs=_cells(reference, sampled) if reference else None,
         old_logprobs=_cells(old, sampled) if old else None,
         advantages=torch.tensor([value for group in groups for value in _advantages(group)] or [0.0])[:, None],
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lines:
+    """Where groups stand in the rows of a micro-batch."""
+
+    num_rows: int
+    length: int
+    starts: tuple[int, ...]
+    """Of each group, in the tokens of all rows."""
+
+    def laid(self, parts: Sequence[np.ndarray], filler: int = 0) -> torch.Tensor:
+        """[..., num_rows, length] from each group's [..., tokens]."""
+        flat = np.full((*parts[0].shape[:-1], self.num_rows * self.length), filler, parts[0].dtype)
+        for start, part in zip(self.starts, parts, strict=True):
+            flat[..., start : start + part.shape[-1]] = part
+        return torch.from_numpy(flat.reshape(*flat.shape[:-1], self.num_rows, self.length))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,16 +309,17 @@ def mrope_positions(prompt: Prompt) -> np.ndarray:
     return np.concatenate(pieces, axis=1)
 
 
-def tree_mask(branches: torch.Tensor) -> torch.Tensor:
-    """[B, L, L] bool: a token sees the prompt and its own completion, up to itself.
+def tree_mask(branches: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
+    """[B, L, L] bool: a token sees its own group's prompt and its own completion, up to itself.
 
-    Padding sees the prompt and other padding, so that its softmax is defined; nothing sees padding.
+    Padding sees padding, so that its softmax is defined; nothing else sees it.
 
-    >>> tree_mask(torch.tensor([[0, 1, 2]])).int().tolist()
+    >>> tree_mask(torch.tensor([[0, 1, 2]]), torch.tensor([[0, 0, 0]])).int().tolist()
     [[[1, 0, 0], [1, 1, 0], [1, 0, 1]]]
     """
     query, key = branches[:, :, None], branches[:, None, :]
-    return ((key == query) | (key == 0)).tril()
+    same_group = segments[:, :, None] == segments[:, None, :]
+    return (same_group & ((key == query) | (key == 0))).tril()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,12 +350,6 @@ def fault_of(group: Group, vocabulary: Vocabulary) -> str:
     if any(not vocabulary.banned_token_ids.isdisjoint(completion.token_ids) for completion in group.completions):
         return f"{sample}: a completion holds a token that must not be sampled; ban the same tokens in the engine"
     return ""
-
-
-def _filled(values: np.ndarray, length: int, filler: int = 0) -> np.ndarray:
-    """The last axis filled up to a length."""
-    room = [(0, 0)] * (values.ndim - 1) + [(0, length - values.shape[-1])]
-    return np.pad(values, room, constant_values=filler)
 
 
 def _cells(rows: Sequence[Sequence[float]], sampled: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Progress
 from rl.contrast import Draw, joined, lacks_contrast, plan_repair
 from rl.data.stream import SampleStream
-from rl.roles import Archive, Author, Judge, Observer, Policy, Reference, Sampler, Tracker
+from rl.roles import Archive, Author, Judge, Observer, Policy, Reference, Sampler, Tracker, Tutor
 from rl.types import Group, Sample
 from rl.unjudged import check_unjudged
 
@@ -29,6 +29,8 @@ class Team:
     """None without contrastive sampling."""
     observer: Observer | None = None
     """None when no reward asks where the policy looks."""
+    tutor: Tutor | None = None
+    """None when the policy learns from rewards."""
     tracker: Tracker
     archive: Archive
     brake: Brake

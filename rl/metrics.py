@@ -10,7 +10,7 @@ from statistics import StatisticsError, correlation, fmean
 
 from rl.contrast import lacks_contrast
 from rl.roles import Metrics
-from rl.types import Group, Score
+from rl.types import Group, Origin, Score
 
 HELD_OUT = "eval/heldout"
 """Where the metrics of the held-out samples are."""
@@ -49,7 +49,7 @@ MEANINGS = {
     "response/length/mean": Meaning(text="tokens of a completion"),
     "response/length/max": Meaning(text="tokens of the longest completion", reduction=Reduction.maximum),
     "response/length/clipped": Meaning(text="share of completions cut off at rollout.max_response_tokens"),
-    "actor/loss": Meaning(text="policy loss that the optimizer minimised, KL term included"),
+    "actor/loss": Meaning(text="loss that the optimizer minimised, KL term included"),
     "actor/kl": Meaning(text="estimated KL from the reference policy, per token"),
     "actor/entropy": Meaning(text="entropy of the policy's next-token distribution, in nats"),
     "actor/clip_ratio": Meaning(text="share of tokens whose probability ratio was clipped"),
@@ -65,6 +65,18 @@ MEANINGS = {
     "attention/agreement_normal/mean": Meaning(text="the same of answers to normal samples, which should not agree"),
     "attention/selected/mean": Meaning(text="share of a step's tokens that make up its maps: relevant and focused"),
     "attention/entropy/mean": Meaning(text="how scattered over the inspected image a token looks, in nats"),
+    "preference/sft_loss/mean": Meaning(text="cross-entropy of the chosen answers, per token"),
+    "preference/chosen_reward/mean": Meaning(text="β log π/π_ref of the chosen answers: what the policy gives them"),
+    "preference/rejected_reward/mean": Meaning(text="the same of the rejected answers"),
+    "preference/chosen_logprob/mean": Meaning(text="log-probability of a whole chosen answer"),
+    "preference/rejected_logprob/mean": Meaning(text="the same of a rejected answer"),
+    "preference/margin/mean": Meaning(text="reward of the chosen answer minus that of the rejected one"),
+    "preference/accuracy/mean": Meaning(text="share of pairs whose chosen answer has the higher reward"),
+    "preference/knowledge_margin/mean": Meaning(text="the part of the margin that the choice of knowledge has"),
+    "preference/knowledge_accuracy/mean": Meaning(text="share of pairs in which that part is above 0"),
+    "preference/reasoning_margin/mean": Meaning(text="the part of the margin that the reasoning has"),
+    "preference/reasoning_accuracy/mean": Meaning(text="share of pairs in which that part is above 0"),
+    "preference/kl/mean": Meaning(text="log π/π_ref of answers to other prompts: KTO's rewards are measured from it"),
     "staleness/mean": Meaning(text="updates between the weights that sampled and those that learned, averaged"),
     "staleness/max": Meaning(text="the most such updates", reduction=Reduction.maximum),
     "perf/samples_per_s": Meaning(text="completions a second of the whole step", reduction=Reduction.mean),
@@ -78,6 +90,7 @@ MEANINGS = {
     "fault/unjudged": Meaning(text="completions that no reward could judge", reduction=Reduction.maximum),
     "warnings": Meaning(text="what the run was warned of so far: cases in which the reward may mislead"),
     "eval/*/agreement_*": Meaning(text="J of the greedy answers to held-out samples of this label"),
+    "eval/*/knowledge": Meaning(text="share of held-out answers that name the right piece of the knowledge offered"),
     "eval/*/pixel_*": Meaning(text="how well the held-out samples' attention maps mark their defective pixels"),
     "eval/*": Meaning(text="held-out samples answered greedily"),
 }
@@ -87,9 +100,7 @@ MEANINGS = {
 def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> Metrics:
     """Everything one step is recorded with; the policy's report and the timings pass through under their names."""
     return {
-        **_rewards([score for group in groups for score in group.scores]),
-        **_length_correlation(groups),
-        "reward/zero_std_groups": fmean(map(lacks_contrast, groups)),
+        **(_earnings(groups) if any(group.scores for group in groups) else {}),
         **_responses(groups),
         **_attention(groups),
         **_speed(groups, timings["time/step"]),
@@ -99,10 +110,19 @@ def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> 
     }
 
 
+def _earnings(groups: Sequence[Group]) -> Metrics:
+    return {
+        **_rewards([score for group in groups for score in group.scores]),
+        **_length_correlation(groups),
+        "reward/zero_std_groups": fmean(map(lacks_contrast, groups)),
+    }
+
+
 def staleness(step: int, groups: Sequence[Group]) -> Metrics:
     """Updates between the weights that sampled and those that step `step` changed; 0 when training is in step."""
-    lags = [step - 1 - completion.policy_version for group in groups for completion in group.completions]
-    return {"staleness/mean": fmean(lags), "staleness/max": float(max(lags))}
+    completions = [completion for group in groups for completion in group.completions]
+    lags = [step - 1 - each.policy_version for each in completions if each.origin is Origin.policy]
+    return {"staleness/mean": fmean(lags), "staleness/max": float(max(lags))} if lags else {}
 
 
 def component_means(scores: Sequence[Score]) -> Metrics:

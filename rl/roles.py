@@ -36,6 +36,11 @@ class Author(Protocol):
         """For each repair the completions that join, fewer than it has places where some cannot be used."""
 
 
+class Tutor(Protocol):
+    async def lessons(self, samples: Sequence[Sample]) -> list[Group]:
+        """The samples with the answers that are taught: of advantage 1 what is better, of -1 what is worse."""
+
+
 class Reference(Protocol):
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         """The groups with the reference's log-probabilities."""

@@ -11,10 +11,14 @@ def lr_factor(step: int, config: AlgoConfig, num_updates: int) -> float:
     >>> lr_factor(0, AlgoConfig(warmup_steps=4), 10)
     0.25
     """
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
+    warmup = max(config.warmup_steps, math.ceil(config.warmup_share * num_updates))
+    if step < warmup:
+        return (step + 1) / warmup
     if config.schedule is Schedule.constant:
         return 1.0
-    done = (step - config.warmup_steps) / max(1, num_updates - config.warmup_steps)
-    left = max(0.0, 1.0 - done)
-    return left if config.schedule is Schedule.linear else 0.5 * (1 - math.cos(math.pi * left))
+    done = min(1.0, (step - warmup) / max(1, num_updates - warmup))
+    if config.schedule is Schedule.linear:
+        return 1 - done
+    if config.schedule is Schedule.cosine_restarts and done < 1:
+        done = done * config.num_cycles % 1
+    return 0.5 * (1 + math.cos(math.pi * done))

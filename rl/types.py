@@ -21,6 +21,8 @@ class Task(Enum):
     """The same, and after Yes a box for each defect: {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}."""
     choice = "choice"
     """<think>…</think><answer>B</answer>"""
+    routed = "routed"
+    """<knowledge>…</knowledge><think>…</think><answer>B</answer>, the knowledge being one of the pieces offered."""
     grid = "grid"
     """<seg>(r,c), (r,c1)-(r,c2), …</seg><think>…</think><answer>B</answer>"""
     grounding = "grounding"
@@ -58,6 +60,8 @@ class Target:
     """Defective (row, column) cells of the 16x16 grid over the inspected image, from 0; None where unknown."""
     knowledge: str = ""
     """What an expert knows of this kind of sample."""
+    offered: tuple[str, ...] = ()
+    """Names of the pieces of knowledge that the question offers, the right one first; () where it offers none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,8 @@ class Completion:
     policy_version: int
     """Version of the weights that sampled it."""
     origin: Origin = Origin.policy
+    knowledge: tuple[int, int] = (0, 0)
+    """[start, end) of the tokens that choose and state a piece of knowledge; empty where none does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +184,7 @@ class Group:
     scores: tuple[Score, ...] = ()
     """One a completion, once judged."""
     advantages: tuple[float, ...] = ()
-    """One a completion, once judged."""
+    """One a completion, once judged; of what is taught 1 for the better and -1 for the worse answer."""
     reference_logprobs: tuple[tuple[float, ...], ...] = ()
     """[completion][token] log-probabilities of the frozen reference; () when no KL is wanted."""
     old_logprobs: tuple[tuple[float, ...], ...] = ()

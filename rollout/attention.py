@@ -32,8 +32,10 @@ KERNEL_COLUMNS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Gaze:
-    """What is wanted of one row of a batch."""
+    """What is wanted of one group of a batch."""
 
+    line: int
+    """The batch's row that holds the group."""
     rows: torch.Tensor
     """[R] positions whose queries look; each must see all the columns."""
     columns: torch.Tensor
@@ -60,12 +62,12 @@ class Tap:
         """Adds a layer; query [B, heads, L, d], key [B, key heads, L, d], lse [B, heads, L] over all visible keys."""
         num_heads, num_key_heads = query.shape[1], key.shape[1]
         self._seen += len(self._heads) or num_heads
-        for index, (gaze, total) in enumerate(zip(self._gazes, self._sums, strict=True)):
+        for gaze, total in zip(self._gazes, self._sums, strict=True):
             if not total.numel():
                 continue
-            keys = key[index].index_select(1, gaze.columns).float().transpose(1, 2)
-            queries = query[index].index_select(1, gaze.rows).float()
-            sums = lse[index].index_select(1, gaze.rows).float()[..., None]
+            keys = key[gaze.line].index_select(1, gaze.columns).float().transpose(1, 2)
+            queries = query[gaze.line].index_select(1, gaze.rows).float()
+            sums = lse[gaze.line].index_select(1, gaze.rows).float()[..., None]
             num_rows = max(1, CHUNKS[query.device.type] // (num_heads * len(gaze.columns)))
             for chunk in range(0, len(total), num_rows):
                 rows = slice(chunk, chunk + num_rows)
@@ -86,12 +88,13 @@ def gazes_of(groups: Sequence[Group], batch: GroupBatch, row: Row) -> list[Gaze]
     counts = [sum(len(completion.token_ids) for completion in group.completions) for group in groups]
     length, device = batch.ids.shape[1], batch.ids.device
     gazes = []
-    for index, (group, sources) in enumerate(zip(groups, batch.sources.split(counts), strict=True)):
-        first = len(group.prompt.token_ids)
-        rows = sources - index * length if row is Row.producing else first + torch.arange(len(sources), device=device)
+    for group, start, sources in zip(groups, batch.starts, batch.sources.split(counts), strict=True):
+        line, first = divmod(start, length)
+        answers = first + len(group.prompt.token_ids)
+        own = answers + torch.arange(len(sources), device=device)
         begin, end = group.prompt.image_spans[-1]
-        columns = torch.tensor([*range(begin, end), *group.prompt.anomaly_tokens], device=device)
-        gazes.append(Gaze(rows=rows, columns=columns))
+        columns = first + torch.tensor([*range(begin, end), *group.prompt.anomaly_tokens], device=device)
+        gazes.append(Gaze(line=line, rows=sources - line * length if row is Row.producing else own, columns=columns))
     return gazes
 
 

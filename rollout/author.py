@@ -1,9 +1,10 @@
 """Writes the completions that join groups without contrast: verified reference texts and a teacher's negatives."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rl.contrast import Repair, hinted, untruths
+from rl.data.lessons import Lesson
 from rl.data.prompts import PromptBuilder, answer_text, check_prompts
 from rl.timing import Timings
 from rl.types import Completion, Origin, Sample
@@ -90,6 +91,17 @@ def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: To
     if config.teacher.kind is TeacherKind.policy:
         asked = [hinted(sample, wrong) for sample in samples for wrong in untruths(sample.task, sample.target)]
         check_prompts(asked, builder, config.max_prompt_tokens, config.max_images)
+
+
+def check_lessons(lessons: Iterable[tuple[str, Lesson]], tokens: Tokens) -> None:
+    """Raises a ValueError for the first text that the policy could not have sampled; by the id of its sample."""
+    for sample_id, lesson in lessons:
+        for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
+            fault = tokens.of(text)[1] if text else ""
+            if fault:
+                raise ValueError(
+                    f"sample {sample_id}: its {name} text {fault}; correct data.lessons or raise the limit"
+                )
 
 
 def _fault(sample: Sample, tokens: Tokens) -> str:

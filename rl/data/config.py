@@ -48,6 +48,11 @@ class DataConfig:
         "Words of the prompt by whose attention a token is known to be about anomalies, in any case.",
     )
     knowledge: KnowledgeConfig = key(KnowledgeConfig, "Knowledge that each question offers.")
+    lessons: str = key(
+        "",
+        'Answers that are taught, a line each: {"id", "chosen", "rejected"}; training sees the samples it names. Empty '
+        "teaches every sample's right answer.",
+    )
     heldout_share: float = key(0.2, "Share of the inspected parts kept for evaluation, chosen by seed.", gt=0, le=0.9)
     num_heldout: int = key(200, "Held-out samples evaluated before and after training; 0 takes all.", ge=0)
     square: int = key(0, "Side in pixels of the square that every image is resized to; 0 keeps shapes.", ge=0)

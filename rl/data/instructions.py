@@ -43,6 +43,19 @@ ANOMALY_R1 = Words(
         "tags."
     ),
 )
+# DCR²-AD shows what its answers hold and not how they are asked for: the words are ours.
+DCR2_AD = Words(
+    system=(
+        f"{INSPECTOR} The user asks a choice question about an image and offers pieces of expert knowledge, each with "
+        "its name. One of them fits the image; the others mislead."
+    ),
+    below=(
+        "- First choose the piece of knowledge that fits the image: write its name and why it fits within "
+        "<knowledge></knowledge> tags.\n"
+        "- Then reason by this knowledge about what you see within <think></think> tags.\n"
+        "- Finally give a single letter answer in <answer></answer> tags."
+    ),
+)
 # JUDO prints the form of its answers and not its prompt: the words around its form are ours.
 JUDO = Words(
     system=ANOMALY_R1.system,
@@ -78,6 +91,7 @@ WORDS = {
     Task.yes_no: CGRO,
     Task.boxes: MMR_AD,
     Task.choice: ANOMALY_R1,
+    Task.routed: DCR2_AD,
     Task.grid: JUDO,
     Task.grounding: VLM_R1,
 }

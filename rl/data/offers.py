@@ -50,10 +50,11 @@ def _with_offer(
         wrong = uniform(entries, right, config.num_wrong, sample.id)
     else:
         wrong = nearest(vectors[entries.index(right)], vectors, entries, right, config.num_wrong)
+    names = (right.name, *(entry.name for entry in wrong))
     return replace(
         sample,
         question=with_knowledge(sample.question, offered(right, wrong, sample.id)),
-        target=replace(sample.target, knowledge=right.text),
+        target=replace(sample.target, knowledge=right.text, offered=names),
     )
 
 

@@ -26,18 +26,33 @@ IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 IMAGE_PAD = "<|image_pad|>"
 WORD = "defective"
 NO_TEMPLATE = "no chat template (chat_template.jinja) that repeats what a user says; copy it from the base model"
+SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$)|$)")
 MERGED_PATCHES = 4
 """Vision patches behind one image token (2x2)."""
 
 
 def answer_text(target: Target, task: Task = Task.boxes) -> str:
     """The right answer in the form of the task, which teaches that form; boxes are in whole pixels."""
-    text = f"<think>{target.rationale}</think><answer>{_answer(target, task)}</answer>"
-    if task is not Task.grid:
-        return text
+    before = BEFORE[task](target) if task in BEFORE else ""
+    return f"{before}<think>{target.rationale}</think><answer>{_answer(target, task)}</answer>"
+
+
+def _seg(target: Target) -> str:
     if target.cells is None:
         raise ValueError("a target without cells has no right answer on the grid; give its image a mask or boxes")
-    return f"<seg>{cells_text(target.cells)}</seg>{text}"
+    return f"<seg>{cells_text(target.cells)}</seg>"
+
+
+def _knowledge(target: Target) -> str:
+    """The right piece by its name, with the sentence that it begins with."""
+    if not target.offered:
+        raise ValueError("a target without offered knowledge has none to choose; give data.knowledge.file")
+    cue = SENTENCE.match(target.knowledge)
+    return f"<knowledge>{target.offered[0]}{f': {cue[0]}' if cue else ''}</knowledge>"
+
+
+BEFORE = {Task.grid: _seg, Task.routed: _knowledge}
+"""What stands before the reasoning."""
 
 
 def _answer(target: Target, task: Task) -> str:

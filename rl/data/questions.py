@@ -6,17 +6,19 @@ from string import ascii_uppercase
 
 from rl.types import Task
 
+WHICH_KIND = "What kind of defect is there in the second image?"
 QUESTIONS = {
     # CGRO asks this of every image.
     Task.yes_no: "Are there any defects or anomalies in the image?",
     Task.boxes: "Are there any defects in the second image?",
-    Task.choice: "What kind of defect is there in the second image?",
+    Task.choice: WHICH_KIND,
+    Task.routed: WHICH_KIND,
     Task.grid: "What kind of defect is there in the second image, and in which cells of the 16x16 grid?",
     Task.grounding: "Where is the defect in the second image?",
 }
 NO_DEFECT = "No defect"
 """The option that is right for a normal image."""
-WITH_OPTIONS = (Task.choice, Task.grid)
+WITH_OPTIONS = (Task.choice, Task.routed, Task.grid)
 """Tasks whose answer is the letter of an option."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image
 
 from rl.types import Box
@@ -15,6 +16,8 @@ SIZE = 112
 DEFECTS = ("scratch", "hole", "stain")
 CONTRASTS = (0.08, 0.45)
 """Faintest and strongest defect of the demo; the sensor's noise is 0.015 and the materials' relief about 0.05."""
+KNOWLEDGE = "knowledge.yaml"
+"""What experts know of the parts, beside the folders of the materials."""
 MAX_SHIFT = 2
 """Pixels by which the inspected part may lie off the place of its reference."""
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
@@ -24,6 +27,13 @@ TINTS = {
     "scratch": np.array([1.0, 1.0, 1.0], np.float32),
     "hole": np.array([-1.0, -1.0, -1.0], np.float32),
     "stain": np.array([-0.8, 0.3, -0.9], np.float32),
+}
+# The same words for every material: otherwise the material alone would tell the right piece from the wrong ones.
+KNOWN = {
+    "good": "The {} is unbroken and of one color. Light changes over it slowly.",
+    "scratch": "A thin light line runs over the {}. It is slanted, straight or a little bent.",
+    "hole": "A round dark spot is in the {}. It has a sharp edge and no color of its own.",
+    "stain": "A green oval lies on the {}. What is below it can still be seen.",
 }
 
 
@@ -85,10 +95,12 @@ def place(box: Box) -> str:
 
 
 def write_demo(root: Path, *, seed: int, num_parts: int, contrasts: tuple[float, float] = CONTRASTS) -> None:
-    """Writes `num_parts` parts a material, half of them normal, with masks, boxes and rationales."""
+    """Writes `num_parts` parts a material, half of them normal, with masks, boxes, rationales and knowledge."""
     for index, material in enumerate(MATERIALS):
         rng = np.random.default_rng([seed, index])
         _write_material(root / material, material, rng, num_parts, contrasts)
+    knowledge = {material: {kind: text.format(material) for kind, text in KNOWN.items()} for material in MATERIALS}
+    (root / KNOWLEDGE).write_text(yaml.safe_dump({"Demo": knowledge}, sort_keys=False, width=120))
 
 
 def _write_material(

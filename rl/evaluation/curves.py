@@ -12,7 +12,7 @@ STAGES = ("rollout", "look", "reward", "reference", "update", "publish", "sync")
 EXACT = ("actor/lr",)
 """Without noise, so a running mean would only blur them."""
 SINGLE = (
-    ("Policy loss", "actor/loss"),
+    ("Loss", "actor/loss"),
     ("KL to the reference", "actor/kl"),
     ("Entropy", "actor/entropy"),
     ("Clipped tokens", "actor/clip_ratio"),
@@ -47,7 +47,7 @@ def run_charts(
     ]
     first = [_reward(rows, reward_range), _components(rows), _held_out(rows), _contrast(rows)]
     levels = {f"δ{index} = {value:g}": value for index, value in enumerate(deltas or (), 1)}
-    return [*first, *_looks(rows, levels), *single, *_lengths(rows), *_costs(rows)]
+    return [*first, *_preferences(rows), *_looks(rows, levels), *single, *_lengths(rows), *_costs(rows)]
 
 
 def series(rows: Sequence[Metrics], name: str, label: str = "", color: int = 0) -> Series:
@@ -118,6 +118,41 @@ def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
             title="Scatter of looks",
             caption=_sentence(MEANINGS["attention/entropy/mean"].text),
             series=(series(rows, "attention/entropy/mean", "entropy"),),
+        ),
+    ]
+
+
+def _preferences(rows: Sequence[Metrics]) -> list[Chart]:
+    """How far the policy has come from its reference towards the chosen answers, and by which part of them."""
+    parts = {"": "whole answer", "knowledge_": "knowledge", "reasoning_": "reasoning"}
+    sides = {"chosen": 4, "rejected": 1}
+
+    def of_parts(kind: str) -> tuple[Series, ...]:
+        named = enumerate(parts.items())
+        found = [series(rows, f"preference/{part}{kind}/mean", label, color) for color, (part, label) in named]
+        return tuple(one for one in found if one.points)
+
+    def of_sides(kind: str) -> tuple[Series, ...]:
+        return tuple(series(rows, f"preference/{side}_{kind}/mean", side, color) for side, color in sides.items())
+
+    return [
+        Chart(
+            title="Preference accuracy",
+            caption="Share of pairs in which the policy has moved towards the chosen answer.",
+            series=of_parts("accuracy"),
+            wide=True,
+        ),
+        Chart(title="Preference margin", caption="β log π/π_ref, chosen minus rejected.", series=of_parts("margin")),
+        Chart(title="Preference rewards", caption="β log π/π_ref of either side.", series=of_sides("reward")),
+        Chart(
+            title="Log-probabilities of the answers",
+            caption="Of whole answers; both falling is a sign of a rate that is too high.",
+            series=of_sides("logprob"),
+        ),
+        Chart(
+            title="KTO's reference point",
+            caption=_sentence(MEANINGS["preference/kl/mean"].text),
+            series=(series(rows, "preference/kl/mean", "KL"),),
         ),
     ]
 

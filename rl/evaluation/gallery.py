@@ -11,6 +11,7 @@ from typing import Protocol
 from PIL import Image
 
 from rl.data.grid import SIDE
+from rl.data.questions import WITH_OPTIONS
 from rl.evaluation.metrics import IOU_FOUND, outcome
 from rl.types import Box, Cell, Completion, Group, Prompt, Task
 
@@ -23,6 +24,8 @@ JPEG_QUALITY = 84
 class Reading(Protocol):
     """What was read from a completion; rewards.parse.Answer is one."""
 
+    @property
+    def knowledge(self) -> str: ...
     @property
     def think(self) -> str: ...
     @property
@@ -125,7 +128,7 @@ def draw_case(case: Case, read: Reader) -> str:
 
 def said_in_words(answer: Reading, task: Task) -> str:
     """What the answer comes to."""
-    if task in (Task.choice, Task.grid):
+    if task in WITH_OPTIONS:
         return answer.option or "no option"
     if task is Task.grounding:
         return f"{len(answer.boxes)} box" + ("" if len(answer.boxes) == 1 else "es")
@@ -134,16 +137,18 @@ def said_in_words(answer: Reading, task: Task) -> str:
 
 def true_in_words(prompt: Prompt) -> str:
     """What it should come to; "" where that is a place, which is drawn."""
-    return {Task.choice: prompt.target.option, Task.grid: prompt.target.option, Task.grounding: ""}.get(
-        prompt.sample.task, prompt.target.label
-    )
+    task, target = prompt.sample.task, prompt.target
+    if task in WITH_OPTIONS:
+        return target.option
+    return "" if task is Task.grounding else target.label
 
 
 def _reasoning(completion: Completion, answer: Reading) -> str:
     """The model's own words, escaped: they are hostile input."""
     faults = "".join(f"<li>{escape(fault)}</li>" for fault in answer.malformed)
     text = answer.think or completion.text
-    return f"<blockquote>{escape(text)}</blockquote>{f'<ul class=faults>{faults}</ul>' if faults else ''}"
+    knowledge = f"<b>{escape(answer.knowledge)}</b><br>" if answer.think and answer.knowledge else ""
+    return f"<blockquote>{knowledge}{escape(text)}</blockquote>{f'<ul class=faults>{faults}</ul>' if faults else ''}"
 
 
 def _earlier(case: Case, read: Reader) -> str:

@@ -25,6 +25,8 @@ class Outcome:
     overlap: float | None
     """Mean IoU of the boxes; None for a normal sample or unknown true boxes."""
     reward: float | None
+    knowledge: float | None
+    """Whether the right piece of knowledge is named: 1 or 0; None where none is offered."""
     agreement: float | None
     """J; None where nobody asked where the policy looks."""
     with_verdict: bool
@@ -49,6 +51,7 @@ def outcome(group: Group) -> Outcome:
         in_form=parts["format"] == 1 if "format" in parts else not score.malformed,
         overlap=overlap,
         reward=score.total,
+        knowledge=parts.get("knowledge"),
         agreement=group.looks[0].agreement if group.looks else None,
         with_verdict=sample.task in (Task.yes_no, Task.boxes),
     )
@@ -68,7 +71,8 @@ def _first(parts: Mapping[str, float | None], names: Sequence[str]) -> float | N
 def evaluation_metrics(groups: Sequence[Group]) -> Metrics:
     """accuracy, balanced_accuracy, recall, precision, mean_iou, iou50, format, reward, samples, as far as defined.
 
-    And agreement_defective and agreement_normal, the mean J of the answers to samples of each label.
+    And knowledge, the share of answers that name the right piece of what their question offers; agreement_defective and
+    agreement_normal, the mean J of the answers to samples of each label.
     """
     return _metrics([outcome(group) for group in groups])
 
@@ -97,6 +101,7 @@ def _metrics(outcomes: Sequence[Outcome]) -> Metrics:
         "iou50": [overlap >= IOU_FOUND for overlap in overlaps],
         "format": [item.in_form for item in outcomes],
         "reward": [item.reward for item in outcomes if item.reward is not None],
+        "knowledge": [item.knowledge for item in outcomes if item.knowledge is not None],
         "agreement_defective": [item.agreement for item in outcomes if item.defective and item.agreement is not None],
         "agreement_normal": [item.agreement for item in outcomes if not item.defective and item.agreement is not None],
     }

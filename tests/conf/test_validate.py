@@ -11,9 +11,11 @@ from conf.schema import DemoDataConfig, TrainConfig
 from conf.validate import check_demo_data, check_elsewhere, check_resources, check_train
 from rewards.config import ComponentConfig, RewardConfig
 from rewards.presets import preset
-from rl.algorithm import AlgoConfig
+from rl.algorithm import AlgoConfig, Objective
 from rl.config import check_ranges
 from rl.data.config import DataConfig
+from rl.preference_config import LossSpan
+from rl.types import Task
 from rollout.config import RolloutConfig
 
 
@@ -52,6 +54,28 @@ CONTRADICTIONS = {
     "data.min_pixels must be ≤ data.max_pixels": {"data": DataConfig(root=".", min_pixels=9000, max_pixels=8000)},
     "data.with_reference=false shows one image, but data.task=boxes asks": {
         "data": DataConfig(root=".", with_reference=False)
+    },
+    "algo.objective=dpo learns from pairs; give their file": {"algo": AlgoConfig(objective=Objective.dpo)},
+    "algo.objective=sft samples nothing": {"algo": AlgoConfig(objective=Objective.sft, max_refills=1)},
+    "cluster.reference=cached keeps log-probs of answers that are taught": {
+        "cluster": ClusterConfig(reference=ReferenceKind.cached)
+    },
+    "algo.objective=kto compares with answers to other prompts, which change": {
+        "algo": AlgoConfig(objective=Objective.kto),
+        "data": DataConfig(root=".", lessons="f"),
+        "cluster": ClusterConfig(reference=ReferenceKind.cached),
+    },
+    "give algo.num_prompts ≥ 2": {
+        "algo": AlgoConfig(objective=Objective.kto, num_prompts=1),
+        "data": DataConfig(root=".", lessons="f"),
+    },
+    "algo.span=knowledge is not read by algo.objective=kto": {
+        "algo": AlgoConfig(objective=Objective.kto, span=LossSpan.knowledge),
+        "data": DataConfig(root=".", lessons="f"),
+    },
+    "data.task=routed asks for one of the pieces of knowledge that a question offers; give data.knowledge.file": {
+        "data": DataConfig(root=".", task=Task.routed),
+        "reward": preset("dcr2ad").config,
     },
     "cluster.reference=adapter_off needs LoRA": {"cluster": ClusterConfig(reference=ReferenceKind.adapter_off)},
     "needs model.freeze_vision and model.freeze_projector": {

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 RUN_S = 600
 SMALL = (
@@ -62,7 +64,7 @@ class Started:
         """Until metrics.jsonl has that training step."""
         deadline = time.monotonic() + timeout_s
         metrics = folder / "metrics.jsonl"
-        while not (metrics.exists() and metrics.read_text().count('"reward/mean"') >= step):
+        while not (metrics.exists() and metrics.read_text().count('"actor/loss"') >= step):
             assert self.process.poll() is None, self.process.communicate()[0][-2000:]
             assert time.monotonic() < deadline, f"no step {step} in {timeout_s:g} s"
             time.sleep(0.05)
@@ -87,3 +89,10 @@ def start(*arguments: str) -> Iterator[Started]:
         yield Started(process=process)
     finally:
         process.kill()
+
+
+def kill_all(run: Started) -> None:
+    family = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=30)

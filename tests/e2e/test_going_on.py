@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 from safetensors.torch import load_file
-from small_runs import FEW, SMALL, Started, assay, start
+from small_runs import FEW, SMALL, assay, kill_all, start
 
 pytestmark = pytest.mark.slow
 STEPS = ("num_steps=10", "checkpoint.every=5", "checkpoint.keep_last=5", "eval_every=5", "algo.schedule=linear")
@@ -37,13 +37,6 @@ def cut(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.wait_for_step(folder, 7)
         kill_all(run)
     return folder
-
-
-def kill_all(run: Started) -> None:
-    family = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
-    for process in family:
-        process.kill()
-    psutil.wait_procs(family, timeout=30)
 
 
 def measured(folder: Path) -> list[dict[str, Any]]:

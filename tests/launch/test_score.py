@@ -40,6 +40,19 @@ def test_answers_become_scores_in_their_order(tmp_path: Path, capsys):
     assert summary["total"] == pytest.approx(0.4)
 
 
+def test_the_knowledge_that_an_answer_names_is_measured(tmp_path: Path, capsys):
+    said = "<knowledge>Hole: round.</knowledge><think>A line.</think><answer>B</answer>"
+    target = {"option": "B", "options": {"A": "hole", "B": "scratch"}, "offered": ["Scratch", "Hole"]}
+    right = {"id": "b", "completion": said.replace("Hole: round", "Scratch: thin"), "target": target}
+    unknown = {"id": "c", "completion": said, "target": target | {"offered": []}}
+    answers, scores = write(tmp_path, right, right | {"completion": said}, unknown), tmp_path / "scores.jsonl"
+    assert assay(["score", "reward=dcr2ad", f"input={answers}", f"output={scores}"]) == 0
+    assert [score["total"] for score in read(scores)] == [2.0, 2.0, 2.0]
+    assert [score["components"]["knowledge"] for score in read(scores)] == [1.0, 0.0, None]
+    assert read(scores)[1]["parse"]["knowledge"] == "Hole: round."
+    assert json.loads(capsys.readouterr().out)["components"]["knowledge"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

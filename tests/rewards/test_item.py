@@ -19,6 +19,7 @@ TARGETS = st.builds(
     options=st.just({"A": "none", "B": "cut"}),
     cells=st.none() | st.frozensets(st.tuples(st.integers(0, 15), st.integers(0, 15)), max_size=4),
     knowledge=st.text(),
+    offered=st.lists(st.text(), max_size=3).map(tuple),
 )
 
 
@@ -37,6 +38,7 @@ def test_a_target_written_to_a_file_reads_back_as_itself(target: Target):
         ({"boxes": [[0, 0, True, 1]]}, "target.boxes"),
         ({"boxes": 3}, "target.boxes must be a list"),
         ({"cells": [[0, 16]]}, "target.cells"),
+        ({"offered": "Hole"}, "target.offered must be a list"),
         ({"rationale": 5}, "target.rationale must be text"),
     ],
 )

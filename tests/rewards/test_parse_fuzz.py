@@ -12,6 +12,7 @@ from rewards.emit import emit_reward
 from rewards.format import format_reward
 from rewards.grounding import grounding_reward
 from rewards.iad_r1 import iad_r1_reward
+from rewards.knowledge import knowledge_reward
 from rewards.parse import Answer, parse_answer
 from rewards.roam import roam_reward
 from rewards.segmentation import segmentation_reward
@@ -32,6 +33,10 @@ IN_FORM = {
         "<think>Not A; so it is option B.</think><answer>B</answer>",
         "<knowledge>Pins are straight.</knowledge><think>Bent.</think><answer>(C)</answer>",
     ],
+    Task.routed: [
+        "<knowledge>Scratch: a line, not a hole.</knowledge><think>A line.</think><answer>B</answer>",
+        " <knowledge>Hole</knowledge>\n<think></think>\n<answer>(a)</answer>",
+    ],
     Task.grid: ["<seg>(3,7)-(3,8), (4,0)</seg><think>Hence (A).</think><answer>A</answer>"],
     Task.grounding: [
         '<think>Left.</think><answer>[{"bbox_2d": [1, 2, 30, 40], "label": "cup"}]</answer>',
@@ -39,7 +44,7 @@ IN_FORM = {
     ],
 }
 PIECES = (
-    "<think>|</think>|<answer>|</answer>|<seg>|</seg>|<knowledge>|</knowledge>|Yes|No|B|{|}|[|]|(|)|,|-|–|:|'|\"|\\|"
+    "<think>|</think>|<answer>|</answer>|<seg>|</seg>|<knowledge>|</knowledge>|Scratch|Hole|Yes|No|B|{|}|[|]|(|)|,|-|–|:|'|\"|\\|"
     "'bbox_2d'|\"label\"|```|1e9|-1|99999999|nan| |\n|\t|\x00|é|٤|\ud800|😀|</think|<answer"
 ).split("|")
 TARGET = Target(
@@ -49,6 +54,7 @@ TARGET = Target(
     option="B",
     options={"A": "Hole.", "B": "Scratch.", "C": "Stain."},
     cells=frozenset({(3, 7), (4, 0)}),
+    offered=("Scratch", "Hole"),
 )
 RANGES = {
     accuracy_reward: (0, 1),
@@ -57,6 +63,7 @@ RANGES = {
     emit_reward: (-1, 1),
     grounding_reward: (0, 1),
     iad_r1_reward: (0, 2),
+    knowledge_reward: (0, 1),
     roam_reward: (0, 1),
     segmentation_reward: (0, 1),
     structure_reward: (0, 1),
@@ -85,6 +92,7 @@ def check(answer: Answer, text: str, task: Task) -> None:
     if not answer.malformed:
         assert answer.tagged
         asked = {Task.yes_no: answer.verdict, Task.boxes: answer.verdict, Task.choice: answer.option}
+        asked[Task.routed] = answer.option and (answer.knowledge or None)
         assert asked.get(task, "") is not None
         assert task is not Task.grid or answer.cells is not None and answer.option is not None
 

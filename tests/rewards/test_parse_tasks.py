@@ -110,6 +110,37 @@ def test_seg_comes_first() -> None:
     assert "<think> stands at character 0" in answer.malformed[0]
 
 
+def routed(knowledge: str) -> Answer:
+    return parse_answer(f"{knowledge}<think>Bent.</think><answer>B</answer>", Task.routed, SIZE)
+
+
+def test_a_routed_answer_tells_its_knowledge_and_its_option() -> None:
+    answer = routed("<knowledge> Bent Pin: it leans. </knowledge>\n")
+    assert (answer.knowledge, answer.think, answer.option) == ("Bent Pin: it leans.", "Bent.", "B")
+    assert (answer.tagged, answer.malformed) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "words"),
+    [
+        ("", "<knowledge> occurs 0 times instead of once"),
+        ("<knowledge>Bent", "</knowledge> occurs 0 times instead of once"),
+        ("<knowledge>a</knowledge><knowledge>b</knowledge>", "<knowledge> occurs 2 times instead of once"),
+        ("<knowledge> \n</knowledge>", "no knowledge is chosen at character 11"),
+        ("Well, <knowledge>a</knowledge>", "text at character 0 before <knowledge>: 'Well, '"),
+    ],
+)
+def test_a_routed_answer_chooses_knowledge_once(knowledge: str, words: str) -> None:
+    answer = routed(knowledge)
+    assert answer.option == "B" and answer.malformed[0].startswith(words)
+
+
+def test_knowledge_comes_first_in_a_routed_answer() -> None:
+    answer = parse_answer("<think>a</think><knowledge>k</knowledge><answer>B</answer>", Task.routed, SIZE)
+    assert (answer.knowledge, answer.option) == ("k", "B")
+    assert "the tags are not in the order <knowledge> </knowledge> <think>" in answer.malformed[0]
+
+
 BOX = '{"bbox_2d": [1, 2.5, 30, 40], "label": "cup"}'
 
 

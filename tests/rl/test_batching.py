@@ -13,6 +13,7 @@ from rl.batching import (
     fault_of,
     group_length,
     mrope_positions,
+    places_of,
     plan_updates,
     split_by_budget,
     to_batch,
@@ -41,15 +42,37 @@ def test_a_row_is_the_prompt_once_and_then_each_completion():
 
 
 def test_a_token_sees_the_prompt_and_its_own_completion_up_to_itself():
-    mask = tree_mask(torch.tensor([[0, 0, 1, 1, 2, PADDING]]))[0].int().tolist()
+    segments = torch.tensor([[0, 0, 0, 0, 0, PADDING]])
+    mask = tree_mask(torch.tensor([[0, 0, 1, 1, 2, PADDING]]), segments)[0].int().tolist()
     assert mask == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0],
         [1, 1, 1, 1, 0, 0],
         [1, 1, 0, 0, 1, 0],
-        [1, 1, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0, 1],
     ]
+
+
+def test_groups_that_fit_share_a_row_and_do_not_see_each_other():
+    batch = to_batch([text_group(2, 1), text_group(4, 2, 3), text_group(3, 2)])
+    assert batch.ids.shape == (2, 9)
+    assert batch.starts == (9 + 5, 0, 9)
+    assert batch.segments[1].tolist() == [2] * 5 + [0] * 3 + [PADDING]
+    assert batch.positions[:, 1].tolist() == [[0, 1, 2, 3, 4, 0, 1, 2, 0]] * 3
+    assert batch.sources.tolist() == [15, 3, 4, 3, 6, 7, 11, 12]
+    mask = tree_mask(batch.branches, batch.segments)
+    assert mask[1, 5:8, :5].sum() == mask[1, :5, 5:].sum() == mask[1, :8, 8].sum() == 0
+    assert mask[1, 7].int().tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 0]
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12))
+def test_groups_in_a_row_do_not_overlap_and_no_row_is_longer_than_the_longest(lengths):
+    taken = set()
+    for length, (row, first) in zip(lengths, places_of(lengths), strict=True):
+        assert first + length <= max(lengths)
+        taken |= {(row, first + offset) for offset in range(length)}
+    assert len(taken) == sum(lengths)
 
 
 def test_sources_of_a_second_row_count_from_its_start_in_the_flattened_batch():
@@ -79,7 +102,8 @@ def test_images_of_all_rows_are_one_array_and_nothing_is_repeated_for_completion
     batch = to_batch([token_group(one, [[5]] * 8), text_group(3, 1), token_group(two, [[5]] * 8)])
     assert batch.pixels.shape == (4 + 8, 6)
     assert batch.grid.tolist() == [[1, 2, 2], [1, 4, 2]]
-    assert batch.image_tokens.sum(1).tolist() == [1, 0, 2]
+    # The longest row first, so the group without an image stands last.
+    assert batch.image_tokens.sum(1).tolist() == [1, 2, 0]
 
 
 def test_an_unjudged_completion_is_run_but_does_not_count():

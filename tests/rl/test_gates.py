@@ -34,3 +34,9 @@ def test_the_rate_warms_up_and_falls_to_zero():
 
     assert [lr_factor(step, linear, 6) for step in range(7)] == [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
     assert [round(lr_factor(step, cosine, 6), 3) for step in (2, 4, 6)] == [1.0, 0.5, 0.0]
+
+
+def test_a_share_of_the_steps_warms_up_and_restarts_bring_the_rate_back_to_its_peak():
+    config = AlgoConfig(warmup_share=0.2, schedule=Schedule.cosine_restarts, num_cycles=2)
+    found = [round(lr_factor(step, config, 10), 3) for step in range(11)]
+    assert found == [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 1.0, 0.854, 0.5, 0.146, 0.0]

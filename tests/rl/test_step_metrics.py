@@ -135,8 +135,8 @@ def test_every_recorded_name_is_explained() -> None:
     assert "attention/selected/mean" in metrics
     assert [name for name in metrics if meaning(name) is None] == []
     assert meaning("somebody/elses") is None
-    told = [meaning(f"eval/heldout/{name}") for name in ("agreement_normal", "pixel_auroc", "accuracy")]
-    assert len({explained.text for explained in told if explained}) == 3
+    told = [meaning(f"eval/heldout/{name}") for name in ("agreement_normal", "knowledge", "pixel_auroc", "accuracy")]
+    assert len({explained.text for explained in told if explained}) == 4
 
 
 def test_staleness_counts_the_updates_since_a_completion_was_sampled() -> None:

@@ -109,7 +109,8 @@ def test_sequences_packed_in_a_row_see_only_themselves(tiny_model):
     starts = [0, 23, 63]
     found = []
     for start, length in zip(starts, lengths, strict=True):
-        gaze = Gaze(rows=torch.arange(start + 15, start + length), columns=torch.arange(start + 3, start + 11))
+        columns = torch.arange(start + 3, start + 11)
+        gaze = Gaze(line=0, rows=torch.arange(start + 15, start + length), columns=columns)
         tap = Tap([gaze], LocalizeConfig())
         with torch.no_grad():
             policy.hf.model.language_model(input_ids=ids, position_ids=positions, use_cache=False, tap=tap)

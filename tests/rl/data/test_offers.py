@@ -41,6 +41,7 @@ def test_the_question_offers_the_right_entry_and_the_nearest_wrong_one(tmp_path)
         '"Broken Teeth": "A tooth of the [object] is gone."',
         '"Split Teeth": "Two rows of teeth of the [object] part."',
     ]
+    assert offered.target.offered == ("Split Teeth", "Broken Teeth")
     assert offered.target.knowledge == "Two rows of teeth of the [object] part."
 
 
@@ -48,7 +49,8 @@ def test_objects_keep_their_names_and_wrong_ones_come_by_chance_where_that_is_as
     config = knowledge(tmp_path, wrong=Choice.uniform, object_agnostic=False)
     (offered,) = with_offers([sample(Target(label="normal"))], config, lambda texts: 1 / 0)
     assert '"Normal": "The zipper\'s teeth stand evenly."' in offered.question
-    assert len(offered.question.splitlines()) == 4
+    assert len(offered.question.splitlines()) == 4 and offered.target.offered[0] == "Normal"
+    assert all(f'"{name}": "' in offered.question for name in offered.target.offered)
 
 
 def test_the_kind_of_a_defect_is_its_boxes_label_or_its_option():

@@ -97,6 +97,7 @@ ASKED_FOR = {
     Task.yes_no: ("answer Yes or No within <answer></answer>",),
     Task.boxes: ("{'bbox_2d': [x1, y1, x2, y2], 'label': '<anomaly type>'}",),
     Task.choice: ("asks a choice question", "<think></think> tags followed by a single letter answer in <answer>"),
+    Task.routed: ("pieces of expert knowledge", "within <knowledge></knowledge>", "single letter answer in <answer>"),
     Task.grid: ("16x16 grid", "(row, col_start)-(row, col_end)", "<seg></seg>", "single letter answer"),
     Task.grounding: ("JSON format", '[{"bbox_2d": [x1, y1, x2, y2], "label": "<defect type>"}]'),
 }
@@ -252,10 +253,13 @@ DENT = Target(
     option="B",
     options={"A": "hole", "B": "dent"},
     cells=frozenset({(3, 8), (3, 7), (4, 0)}),
+    knowledge="A dent is 0.5 mm deep. It shines.",
+    offered=("Dent", "Hole"),
 )
 RIGHT = {
     Task.yes_no: "<think>A dent.</think><answer>Yes.</answer>",
     Task.choice: "<think>A dent.</think><answer>B</answer>",
+    Task.routed: "<knowledge>Dent: A dent is 0.5 mm deep.</knowledge><think>A dent.</think><answer>B</answer>",
     Task.grid: "<seg>(3,7)-(3,8), (4,0)</seg><think>A dent.</think><answer>B</answer>",
     Task.grounding: "<think>A dent.</think><answer>"
     '[{"bbox_2d": [1, 2, 31, 4], "label": "dent"}, {"bbox_2d": [5, 6, 7, 8], "label": "hole"}]</answer>',
@@ -283,6 +287,10 @@ def test_what_the_truth_lacks_is_not_made_up():
         answer_text(replace(DENT, option=""), Task.choice)
     with pytest.raises(ValueError, match="without cells .* a mask or boxes"):
         answer_text(replace(DENT, cells=None), Task.grid)
+    with pytest.raises(ValueError, match="without offered knowledge .* data.knowledge.file"):
+        answer_text(replace(DENT, offered=()), Task.routed)
+    named = answer_text(replace(DENT, knowledge=""), Task.routed)
+    assert named == "<knowledge>Dent</knowledge><think>A dent.</think><answer>B</answer>"
 
 
 def test_a_sample_without_an_image_or_an_anomaly_word_is_refused_where_looks_are_wanted(tiny_model, tmp_path):

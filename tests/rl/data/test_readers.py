@@ -128,11 +128,12 @@ def test_a_task_asks_its_own_question_unless_one_is_given(screws):
     questions = {task: read_mvtec(DataConfig(root=str(screws.parent), task=task))[0].question for task in Task}
     assert questions[Task.yes_no] == "Are there any defects or anomalies in the image?"
     assert questions[Task.boxes] == "Are there any defects in the second image?"
-    assert len(set(questions.values())) == len(Task)
+    assert len(set(questions.values())) == len(Task) - 1
+    assert questions[Task.routed].splitlines()[0] == questions[Task.choice].splitlines()[0]
     assert read(screws, Task.yes_no)[0].question == "Fine?"
 
 
-@pytest.mark.parametrize("task", [Task.choice, Task.grid])
+@pytest.mark.parametrize("task", [Task.choice, Task.routed, Task.grid])
 def test_a_choice_offers_the_kinds_of_the_category_and_none(screws, task):
     write(screws / "test/worn_thread/000.png", grey())
     write(screws / "ground_truth/worn_thread/000_mask.png", np.full((10, 20), 255, np.uint8))

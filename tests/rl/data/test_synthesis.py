@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rl.data.readers import mask_boxes
-from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part, rationale, write_demo
+from rl.data.synthesis import CONTRASTS, DEFECTS, KNOWLEDGE, MATERIALS, SIZE, make_part, rationale, write_demo
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -41,8 +41,8 @@ def test_a_longer_run_begins_with_the_parts_of_a_shorter_one(demo, tmp_path):
 
 
 def test_the_layout_is_mvtecs(demo):
-    assert {path.name for path in demo.iterdir()} == set(MATERIALS)
-    for folder in demo.iterdir():
+    assert {path.name for path in demo.iterdir()} == {*MATERIALS, KNOWLEDGE}
+    for folder in (demo / material for material in MATERIALS):
         assert {path.name for path in folder.iterdir()} == {"train", "test", "ground_truth", "annotations.json"}
         assert {path.name for path in (folder / "test").iterdir()} == {"good", *DEFECTS}
         assert len(list((folder / "test/good").iterdir())) == 6
@@ -53,7 +53,7 @@ def test_the_layout_is_mvtecs(demo):
 
 
 def test_the_noted_boxes_are_those_of_the_masks(demo):
-    for folder in demo.iterdir():
+    for folder in (demo / material for material in MATERIALS):
         notes = json.loads((folder / "annotations.json").read_text())
         for name, note in notes.items():
             if "/good/" in name:

@@ -78,6 +78,13 @@ def test_a_choice_is_right_by_its_option_and_knows_no_recall() -> None:
     assert metrics == {"accuracy": 0.5, "format": 1, "reward": pytest.approx(1.05), "samples": 2}
 
 
+def test_the_share_of_right_knowledge_is_that_of_the_answers_to_which_some_was_offered() -> None:
+    groups = [asked(Task.routed, {"choice": 0.0, "knowledge": named}) for named in (1.0, 0.0, 1.0, 1.0, None)]
+    metrics = evaluation_metrics(groups)
+    assert (metrics["accuracy"], metrics["knowledge"]) == (0, 0.75)
+    assert "knowledge" not in evaluation_metrics([asked(Task.choice, {"choice": 1.0})])
+
+
 def test_a_place_is_right_from_half_overlap_on() -> None:
     groups = [asked(Task.grounding, {"grounding": overlap}, boxes=BOX) for overlap in (0.9, 0.5, 0.4)]
     metrics = evaluation_metrics(groups)

@@ -146,6 +146,13 @@ def test_a_card_of_a_choice_tells_the_options(images: tuple[Path, Path]) -> None
     assert "✗ said C" in drawn and "is B" in drawn
 
 
+def test_a_card_shows_the_knowledge_that_was_chosen_as_hostile_words(images: tuple[Path, Path]) -> None:
+    said = "<knowledge>Cut: <b>thin</knowledge><think>Bent.</think><answer>B</answer>"
+    after = asked(Task.routed, {"choice": 1.0, "knowledge": 1.0}, said, images, option="B")
+    drawn = draw_case(Case(after=after, before=None), parse_answer)
+    assert "✓ B" in drawn and "<blockquote><b>Cut: &lt;b&gt;thin</b><br>Bent.</blockquote>" in drawn
+
+
 def test_a_card_of_a_grid_draws_its_cells(images: tuple[Path, Path]) -> None:
     said = "<seg>(0,1)</seg><think>Bent.</think><answer>B</answer>"
     after = asked(Task.grid, {"choice": 1.0}, said, images, option="B", cells=frozenset({(2, 1)}))

@@ -1,0 +1,23 @@
+"""Reward of the right piece of knowledge (DCR²-AD)."""
+
+from rewards.parse import Answer
+from rl.data.routing import named_knowledge
+from rl.types import Target
+
+
+def knowledge_reward(answer: Answer, target: Target) -> float | None:
+    """1 when the piece of knowledge that the answer names is the right one, else 0; None where none is offered.
+
+    R = 1[k = k_w], with k the first of the offered names in the knowledge tags and k_w the name of the right piece.
+
+    >>> from rewards.parse import parse_answer
+    >>> from rl.types import Task
+    >>> target = Target(label="defective", offered=("Scratch", "Hole"))
+    >>> said = ("Scratch: a thin line, not a hole.", "Hole: not a scratch.", "A thin line.")
+    >>> texts = [f"<knowledge>{piece}</knowledge><think>A line.</think><answer>B</answer>" for piece in said]
+    >>> [knowledge_reward(parse_answer(text, Task.routed, (10, 10)), target) for text in texts]
+    [1.0, 0.0, 0.0]
+    """
+    if not target.offered:
+        return None
+    return float(named_knowledge(answer.knowledge, target.offered) == target.offered[0])

@@ -1,0 +1,121 @@
+"""Supervised and preference training by the command that a user types; killed, they go on as if they had not been."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from small_runs import assay, kill_all, start
+
+from rl.data.config import DataConfig
+from rl.data.prompts import answer_text
+from rl.data.readers import read_mvtec, split_heldout
+
+pytestmark = pytest.mark.slow
+SMALL = (
+    "experiment=demo",
+    "num_epochs=3",
+    "data.num_heldout=8",
+    "algo.num_prompts=4",
+    "algo.lr=1e-4",
+    "checkpoint.every=2",
+    "checkpoint.keep_last=9",
+    "cluster.num_learners=1",
+    "cluster.cpus_per_actor=0.25",
+    "cluster.cpus_per_reward_worker=0.25",
+    "cluster.reference=cached",
+    "logging.wandb=disabled",
+)
+NUM_LESSONS = 10
+NUM_STEPS = 8
+"""Three epochs of ten samples, four a step."""
+
+
+@pytest.fixture(scope="module")
+def pairs(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The right verdict against the wrong one."""
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    training, _ = split_heldout(read_mvtec(DataConfig(root=str(demo_data))), 0.2, 0)
+    with path.open("w") as file:
+        for sample in training[:: len(training) // NUM_LESSONS][:NUM_LESSONS]:
+            other = "normal" if sample.target.label == "defective" else "defective"
+            wrong = replace(sample.target, label=other, boxes=(), box_labels=())
+            texts = [answer_text(target, sample.task) for target in (sample.target, wrong)]
+            file.write(json.dumps({"id": sample.id, "chosen": texts[0], "rejected": texts[1]}) + "\n")
+    return path
+
+
+def options(data: Path, pairs: Path, folder: Path) -> list[str]:
+    return [
+        *SMALL,
+        "algo.objective=dpo",
+        f"data.root={data}",
+        f"data.lessons={pairs}",
+        f"cluster.reference_cache={folder}/cache",
+        f"output={folder}/run",
+    ]
+
+
+@pytest.fixture(scope="module")
+def straight(demo_data: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without a break."""
+    folder = tmp_path_factory.mktemp("straight")
+    done = assay("train", *options(demo_data, pairs, folder))
+    assert done.returncode == 0, done.stderr
+    assert f"reference log-probs of 0 of {NUM_LESSONS} lessons are in" in done.stdout
+    return folder
+
+
+def measured(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what a clock says."""
+    rows = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
+
+
+def test_pairs_are_learnt_in_whole_epochs_and_their_margin_grows(straight):
+    steps = [row for row in measured(straight) if "actor/loss" in row]
+    assert len(steps) == NUM_STEPS
+    margins = [row["preference/margin/mean"] for row in steps]
+    assert margins[0] == pytest.approx(0, abs=1e-5)
+    assert margins[-1] > 0.05
+    summary = json.loads((straight / "run/summary.json").read_text())
+    assert {"accuracy", "samples"} <= summary["heldout_after"].keys()
+    page = (straight / "run/report.html").read_text()
+    assert "Preference margin" in page and "DPO, sigmoid of the response" in page
+
+
+def test_a_run_killed_with_its_cache_torn_goes_on_bit_for_bit(straight, demo_data, pairs, tmp_path):
+    with start("train", *options(demo_data, pairs, tmp_path)) as run:
+        run.wait_for_step(tmp_path / "run", 3)
+        kill_all(run)
+    (cache,) = (tmp_path / "cache").iterdir()
+    cache.write_bytes(cache.read_bytes()[:-20])
+
+    done = assay("train", *options(demo_data, pairs, tmp_path), "resume=auto")
+
+    assert done.returncode == 0, done.stderr
+    assert "1 damaged lines there are made anew" in done.stdout
+    assert measured(tmp_path) == measured(straight)
+    weights = [
+        load_file(folder / f"run/checkpoints/step_{NUM_STEPS}/hf/model.safetensors") for folder in (tmp_path, straight)
+    ]
+    assert all(weights[0][name].equal(tensor) for name, tensor in weights[1].items())
+
+
+def test_a_whole_cache_spares_the_reference_and_gives_the_same(straight, demo_data, pairs, tmp_path):
+    shutil.copytree(straight / "cache", tmp_path / "cache")
+    done = assay("train", *options(demo_data, pairs, tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert f"reference log-probs of {NUM_LESSONS} of {NUM_LESSONS} lessons are in" in done.stdout
+    assert "1 reference" not in done.stdout
+    assert measured(tmp_path) == measured(straight)
+
+
+def test_lessons_of_held_out_samples_are_refused_in_one_sentence(demo_data, pairs, tmp_path):
+    done = assay("train", *options(demo_data, pairs, tmp_path), "seed=1")
+    assert done.returncode == 1
+    assert "is held out for evaluation; make lessons of training samples" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,53 @@
+"""Random answers with their pairs, for the tests of the preference losses."""
+
+import torch
+
+from rl.preference import PairScale, PreferenceInputs
+from rl.preference_config import LossSpan
+
+LENGTHS = (6, 4, 7, 2, 5, 3)
+KNOWLEDGE = (2, 1, 4, 1, 3, 2)
+"""Tokens at each answer's beginning that state the knowledge."""
+CHOSEN, REJECTED = (0, 2, 2, 5), (1, 3, 4, 4)
+"""One right answer beside two wrong ones, and one wrong beside two right ones."""
+
+
+def preference_inputs(seed: int = 0, span: LossSpan = LossSpan.response) -> PreferenceInputs:
+    """Random float64 log-probs, some gains for and some against the chosen side."""
+    rng = torch.Generator().manual_seed(seed)
+    shape = (len(LENGTHS), max(LENGTHS))
+    reference = torch.randn(shape, generator=rng, dtype=torch.float64) - 3
+    gain = 2 * torch.randn(shape, generator=rng, dtype=torch.float64)
+    place = torch.arange(max(LENGTHS))[None]
+    return PreferenceInputs(
+        logprobs=(reference + gain).requires_grad_(),
+        reference_logprobs=reference,
+        response_mask=place < torch.tensor(LENGTHS)[:, None],
+        knowledge_mask=place < torch.tensor(KNOWLEDGE)[:, None],
+        chosen=torch.tensor(CHOSEN),
+        rejected=torch.tensor(REJECTED),
+        span=span,
+    )
+
+
+def one_pair(chosen_gain: float, rejected_gain: float) -> PreferenceInputs:
+    """Answers of one token, so that the gains are the log-ratios."""
+    gains = torch.tensor([[chosen_gain], [rejected_gain]], dtype=torch.float64)
+    return PreferenceInputs(
+        logprobs=(gains - 2).requires_grad_(),
+        reference_logprobs=torch.full_like(gains, -2),
+        response_mask=torch.ones(2, 1, dtype=torch.bool),
+        knowledge_mask=None,
+        chosen=torch.tensor([0]),
+        rejected=torch.tensor([1]),
+    )
+
+
+def pair_scale(span: LossSpan = LossSpan.response, dp_size: int = 1) -> PairScale:
+    answers = {
+        LossSpan.response: LENGTHS,
+        LossSpan.knowledge: KNOWLEDGE,
+        LossSpan.reasoning: [whole - stated for whole, stated in zip(LENGTHS, KNOWLEDGE, strict=True)],
+    }
+    num_tokens = sum(answers[span][row] for row in CHOSEN)
+    return PairScale(dp_size=dp_size, num_pairs=len(CHOSEN), num_chosen_tokens=num_tokens)
