@@ -24,6 +24,11 @@ COLDEST = 0.01
 def check_train(config: TrainConfig) -> None:
     """Raises a ValueError for the first contradiction, or for what this machine lacks."""
     check_elsewhere(config)
+    check_here(config)
+
+
+def check_here(config: TrainConfig) -> None:
+    """Raises a ValueError for what this machine lacks."""
     _check_paths(config)
     if not (config.cluster.address or os.environ.get("RAY_ADDRESS")):
         check_resources(config, cpus=os.cpu_count() or 1, gpus=_num_gpus())

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +153,10 @@ def _run_job(app: App, composed: DictConfig) -> tuple[int, float | None]:
 
 def _run_main(app: App, composed: DictConfig, output: str) -> tuple[int, str]:
     """The exit code and, if it is not 0, why."""
+    # Of a member of a sweep, what refers to output means its own folder.
+    composed.output = output
     try:
-        code = app.main(replace(to_dataclass(composed, app.schema), output=output))
+        code = app.main(to_dataclass(composed, app.schema))
         return code, f"exit code {code}"
     except (ValueError, RunFailure, OSError) as error:
         if os.environ.get(TRACEBACK):
