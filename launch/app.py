@@ -69,7 +69,10 @@ def run_app(app: App, argv: Sequence[str]) -> int:
             if options.help:
                 print(_head(app) + help_page(composer, composer.compose(options.overrides), app.unread))
                 return 0
-            jobs = jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]
+            jobs = [options.overrides]
+            if options.multirun:
+                varied = [*composer.swept_by_config(options.overrides), *options.overrides]
+                jobs = jobs_of(varied, composer.sweeper)
             check = _check(app, composer.launcher)
             configs = [composer.compose(arguments) for arguments in jobs]
             for config in configs if not options.cfg else []:

@@ -71,6 +71,13 @@ class Composer:
             del composed["hydra"]
         return to_dataclass(composed, self.schema)
 
+    def swept_by_config(self, arguments: Sequence[str]) -> list[str]:
+        """The overrides with several values that a chosen file adds to a sweep, hydra.sweeper.params."""
+        single = [text for text in arguments if not parse_overrides([text])[0].is_sweep_override()]
+        composed = _compose(self.name, [*single, *self.hydra_arguments], self.schema)
+        params = composed.hydra.sweeper.get("params") or {}
+        return [f"{name}={value}" for name, value in params.items()]
+
     def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:
         """Where a file names what is in a mapping, a name that is only typed is a mistyped one."""
         inside = [override for override in overrides if override.key_or_group.startswith(f"{mapping}.")]
