@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.evidence import Claim, Outcome, by_tests, run
-from launch.sweep import OVERRIDES
+from rl.evaluation.members import OVERRIDES
 
 PYTEST = ".venv/bin/pytest -rP"
 SLOW = f"{PYTEST} -m slow --timeout 900"
