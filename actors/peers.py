@@ -12,6 +12,7 @@ from actors.waiting import Limit, answer, answers, death, together
 from rl.brake import dropped
 from rl.faults import RunFailure
 
+T = TypeVar("T")
 Result = TypeVar("Result")
 
 
@@ -43,6 +44,16 @@ async def ask(who: Sequence[Peer], call: Callable[[ActorHandle], Awaitable[Any]]
 
 async def ask_one(peer: Peer, call: Callable[[ActorHandle], Awaitable[Any]], limit: Limit) -> Any:
     return await answer(call(peer.handle), str(peer), limit)
+
+
+async def spread(
+    who: Sequence[Peer], items: Sequence[T], call: Callable[[ActorHandle, list[T], int], Awaitable[Any]], limit: Limit
+) -> list[Any]:
+    """What the peers give for each item: item i goes to peer i mod n, of which `call` is told the number."""
+    shares = [list(items[number :: len(who)]) for number in range(len(who))]
+    asked = [(peer, call(peer.handle, shares[number], number)) for number, peer in enumerate(who) if shares[number]]
+    found = await answers([reference for _, reference in asked], [str(peer) for peer, _ in asked], limit)
+    return [found[index % len(who)][index // len(who)] for index in range(len(items))]
 
 
 async def watch(who: Sequence[Peer]) -> None:

@@ -49,10 +49,10 @@ def slots(config: ClusterConfig, *, with_reference: bool) -> list[Slot]:
     return models + rewards
 
 
-def without_learning(config: ClusterConfig) -> ClusterConfig:
-    """The cluster of a run that learns nothing: its actors are rollout workers and a frozen model.
+def without_learning(config: ClusterConfig, *, with_frozen: bool = True) -> ClusterConfig:
+    """The cluster of a run that learns nothing: its actors are rollout workers and, if wanted, a frozen model.
 
-    Where learners would share GPUs with engines, two of these actors share one and both stay awake.
+    Where learners would share GPUs with engines, an engine and the frozen model share one and both stay awake.
     """
     shares = config.placement is Placement.colocated
     return replace(
@@ -60,7 +60,7 @@ def without_learning(config: ClusterConfig) -> ClusterConfig:
         num_learners=0,
         num_reward_workers=0,
         placement=Placement.packed if shares else config.placement,
-        gpus_per_actor=config.gpus_per_actor / (2 if shares else 1),
+        gpus_per_actor=config.gpus_per_actor / (2 if shares and with_frozen else 1),
     )
 
 

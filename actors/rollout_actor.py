@@ -24,6 +24,12 @@ class RolloutActor(Watched):
     def write(self, samples: list[Sample], num_completions: int, first_seed: int) -> list[list[str]]:
         return self._worker.write(samples, num_completions, first_seed)
 
+    def forget(self) -> None:
+        self._worker.forget()
+
+    def option_logprobs(self, samples: list[Sample], num_answers: int, first_seed: int) -> list[list[dict[str, float]]]:
+        return self._worker.option_logprobs(samples, num_answers, first_seed)
+
     def load(self, weights: dict[str, Any], version: int) -> None:
         self._worker.load(weights, version)
 

@@ -3,18 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray import ObjectRef
-from ray.actor import ActorHandle
 
 from actors.config import ClusterConfig
-from actors.peers import Peer, ask, ask_one
+from actors.peers import Peer, ask, ask_one, spread
 from actors.room import call_limit
 from actors.spawn import RankGroup
-from actors.waiting import Limit, answer, answers, together
+from actors.waiting import Limit, answer, answers
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import deal, plan_updates
 from rl.brake import dropped
@@ -90,20 +88,16 @@ class RayTeacher:
 
     async def write(self, repairs: Sequence[Repair], seed: int) -> list[list[str]]:
         samples = [hinted(repair.group.prompt.sample, repair.untruth) for repair in repairs]
-        shares = [samples[index :: len(self._workers)] for index in range(len(self._workers))]
-        calls = [
-            ask_one(worker, partial(_written, share, len(repairs[0].places), seed + index), self._limit)
-            for index, (worker, share) in enumerate(zip(self._workers, shares, strict=True))
-            if share
-        ]
-        texts = await together(calls)
+        places = len(repairs[0].places)
+        texts = await spread(
+            self._workers,
+            samples,
+            lambda handle, share, number: handle.write.remote(share, num_completions=places, first_seed=seed + number),
+            self._limit,
+        )
         seconds = await ask(self._workers, lambda handle: handle.drain_generate_s.remote(), self._limit)
         self._timings.add("generate", max(seconds))
-        return [texts[index % len(self._workers)][index // len(self._workers)] for index in range(len(repairs))]
-
-
-def _written(samples: list[Sample], num_completions: int, seed: int, handle: ActorHandle) -> ObjectRef:
-    return handle.write.remote(samples, num_completions=num_completions, first_seed=seed)
+        return texts
 
 
 async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncIterator[Any]:

@@ -13,6 +13,7 @@ from rl.algorithm import AlgoConfig
 from rl.checkpoints import CheckpointConfig
 from rl.config import key
 from rl.data.config import DataConfig
+from rl.data.pairs_config import RoutingConfig
 from rl.evaluation.config import LoggingConfig
 from rl.types import Task
 from rollout.config import LocalizeConfig, RolloutConfig
@@ -101,6 +102,21 @@ class PredictConfig:
     cluster: ClusterConfig = key(ClusterConfig, "The engines, a frozen model beside them, and what they occupy.")
 
 
+@dataclass(kw_only=True)
+class PairsConfig:
+    """Config of `assay pairs`."""
+
+    seed: int = key(0, "Seed of the data split, which is that of `assay train`, of the answers and of the texts.", ge=0)
+    output: str = key(
+        "", "Folder of the pairs: pairs.jsonl and report.html; of one that holds unfinished ones, it goes on with them."
+    )
+    pairs: RoutingConfig = key(RoutingConfig, "Which samples become pairs, and who writes them (DCR²-AD).")
+    model: ModelConfig = key(ModelConfig, "The model whose doubts select, and that may write.")
+    data: DataConfig = key(DataConfig, "The samples, as `assay train` reads them, with the knowledge that they offer.")
+    rollout: RolloutConfig = key(RolloutConfig, "Sampling and the engine; the endpoint that may write.")
+    cluster: ClusterConfig = key(ClusterConfig, "The engines and what they occupy.")
+
+
 NO_LEARNING, NO_SPLIT, NO_SCORING = "nothing is learned", "every image of input is inspected", "nothing is scored"
 UNREAD_BY_PREDICT = {
     "data.root": NO_SPLIT,
@@ -121,6 +137,21 @@ UNREAD_BY_PREDICT = {
     "cluster.cpus_per_reward_worker": NO_SCORING,
 }
 """Keys and sections of PredictConfig that only a training has a use for, each with the reason."""
+UNREAD_BY_PAIRS = {
+    "data.lessons": "pairs become lessons",
+    "data.num_heldout": "pairs are made of training samples",
+    "model.lora": NO_LEARNING,
+    "model.freeze_vision": NO_LEARNING,
+    "model.freeze_projector": NO_LEARNING,
+    "model.gradient_checkpointing": NO_LEARNING,
+    "rollout.teacher.kind": "pairs.teacher says who writes",
+    "cluster.num_learners": NO_LEARNING,
+    "cluster.micro_batch_tokens": NO_LEARNING,
+    "cluster.reference": NO_LEARNING,
+    "cluster.num_reward_workers": NO_SCORING,
+    "cluster.cpus_per_reward_worker": NO_SCORING,
+}
+"""The same of PairsConfig."""
 
 TRAIN_SCHEMA = OmegaConf.structured(TrainConfig)
 # Whoever writes stages names them; launch.stages checks what is in them.
@@ -132,5 +163,6 @@ STORE.store(name="train_schema", node=TRAIN_SCHEMA)
 STORE.store(name="data_schema", node=DemoDataConfig)
 STORE.store(name="score_schema", node=ScoreConfig)
 STORE.store(name="predict_schema", node=PredictConfig)
+STORE.store(name="pairs_schema", node=PairsConfig)
 for name, preset in PRESETS.items():
     STORE.store(group="reward", name=name, node=preset.config)

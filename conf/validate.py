@@ -7,15 +7,16 @@ from pathlib import Path
 from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference
 from actors.placement import Machine, Slot, plan, slots, without_learning
 from conf.models import OF_ONE_IMAGE, only_compares
-from conf.schema import DemoDataConfig, ExportConfig, PredictConfig, ScoreConfig, TrainConfig
+from conf.schema import DemoDataConfig, ExportConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
 from rewards.config import check_reward, check_task, is_computed
 from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import DataConfig
+from rl.data.pairs_config import Writer, asks_engines
 from rl.data.photos import named_images
 from rl.data.questions import QUESTIONS
 from rl.preference_config import LossSpan
 from rl.types import Task
-from rollout.config import check_teacher
+from rollout.config import check_endpoint, check_teacher
 
 COLDEST = 0.01
 """vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
@@ -106,6 +107,41 @@ def _check_asked(config: PredictConfig) -> None:
         )
 
 
+def check_pairs(config: PairsConfig) -> None:
+    """Raises a ValueError when there is nothing to make pairs of, or nobody who could write them."""
+    check_pairs_elsewhere(config)
+    check_pairs_here(config)
+
+
+def check_pairs_elsewhere(config: PairsConfig) -> None:
+    """The same as far as another machine can tell."""
+    if not config.output:
+        raise ValueError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
+    data, pairs = config.data, config.pairs
+    if not data.knowledge.file:
+        raise ValueError(
+            "data.knowledge.file is empty; pairs reason under right and wrong knowledge, so give the file of it"
+        )
+    if data.task is not Task.routed:
+        raise ValueError(
+            f"data.task={data.task.name} has no place for knowledge in its answers; choose data.task=routed"
+        )
+    _check_sources(data, config.model)
+    _check_images(data)
+    _check_pixels(data)
+    if pairs.teacher is Writer.endpoint:
+        check_endpoint(config.rollout.teacher)
+    _check_coldest(config.rollout.temperature)
+
+
+def check_pairs_here(config: PairsConfig) -> None:
+    """Raises a ValueError for what this machine lacks."""
+    _check_folders(config.data, config.model)
+    cluster = without_learning(config.cluster, with_frozen=False)
+    if asks_engines(config.pairs) and not (cluster.address or os.environ.get("RAY_ADDRESS")):
+        _check_room(slots(cluster, with_reference=False), cluster.placement)
+
+
 def check_resources(config: TrainConfig, *, cpus: float, gpus: float) -> None:
     """Raises a ValueError when the actors of the run need more than a machine of this size has."""
     machine = Machine(id="", name="this machine", cpus=cpus, gpus=gpus)
@@ -137,10 +173,13 @@ def _check_updates(config: TrainConfig) -> None:
 
 
 def _check_sampling(config: TrainConfig) -> None:
-    temperature = config.rollout.temperature
+    _check_coldest(config.rollout.temperature)
+    _check_pixels(config.data)
+
+
+def _check_coldest(temperature: float) -> None:
     if temperature < COLDEST:
         raise ValueError(f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {temperature}")
-    _check_pixels(config.data)
 
 
 def _check_pixels(data: DataConfig) -> None:
@@ -250,17 +289,24 @@ def _check_cluster(config: TrainConfig) -> None:
 def _check_given(config: TrainConfig) -> None:
     if not config.output:
         raise ValueError("output is empty; give the run folder, e.g. output=runs/mine")
-    if not config.data.root:
+    _check_sources(config.data, config.model)
+
+
+def _check_sources(data: DataConfig, model: ModelConfig) -> None:
+    if not data.root:
         raise ValueError("data.root is empty; give the folder of your images, data.root=FOLDER")
-    if not config.model.path:
+    if not model.path:
         raise ValueError("model.path is empty; give a folder or a hub id such as owner/name")
 
 
 def _check_paths(config: TrainConfig) -> None:
-    root = config.data.root
-    if not Path(root).is_dir():
-        raise ValueError(f"data.root: there is no folder '{root}'; `assay data` writes the demo's to data/demo")
-    _check_model(config.model)
+    _check_folders(config.data, config.model)
+
+
+def _check_folders(data: DataConfig, model: ModelConfig) -> None:
+    if not Path(data.root).is_dir():
+        raise ValueError(f"data.root: there is no folder '{data.root}'; `assay data` writes the demo's to data/demo")
+    _check_model(model)
 
 
 def _check_model(model: ModelConfig) -> None:

@@ -5,8 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from conf.schema import UNREAD_BY_PREDICT, DemoDataConfig, ExportConfig, PredictConfig, ScoreConfig, TrainConfig
-from conf.validate import check_demo_data, check_export, check_predict, check_score
+from conf.schema import (
+    UNREAD_BY_PAIRS,
+    UNREAD_BY_PREDICT,
+    DemoDataConfig,
+    ExportConfig,
+    PairsConfig,
+    PredictConfig,
+    ScoreConfig,
+    TrainConfig,
+)
+from conf.validate import check_demo_data, check_export, check_pairs, check_predict, check_score
 from launch import submit
 from launch.app import USAGE_FAULT, App, run_app
 from launch.mistakes import nearest
@@ -43,6 +52,12 @@ def _score(config: ScoreConfig) -> int:
 
 def _predict(config: PredictConfig) -> int:
     from launch.predict import main
+
+    return main(config)
+
+
+def _pairs(config: PairsConfig) -> int:
+    from launch.pairs import main
 
     return main(config)
 
@@ -106,6 +121,19 @@ APPS = (
         main=_predict,
         lists=("input",),
         unread=UNREAD_BY_PREDICT,
+    ),
+    App(
+        verb="pairs",
+        summary="Write pairs of right and wrong reasoning to learn preferences from (DCR²-AD's KR-RTS).",
+        examples=(
+            "assay pairs pairs.margin=1",
+            "assay pairs model=starter_forms pairs.num_answers=16 output=runs/pairs/mine",
+            "assay pairs model=qwen2_5_vl_7b data.root=photos data.knowledge.file=knowledge.yaml cluster=1xh100",
+        ),
+        schema=PairsConfig,
+        check=check_pairs,
+        main=_pairs,
+        unread=UNREAD_BY_PAIRS,
     ),
 )
 

@@ -23,6 +23,7 @@ from launch.album import Album, Drawing
 from launch.composing import dump_config
 from launch.progress import ImageProgress
 from launch.resume import SUMMARY, run_folder
+from launch.samples import with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
 from rl.data.images import decoded_size, in_threads
@@ -158,9 +159,7 @@ def sample_of(photo: Photo, config: PredictConfig) -> Sample:
 
 def with_absolute_paths(config: PredictConfig) -> PredictConfig:
     """Actors of a cluster that was there before run in other folders than this process."""
-    model = config.model
-    path = str(Path(model.path).resolve()) if Path(model.path).is_dir() else model.path
-    return replace(config, output=str(Path(config.output).resolve()), model=replace(model, path=path))
+    return replace(config, output=str(Path(config.output).resolve()), model=with_absolute_path(config.model))
 
 
 def summarize(config: PredictConfig, album: Album, seconds: float, ended: str) -> dict[str, Any]:

@@ -66,13 +66,14 @@ class RunProgress:
 class ImageProgress:
     """Shows how many images of a run are done, and what came out: a bar, or lines where there is no terminal."""
 
-    def __init__(self, num_images: int, console: Console | None = None) -> None:
+    def __init__(self, num_images: int, console: Console | None = None, *, noun: str = "images") -> None:
         self._num_images = num_images
+        self._noun = noun
         self._console = console or Console()
         self._next_line = 0
         columns = BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
         self._live = Progress(*columns, TimeRemainingColumn(), console=self._console, refresh_per_second=4)
-        self._bar = self._live.add_task("images", total=num_images)
+        self._bar = self._live.add_task(noun, total=num_images)
 
     def show(self, num_done: int, counts: Mapping[str, int]) -> None:
         found = " · ".join(f"{count} {kind}" for kind, count in counts.items())
@@ -81,7 +82,7 @@ class ImageProgress:
             self._live.update(self._bar, completed=num_done, description=found)
         elif num_done >= self._next_line or num_done == self._num_images:
             self._next_line = num_done + self._num_images // PLAIN_LINES
-            self.say(f"{num_done}/{self._num_images} images · {found}")
+            self.say(f"{num_done}/{self._num_images} {self._noun} · {found}")
 
     def say(self, sentence: str) -> None:
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)

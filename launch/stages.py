@@ -11,8 +11,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from conf.keys import Key, sections, walk
-from conf.schema import TrainConfig
-from conf.validate import check_elsewhere, check_here, check_train
+from conf.schema import PairsConfig, TrainConfig
+from conf.validate import check_elsewhere, check_here, check_pairs_elsewhere, check_pairs_here, check_train
 from launch.mistakes import check_value, unknown_key
 from launch.resume import AUTO
 from rl.config import check_ranges
@@ -45,9 +45,22 @@ def _train(config: TrainConfig) -> int:
     return main(config)
 
 
+def _pairs(config: PairsConfig) -> int:
+    from launch.pairs import main
+
+    return main(config)
+
+
 VERBS: Mapping[str, Verb] = {
     "train": Verb(
         schema=TrainConfig, check_elsewhere=check_elsewhere, check_here=check_here, main=_train, makes_model=True
+    ),
+    "pairs": Verb(
+        schema=PairsConfig,
+        check_elsewhere=check_pairs_elsewhere,
+        check_here=check_pairs_here,
+        main=_pairs,
+        makes_model=False,
     ),
 }
 

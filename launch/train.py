@@ -24,21 +24,20 @@ from launch.archive import RunArchive
 from launch.composing import dump_config
 from launch.kept_reference import Kept, kept_reference
 from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
+from launch.samples import read_split
 from launch.signals import SIGNALS, exit_code
 from launch.summary import counted_ranges, summarize, write_run_report
 from launch.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
 from launch.wandb_run import Ending, without_secrets
 from rewards.compose import check_truth
 from rewards.config import is_computed, weights
-from rewards.domain import Embedder
 from rewards.item import item_of
 from rl.algorithm import Objective
 from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Checkpoint
 from rl.data.lessons import Lesson, own_lesson, read_lessons, with_lessons
-from rl.data.offers import with_offers
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
-from rl.data.readers import check_boxes, read_mvtec, split_heldout
+from rl.data.readers import check_boxes
 from rl.data.stream import SampleStream
 from rl.faults import RunFailure
 from rl.loop import Exam, Team, train
@@ -264,10 +263,7 @@ def read_data(config: TrainConfig) -> Data:
     """Every file has been opened once; a bad one is named before an actor starts."""
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
-    samples = read_mvtec(config.data)
-    if config.data.knowledge.file:
-        samples = with_offers(samples, config.data.knowledge, lambda texts: Embedder().encode(texts))
-    training, heldout = split_heldout(samples, config.data.heldout_share, config.seed)
+    training, heldout = read_split(config.data, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
     lessons = {}
     if config.data.lessons:

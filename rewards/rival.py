@@ -1,13 +1,13 @@
-"""The verdict that an answer might have given instead: where it would have begun, and how likely either is."""
+"""What an answer might have said instead, the other verdict or another option: where it would have begun."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import exp
 
 from rewards.parse import read_tagged
-from rewards.parse_choice import VERDICT
+from rewards.parse_choice import OPTION, VERDICT, read_option
 from rl.types import Task
 
 SAME_FORM = {"Yes": "No", "yes": "no", "YES": "NO", "Y": "N", "y": "n"}
@@ -26,6 +26,16 @@ class Fork:
     """Id of the token in which the other verdict would have begun."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Crossroads:
+    """Where an answer chooses its option."""
+
+    place: int
+    """The token that holds its letter."""
+    options: Mapping[str, int]
+    """For each letter the id of the token that would stand there."""
+
+
 def fork_of(pieces: Sequence[str], names: Sequence[str], vocabulary: Mapping[str, int], task: Task) -> Fork | None:
     """None where the answer has no verdict, or the vocabulary no token of the same form for the other one.
 
@@ -38,10 +48,31 @@ def fork_of(pieces: Sequence[str], names: Sequence[str], vocabulary: Mapping[str
     said = verdict_at("".join(pieces), task)
     if said is None:
         return None
-    ends = accumulate(map(len, pieces))
-    place, end = next((index, end) for index, end in enumerate(ends) if end > said)
-    rival = _rival(names[place], said - (end - len(pieces[place])), vocabulary)
+    place, at = _token_at(pieces, said)
+    rival = _rival(names[place], at, vocabulary)
     return None if rival is None else Fork(place=place, rival=rival)
+
+
+def crossroads_of(
+    pieces: Sequence[str], names: Sequence[str], vocabulary: Mapping[str, int], task: Task, letters: Collection[str]
+) -> Crossroads | None:
+    """The same for an answer that is one of the letters; None where it is none of them.
+
+    >>> parts = ["<answer>", "B", "</"]
+    >>> crossroads_of(parts, parts, {"A": 5, "B": 6}, Task.choice, "AB")
+    Crossroads(place=1, options={'A': 5, 'B': 6})
+    """
+    answer = read_tagged("".join(pieces), task, [])["answer"]
+    match, said = OPTION.match(answer.text), read_option(answer, [])
+    if match is None or said not in letters:
+        return None
+    place, at = _token_at(pieces, answer.start + match.start(1))
+    head, tail = names[place][:at], names[place][at + 1 :]
+    # As the answer writes its own, capital or small.
+    written = {letter: letter if match[1].isupper() else letter.lower() for letter in letters}
+    options = {letter: vocabulary.get(head + form + tail) for letter, form in written.items()}
+    known = {letter: token for letter, token in options.items() if token is not None}
+    return Crossroads(place=place, options=known) if len(known) == len(options) else None
 
 
 def verdict_at(text: str, task: Task) -> int | None:
@@ -63,6 +94,13 @@ def p_yes(verdict: str, logprob: float, rival_logprob: float) -> float:
     """
     lead = logprob - rival_logprob if verdict == "defective" else rival_logprob - logprob
     return 1 / (1 + exp(-lead)) if lead >= 0 else exp(lead) / (1 + exp(lead))
+
+
+def _token_at(pieces: Sequence[str], character: int) -> tuple[int, int]:
+    """The token that holds the character, and which of its characters that is."""
+    ends = accumulate(map(len, pieces))
+    place, end = next((index, end) for index, end in enumerate(ends) if end > character)
+    return place, character - (end - len(pieces[place]))
 
 
 def _rival(name: str, at: int, vocabulary: Mapping[str, int]) -> int | None:

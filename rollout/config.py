@@ -123,8 +123,12 @@ def check_teacher(config: TeacherConfig, *, is_asked: bool) -> None:
         raise ValueError(
             f"rollout.teacher.kind={config.kind.name} has nothing to do; set algo.contrastive=true or take none"
         )
-    if config.kind is not TeacherKind.endpoint:
-        return
+    if config.kind is TeacherKind.endpoint:
+        check_endpoint(config)
+
+
+def check_endpoint(config: TeacherConfig) -> None:
+    """Raises a ValueError for an endpoint that could not be asked."""
     address = urlsplit(config.url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise ValueError(

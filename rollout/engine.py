@@ -80,17 +80,26 @@ class Engine:
         # Not a seed a request: where vLLM splits such a request's prefill over steps, it dies on a CPU.
         set_random_seed(first_seed)
         sampling = self._sampling(num_completions, greedy)
-        running = {str(index) for index in range(len(prompts))}
-        try:
-            for index, prompt in enumerate(prompts):
-                self._add(str(index), prompt, sampling)
-            while running:
-                for output in self._step():
-                    running.remove(output.request_id)
-                    yield int(output.request_id), tuple(self._completion(answer) for answer in output.outputs)
-        finally:
-            # A caller that stops early must not leave its requests to the next call.
-            self._engine.abort_request(list(running))
+        for index, output in self._outputs(prompts, [sampling] * len(prompts)):
+            yield index, tuple(self._completion(answer) for answer in output.outputs)
+
+    def next_logprobs(self, prompts: Sequence[Prompt], choices: Sequence[Sequence[int]]) -> list[list[float]]:
+        """For each prompt the log-probability of each of its choices as the next token, at temperature 1.
+
+        The prompts may be longer than those of samples by what a completion may have.
+        """
+        self._wake()
+        samplings = [self._scoring(token_ids) for token_ids in choices]
+        found = {index: output.outputs[0] for index, output in self._outputs(prompts, samplings)}
+        # The token that was sampled comes first.
+        return [list(found[index].logprobs.logprobs[1 : 1 + len(choices[index])]) for index in range(len(prompts))]
+
+    def forget(self) -> None:
+        """Drops what is cached of earlier prompts, so that the next call depends on none of them, to the last bit."""
+        if not self._engine.reset_prefix_cache():
+            raise RuntimeError("caches were to be dropped while completions were being sampled")
+        self._engine.reset_mm_cache()
+        self._engine.reset_encoder_cache()
 
     def load_weights(self, weights: Mapping[str, torch.Tensor], version: int) -> None:
         """Takes weights by their transformers names; those that vLLM fuses (q, k, v; gate, up) must come together."""
@@ -100,10 +109,7 @@ class Engine:
             weights = {**weights, OUTPUT_LAYER: weights[EMBEDDING]}
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights.items()})
         # Keys, values and image features of the old weights must not meet the new ones.
-        if not self._engine.reset_prefix_cache():
-            raise RuntimeError("weights arrived while completions were being sampled")
-        self._engine.reset_mm_cache()
-        self._engine.reset_encoder_cache()
+        self.forget()
         self._version = version
 
     def sleep(self) -> None:
@@ -120,6 +126,22 @@ class Engine:
         """Seconds spent sampling since the last call."""
         seconds, self._generate_s = self._generate_s, 0.0
         return seconds
+
+    def _outputs(
+        self, prompts: Sequence[Prompt], samplings: Sequence[SamplingParams]
+    ) -> Iterator[tuple[int, RequestOutput]]:
+        """Yields (index of the prompt, what came of it) as prompts finish."""
+        running = {str(index) for index in range(len(prompts))}
+        try:
+            for index, (prompt, sampling) in enumerate(zip(prompts, samplings, strict=True)):
+                self._add(str(index), prompt, sampling)
+            while running:
+                for output in self._step():
+                    running.remove(output.request_id)
+                    yield int(output.request_id), output
+        finally:
+            # A caller that stops early must not leave its requests to the next call.
+            self._engine.abort_request(list(running))
 
     def _add(self, request_id: str, prompt: Prompt, sampling: SamplingParams) -> None:
         start = time.perf_counter()
@@ -139,6 +161,17 @@ class Engine:
             max_tokens=self._config.max_response_tokens,
             logit_bias=dict.fromkeys(self.banned_token_ids, NEVER),
             logprobs=0,
+            flat_logprobs=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _scoring(self, token_ids: Sequence[int]) -> SamplingParams:
+        return SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            logit_bias=dict.fromkeys(self.banned_token_ids, NEVER),
+            logprob_token_ids=list(token_ids),
             flat_logprobs=True,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,

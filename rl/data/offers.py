@@ -1,7 +1,7 @@
 """Questions that offer knowledge: the right piece of it among deceptive ones (DCR²-AD)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,30 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 READERS = {".json": read_mmad, ".yaml": read_yaml, ".yml": read_yaml}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """The knowledge that a sample's question offers."""
+
+    right: Entry
+    wrong: tuple[Entry, ...]
+    """As they were chosen: the nearest in meaning to the right one first, or by chance."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The right one's first."""
+        return tuple(entry.name for entry in (self.right, *self.wrong))
+
+
 def with_offers(samples: Sequence[Sample], config: KnowledgeConfig, embed: Embed) -> list[Sample]:
     """Each sample with knowledge behind its question, of which one entry is right, and with that one in its target."""
+    return [_with_offer(sample, offer) for sample, offer in zip(samples, offers(samples, config, embed), strict=True)]
+
+
+def offers(samples: Sequence[Sample], config: KnowledgeConfig, embed: Embed) -> list[Offer]:
+    """What the samples' questions offer or, where they do so already, have offered."""
     entries = read_knowledge(config)
     vectors = embed([entry.text for entry in entries]) if config.wrong is Choice.deceptive else None
-    return [_with_offer(sample, entries, vectors, config) for sample in samples]
+    return [_offer(sample, entries, vectors, config) for sample in samples]
 
 
 def read_knowledge(config: KnowledgeConfig) -> list[Entry]:
@@ -42,19 +61,20 @@ def read_knowledge(config: KnowledgeConfig) -> list[Entry]:
     return object_agnostic(entries) if config.object_agnostic else entries
 
 
-def _with_offer(
-    sample: Sample, entries: Sequence[Entry], vectors: np.ndarray | None, config: KnowledgeConfig
-) -> Sample:
+def _offer(sample: Sample, entries: Sequence[Entry], vectors: np.ndarray | None, config: KnowledgeConfig) -> Offer:
     right = entry_of(entries, sample.category, kind_of(sample))
     if vectors is None:
         wrong = uniform(entries, right, config.num_wrong, sample.id)
     else:
         wrong = nearest(vectors[entries.index(right)], vectors, entries, right, config.num_wrong)
-    names = (right.name, *(entry.name for entry in wrong))
+    return Offer(right=right, wrong=tuple(wrong))
+
+
+def _with_offer(sample: Sample, offer: Offer) -> Sample:
     return replace(
         sample,
-        question=with_knowledge(sample.question, offered(right, wrong, sample.id)),
-        target=replace(sample.target, knowledge=right.text, offered=names),
+        question=with_knowledge(sample.question, offered(offer.right, offer.wrong, sample.id)),
+        target=replace(sample.target, knowledge=offer.right.text, offered=offer.names),
     )
 
 

@@ -33,8 +33,6 @@ class Trajectory:
     """Of the think tags or, without them, the whole answer."""
     option: str = ""
     """Letter of the option that the answer gives, a capital; "" when it gives none or two."""
-    knowledge_span: tuple[int, int] = (0, 0)
-    """[start, end) of the knowledge with its tags, in characters: k; what follows is c."""
     malformed: tuple[str, ...] = ()
     """What departs from the form, in words."""
 
@@ -84,7 +82,6 @@ def read_trajectory(text: str) -> Trajectory:
         knowledge=spans["knowledge"],
         reasoning=spans.get("think", spans["answer"]),
         option=option,
-        knowledge_span=(places[0], starts[1]),
         malformed=tuple(faults),
     )
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.parse import parse_answer
-from rewards.rival import Fork, fork_of, p_yes, verdict_at
+from rewards.rival import Crossroads, Fork, crossroads_of, fork_of, p_yes, verdict_at
 from rl.types import Task
 
 VOCABULARY = {name: number for number, name in enumerate(["Yes", "No", "ĠYes", "ĠNo", "yes", "no", "Y", "N", "YES"])}
@@ -53,3 +53,40 @@ def test_the_probability_of_yes_is_its_share_of_both():
     assert p_yes("defective", log(0.3), log(0.1)) == pytest.approx(0.75)
     assert p_yes("normal", log(0.3), log(0.1)) == pytest.approx(0.25)
     assert p_yes("normal", 0.0, -2000.0) == 0.0 and p_yes("defective", 0.0, -2000.0) == 1.0
+
+
+def crossroads(parts: list[str], letters: str = "ABCD", vocabulary: dict[str, int] | None = None) -> Crossroads | None:
+    known = dict(zip("ABCDabcd", range(8), strict=True)) if vocabulary is None else vocabulary
+    return crossroads_of(parts, parts, known, Task.routed, letters)
+
+
+THOUGHT = ["<knowledge>A hole</knowledge>", "<think>", "D", "</think>"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "place", "options"),
+    [
+        (["<answer>", "B", "</answer>"], 5, {"A": 0, "B": 1, "C": 2, "D": 3}),
+        (["<answer>", "b", "</answer>"], 5, {"A": 4, "B": 5, "C": 6, "D": 7}),
+        (["<answer>", "\n", "C", ".", "</answer>"], 6, {"A": 0, "B": 1, "C": 2, "D": 3}),
+        (["<answer>", "B"], 5, {"A": 0, "B": 1, "C": 2, "D": 3}),
+    ],
+)
+def test_an_answers_option_is_found_behind_its_reasoning_with_the_tokens_of_all_options(answer, place, options):
+    found = crossroads([*THOUGHT, *answer])
+    assert found is not None and (found.place, found.options) == (place, options)
+
+
+def test_a_letter_that_shares_its_token_is_replaced_within_it():
+    vocabulary = {"Ġ(A)": 1, "Ġ(B)": 2}
+    names = [*THOUGHT, "<answer>", "Ġ(B)", "</answer>"]
+    pieces = [name.replace("Ġ", " ") for name in names]
+    assert crossroads_of(pieces, names, vocabulary, Task.routed, "AB") == Crossroads(place=5, options={"A": 1, "B": 2})
+    assert crossroads_of(pieces, names, vocabulary, Task.routed, "ABC") is None
+
+
+@pytest.mark.parametrize(
+    "answer", [[], ["<answer>", "E", "</answer>"], ["<answer>", "none", "</answer>"], ["<answer>", "</answer>"]]
+)
+def test_an_answer_that_is_none_of_the_options_has_no_crossroads(answer):
+    assert crossroads([*THOUGHT, *answer]) is None

@@ -107,6 +107,29 @@ def test_greedy_takes_the_most_likely_token_and_reports_its_logprob_at_temperatu
         assert answer.logprobs == pytest.approx(of_sampled(expected, answer, temperature=1.0), abs=1e-4)
 
 
+def test_the_logprobs_of_chosen_next_tokens_equal_those_of_transformers(
+    engine: Engine, model: PreTrainedModel, prompts: list[Prompt]
+) -> None:
+    choices = [[5, 9, 300 % model.config.text_config.vocab_size], [0], [7, 0, 11, 3]]
+    answers = [answer for (answer,) in sample(engine, prompts, count=1)]
+    prefixed = [
+        replace(prompt, token_ids=(*prompt.token_ids, *answer.token_ids[:-1]))
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    found = engine.next_logprobs(prefixed, choices)
+    for prompt, answer, chosen, logprobs in zip(prompts, answers, choices, found, strict=True):
+        expected = expected_logprobs(model, engine, prompt, answer)[-1, chosen]
+        assert logprobs == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_after_forgetting_the_same_call_gives_the_same_bits(engine: Engine, prompts: list[Prompt]) -> None:
+    engine.forget()
+    first = sample(engine, prompts, seed=3)
+    sample(engine, prompts[::-1], seed=8)
+    engine.forget()
+    assert sample(engine, prompts, seed=3) == first
+
+
 def test_greedy_ignores_the_seed(engine: Engine, prompts: list[Prompt]) -> None:
     first, second = (sample(engine, prompts, count=1, greedy=True, seed=seed) for seed in (0, 5))
     assert first == second

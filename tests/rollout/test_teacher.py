@@ -2,18 +2,15 @@
 
 import asyncio
 import base64
-import json
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import ChatServer, says, serving
 from PIL import Image
 from vllm_server import LOCAL
 
@@ -22,7 +19,7 @@ from rl.data.config import DataConfig
 from rl.data.prompts import PromptBuilder, answer_text
 from rl.faults import RunFailure
 from rl.types import Completion, Group, Origin, Sample, Target, Task
-from rollout import teacher as teaching
+from rollout import endpoint
 from rollout.config import RolloutConfig, TeacherConfig, TeacherKind, check_teacher
 from rollout.teacher import BorrowedTexts, EndpointTeacher
 
@@ -30,57 +27,9 @@ SOMEWHERE = f"http://{LOCAL}:8000/v1"
 KEY, VARIABLE = "sk-very-secret", "ASSAY_TEST_TEACHER"
 
 
-@dataclass
-class Endpoint:
-    """Answers with what it was told to, in turn; the last answer again and again."""
-
-    answers: list[tuple[int, Any]]
-    delay_s: float = 0.0
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-    url: str = ""
-
-    def next_answer(self, body: dict[str, Any], key: str | None) -> tuple[int, bytes]:
-        self.asked.append(body)
-        self.keys.append(key)
-        time.sleep(self.delay_s)
-        status, content = self.answers[min(len(self.asked), len(self.answers)) - 1]
-        return status, content if isinstance(content, bytes) else json.dumps(content).encode()
-
-
-def says(text: str | None, finish_reason: str = "stop") -> tuple[int, Any]:
-    return 200, {"choices": [{"message": {"content": text}, "finish_reason": finish_reason}]}
-
-
-@contextmanager
-def serving(*answers: tuple[int, Any], delay_s: float = 0.0) -> Iterator[Endpoint]:
-    endpoint = Endpoint(answers=list(answers), delay_s=delay_s)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, content = endpoint.next_answer(body, self.headers["Authorization"])
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    endpoint.url = f"http://{LOCAL}:{server.server_port}/v1"
-    try:
-        yield endpoint
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teaching, "PAUSE_S", 0.01)
+    monkeypatch.setattr(endpoint, "PAUSE_S", 0.01)
     monkeypatch.setenv(VARIABLE, KEY)
 
 
@@ -112,36 +61,36 @@ def repair(builder: PromptBuilder, sample: Sample, untruth: str = "defective") -
 
 
 def ask(
-    endpoint: Endpoint, builder: PromptBuilder, repairs: Sequence[Repair], seed: int = 3, **options: Any
+    server: ChatServer, builder: PromptBuilder, repairs: Sequence[Repair], seed: int = 3, **options: Any
 ) -> list[list[str]]:
-    config = TeacherConfig(kind=TeacherKind.endpoint, url=endpoint.url, model="large", **options)
+    config = TeacherConfig(kind=TeacherKind.endpoint, url=server.url, model="large", **options)
     teacher = EndpointTeacher(RolloutConfig(teacher=config, max_response_tokens=99), builder.messages)
     return asyncio.run(teacher.write(repairs, seed))
 
 
 def test_each_place_gets_a_text_of_its_own(builder: PromptBuilder, sample: Sample):
-    with serving(says(" Yes. "), says("Yes, two."), says("a"), says("b")) as endpoint:
-        found = ask(endpoint, builder, [repair(builder, sample)] * 2, max_concurrency=1)
+    with serving(says(" Yes. "), says("Yes, two."), says("a"), says("b")) as server:
+        found = ask(server, builder, [repair(builder, sample)] * 2, max_concurrency=1)
     assert found == [["Yes.", "Yes, two."], ["a", "b"]]
-    assert {body["seed"] for body in endpoint.asked} == {3, 4}
+    assert {body["seed"] for body in server.asked} == {3, 4}
 
 
 def test_the_endpoint_is_asked_in_the_words_of_the_run_with_the_hint(builder: PromptBuilder, sample: Sample):
-    with serving(says("Yes.")) as endpoint:
-        ask(endpoint, builder, [repair(builder, sample)], key_env=VARIABLE)
-    body = endpoint.asked[0]
+    with serving(says("Yes.")) as server:
+        ask(server, builder, [repair(builder, sample)], key_env=VARIABLE)
+    body = server.asked[0]
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("large", 99, 1.0)
     *_, question = body["messages"]
     assert [part["type"] for part in question["content"]] == ["image_url", "image_url", "text"]
     words = question["content"][-1]["text"]
     assert words.startswith("Any defect?\n(Hint: this sample is abnormal.") and "<|" not in words
-    assert set(endpoint.keys) == {f"Bearer {KEY}"}
+    assert set(server.keys) == {f"Bearer {KEY}"}
 
 
 def test_images_arrive_as_the_model_sees_them(builder: PromptBuilder, sample: Sample):
-    with serving(says("Yes.")) as endpoint:
-        ask(endpoint, builder, [repair(builder, sample)])
-    urls = [part["image_url"]["url"] for part in endpoint.asked[0]["messages"][-1]["content"][:2]]
+    with serving(says("Yes.")) as server:
+        ask(server, builder, [repair(builder, sample)])
+    urls = [part["image_url"]["url"] for part in server.asked[0]["messages"][-1]["content"][:2]]
     reference, inspected = (Image.open(BytesIO(base64.b64decode(url.partition("base64,")[2]))) for url in urls)
     assert inspected.size == builder.build(sample).image_size == (56, 56)
     assert inspected.getpixel((0, 0)) == (20, 90, 200)
@@ -149,42 +98,42 @@ def test_images_arrive_as_the_model_sees_them(builder: PromptBuilder, sample: Sa
 
 
 def test_a_text_that_was_cut_off_or_is_none_is_no_text(builder: PromptBuilder, sample: Sample):
-    with serving(says("Yes. {'bbox", "length"), says(None)) as endpoint:
-        assert ask(endpoint, builder, [repair(builder, sample)]) == [[]]
+    with serving(says("Yes. {'bbox", "length"), says(None)) as server:
+        assert ask(server, builder, [repair(builder, sample)]) == [[]]
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_what_passes_is_tried_again(builder: PromptBuilder, sample: Sample, status: int):
-    with serving((status, {}), (status, {}), says("Yes.")) as endpoint:
-        assert ask(endpoint, builder, [repair(builder, sample)], max_concurrency=1) == [["Yes.", "Yes."]]
+    with serving((status, {}), (status, {}), says("Yes.")) as server:
+        assert ask(server, builder, [repair(builder, sample)], max_concurrency=1) == [["Yes.", "Yes."]]
 
 
 def test_tries_are_bounded_and_the_failure_is_a_sentence(builder: PromptBuilder, sample: Sample):
-    with serving((503, {"error": "busy"})) as endpoint:
+    with serving((503, {"error": "busy"})) as server:
         with pytest.raises(RunFailure, match=r"the teacher at rollout.teacher.url=.* answered 503 .*busy"):
-            ask(endpoint, builder, [repair(builder, sample)], max_concurrency=1)
-        assert len(endpoint.asked) <= 2 * teaching.TRIES
+            ask(server, builder, [repair(builder, sample)], max_concurrency=1)
+        assert len(server.asked) <= 2 * endpoint.TRIES
 
 
 def test_a_refusal_is_not_repeated_and_never_shows_the_key(builder: PromptBuilder, sample: Sample):
-    with serving((401, {"error": f"Incorrect API key provided: {KEY}"})) as endpoint:
+    with serving((401, {"error": f"Incorrect API key provided: {KEY}"})) as server:
         with pytest.raises(RunFailure, match="answered 401") as caught:
-            ask(endpoint, builder, [repair(builder, sample)], key_env=VARIABLE, max_concurrency=1)
-        assert len(endpoint.asked) <= 2
+            ask(server, builder, [repair(builder, sample)], key_env=VARIABLE, max_concurrency=1)
+        assert len(server.asked) <= 2
     assert KEY not in str(caught.value) and "***" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"<html>hello</html>", {"choices": []}, ["?"], {"choices": [{"text": "Yes"}]}])
 def test_an_answer_that_is_no_chat_completion_is_a_sentence(builder: PromptBuilder, sample: Sample, content: Any):
-    with serving((200, content)) as endpoint, pytest.raises(RunFailure, match="answered no chat completion"):
-        ask(endpoint, builder, [repair(builder, sample)])
+    with serving((200, content)) as server, pytest.raises(RunFailure, match="answered no chat completion"):
+        ask(server, builder, [repair(builder, sample)])
 
 
 def test_silence_ends_after_the_timeout(builder: PromptBuilder, sample: Sample):
-    with serving(says("Yes."), delay_s=1.0) as endpoint:
+    with serving(says("Yes."), delay_s=1.0) as server:
         start = time.monotonic()
         with pytest.raises(RunFailure, match=r"gave no answer in 0\.1 s; .* rollout\.teacher\.timeout_s"):
-            ask(endpoint, builder, [repair(builder, sample)], timeout_s=0.1)
+            ask(server, builder, [repair(builder, sample)], timeout_s=0.1)
         assert time.monotonic() - start < 3
 
 

@@ -32,12 +32,10 @@ def answered(answer: str) -> str:
     return f"<knowledge>Crack: deep.</knowledge><answer>{answer}</answer>"
 
 
-def test_both_parts_are_read_with_the_place_of_the_knowledge():
+def test_both_parts_are_read():
     read = read_trajectory(f" {SAID}\n")
     assert (read.knowledge, read.option, read.malformed) == ("Surface scratches: thin lines.", "B", ())
     assert read.reasoning == "A thin line. The answer is B."
-    start, end = read.knowledge_span
-    assert f" {SAID}"[start:end] == "<knowledge>Surface scratches: thin lines.</knowledge>"
 
 
 def test_reasoning_may_have_tags_of_its_own():
@@ -88,8 +86,7 @@ def test_a_departure_from_the_form_is_a_value(text, fault):
 @given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=30).map("".join)))
 def test_anything_can_be_read(text):
     read = read_trajectory(text)
-    start, end = read.knowledge_span
-    assert read.malformed or text[start:end].startswith("<knowledge>")
+    assert read.malformed or (read.knowledge and read.option)
     verify(text, RIGHT)
 
 

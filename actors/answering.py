@@ -1,0 +1,75 @@
+"""Engines alone, for runs that learn nothing: they answer, tell how likely options are, and write to order."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from actors.config import ClusterConfig, ModelConfig
+from actors.peers import Peer, ask, peers, spread
+from actors.rollout_actor import RolloutActor
+from actors.room import call_limit, reserve, start_limit
+from actors.spawn import spawn
+from actors.waiting import Limit, answers
+from rl.data.config import DataConfig
+from rl.data.trajectories import Order
+from rl.types import Sample
+from rollout.config import RolloutConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweringConfig:
+    """What the engines need to know, section by section."""
+
+    model: ModelConfig
+    data: DataConfig
+    rollout: RolloutConfig
+    cluster: ClusterConfig
+    """Without learners and reward workers."""
+
+
+class Engines:
+    """What they give for a batch depends on that batch and its seed, and on nothing that was asked before."""
+
+    def __init__(self, workers: Sequence[Peer], limit: Limit) -> None:
+        self.everyone = tuple(workers)
+        self._limit = limit
+
+    async def option_logprobs(
+        self, samples: Sequence[Sample], num_answers: int, seed: int
+    ) -> list[list[dict[str, float]]]:
+        """For each answer to a sample the log-prob of each option's letter; {} for one that gives no option."""
+        await self._forget()
+        found: list[list[dict[str, float]]] = await spread(
+            self.everyone,
+            samples,
+            lambda handle, share, number: handle.option_logprobs.remote(share, num_answers, first_seed=seed + number),
+            self._limit,
+        )
+        return found
+
+    async def write(self, orders: Sequence[Order]) -> list[str]:
+        """Plays rl.data.trajectories.Scribe: the model itself, told the hints."""
+        await self._forget()
+        # vLLM takes a seed for a batch, not for each text.
+        seed = zlib.crc32("/".join(str(order.seed) for order in orders).encode())
+        texts = await spread(
+            self.everyone,
+            [order.hinted for order in orders],
+            lambda handle, share, number: handle.write.remote(share, num_completions=1, first_seed=seed + number),
+            self._limit,
+        )
+        return [text[0] if text else "" for text in texts]
+
+    async def _forget(self) -> None:
+        await ask(self.everyone, lambda handle: handle.forget.remote(), self._limit)
+
+
+async def start_engines(config: AnsweringConfig) -> Engines:
+    """Starts every engine at once and waits until the last one holds its model."""
+    cluster = config.cluster
+    start = start_limit(cluster)
+    room = await reserve(cluster, with_reference=False)
+    workers = await peers("rollout worker", spawn(RolloutActor, room, cluster), start)
+    options = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
+    await answers([peer.handle.start.remote(**options) for peer in workers], map(str, workers), start)
+    return Engines(workers, call_limit(cluster))

@@ -1,0 +1,234 @@
+"""`assay pairs`: the samples on a model's boundary, and for each a right and a wrong trajectory (DCR²-AD)."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors.answering import AnsweringConfig, Engines, start_engines
+from actors.model import check_folder
+from actors.peers import while_alive
+from actors.placement import without_learning
+from actors.room import join_ray
+from conf.schema import PairsConfig
+from launch.composing import dump_config
+from launch.pairs_folder import PairsFolder, claim, key_of
+from launch.pairs_report import write_pairs_report
+from launch.progress import ImageProgress
+from launch.resume import SUMMARY, run_folder
+from launch.samples import offers_of, read_split, with_absolute_path
+from launch.signals import SIGNALS, exit_code
+from rl.brake import Brake, Stopped
+from rl.data.boundary import chance_of
+from rl.data.journal import Line, in_batches
+from rl.data.pairs_config import Writer, asks_engines, selects
+from rl.data.prompts import PromptBuilder, check_prompts
+from rl.data.trajectories import CHOSEN, REJECTED, Pairing, Scribe, TemplateScribe, pairing, seed_of, write_pairs
+from rl.faults import RunFailure
+from rl.types import Sample
+from rollout.scribe import EndpointScribe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What there is to do."""
+
+    pairings: list[Pairing]
+    """One a training sample."""
+    builder: PromptBuilder
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [each.sample for each in self.pairings]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    config: PairsConfig
+    work: Work
+    folder: PairsFolder
+    brake: Brake
+
+
+def main(config: PairsConfig) -> int:
+    """Its last printed line is the summary."""
+    began = time.perf_counter()
+    config = with_absolute_paths(config)
+    print("reading the data", flush=True)
+    work = read_work(config)
+    with run_folder(config.output) as path:
+        claim(path, key_of(config, work.samples))
+        (path / "config.yaml").write_text(dump_config(config))
+        run = Run(config=config, work=work, folder=PairsFolder(path, work.samples, config), brake=Brake())
+        return _go(run, began)
+
+
+def _go(run: Run, began: float) -> int:
+    folder, ended = run.folder, "stopped before the end"
+    go_on = f"output={folder.path} goes on"
+    try:
+        asyncio.run(_run(run))
+        ended = ""
+        folder.write_pairs()
+    except Stopped:
+        done, wanted = len(folder.trajectories.lines), len(folder.kept)
+        ended = f"stopped by {run.brake.reason} with {done} of {wanted} samples written about"
+    except RunFailure as error:
+        ended = f"{error}; {go_on}"
+        raise RunFailure(ended) from error
+    except Exception as error:
+        ended = " ".join(str(error).split())
+        raise
+    finally:
+        ray.shutdown()
+        summary = summarize(run, time.perf_counter() - began, ended)
+        (folder.path / SUMMARY).write_text(json.dumps(summary, indent=1))
+        write_pairs_report(folder, run.config, summary)
+    if ended:
+        print(f"{ended}; {go_on}", flush=True)
+        return exit_code(run.brake.reason)
+    if not summary["pairs"]:
+        raise ValueError(_why_none(run))
+    print(json.dumps(summary))
+    return 0
+
+
+async def _run(run: Run) -> None:
+    config, cluster = run.config, without_learning(run.config.cluster, with_frozen=False)
+    waits = not run.folder.is_selected or (config.pairs.teacher is Writer.policy and not run.folder.is_written)
+    if waits:
+        join_ray(cluster, with_reference=False)
+    # After Ray, which takes SIGTERM for itself.
+    for number, name in SIGNALS.items():
+        asyncio.get_running_loop().add_signal_handler(number, run.brake.pull, name)
+    if not waits:
+        await run.brake.unless_pulled(_make(run, None))
+        return
+    print(f"starting {cluster.num_rollout_workers} × rollout worker", flush=True)
+    sections = AnsweringConfig(model=config.model, data=config.data, rollout=config.rollout, cluster=cluster)
+    engines = await run.brake.unless_pulled(start_engines(sections))
+    await run.brake.unless_pulled(while_alive(_make(run, engines), engines.everyone))
+
+
+async def _make(run: Run, engines: Engines | None) -> None:
+    """Both steps, each going on where its journal ends."""
+    if not run.folder.is_selected:
+        assert engines
+        await _select(run, engines)
+    if not run.folder.is_written:
+        await _write(run, await _scribe(run, engines))
+
+
+async def _select(run: Run, engines: Engines) -> None:
+    pairs, folder = run.config.pairs, run.folder
+
+    async def lines(samples: Sequence[Sample]) -> list[Line]:
+        answers = await engines.option_logprobs(samples, pairs.num_answers, seed_of(run.config.seed, samples[0].id, 0))
+        return [_selected(sample, told, pairs.margin) for sample, told in zip(samples, answers, strict=True)]
+
+    progress = ImageProgress(len(folder.samples), noun="samples")
+
+    def show() -> None:
+        progress.show(len(folder.selection.lines), folder.selection_counts())
+
+    try:
+        with folder.selection:
+            await in_batches(folder.samples, folder.selection, pairs.batch, lines, show)
+    finally:
+        progress.stop()
+
+
+def _selected(sample: Sample, answers: list[dict[str, float]], margin: float) -> Line:
+    chance = chance_of(answers, sample.target.option, len(sample.target.options))
+    return {
+        "id": sample.id,
+        "p_right": chance.p_right,
+        "num_options": chance.num_options,
+        "answered": chance.answered,
+        "kept": chance.is_near(margin),
+    }
+
+
+async def _scribe(run: Run, engines: Engines | None) -> Scribe:
+    config = run.config
+    if config.pairs.teacher is Writer.template:
+        return TemplateScribe()
+    if config.pairs.teacher is Writer.endpoint:
+        scribe = EndpointScribe(config.rollout, run.work.builder)
+        await scribe.check()
+        return scribe
+    assert engines
+    return engines
+
+
+async def _write(run: Run, scribe: Scribe) -> None:
+    config, folder = run.config, run.folder
+    ids = {sample.id for sample in folder.kept}
+    pairings = [each for each in run.work.pairings if each.sample.id in ids]
+
+    async def lines(batch: Sequence[Pairing]) -> Sequence[Line]:
+        return await write_pairs(batch, scribe, config.pairs, config.seed)
+
+    progress = ImageProgress(len(pairings), noun="pairs")
+
+    def show() -> None:
+        rejected = folder.rejected()
+        made = len(folder.trajectories.lines) - sum(rejected.values())
+        progress.show(len(folder.trajectories.lines), {"verified": made, **rejected})
+
+    try:
+        with folder.trajectories:
+            await in_batches(pairings, folder.trajectories, config.pairs.batch, lines, show)
+    finally:
+        progress.stop()
+
+
+def read_work(config: PairsConfig) -> Work:
+    """The training samples of `assay train`; what is wrong with them is said before an actor starts."""
+    check_folder(config.model.path)
+    training, _ = read_split(config.data, config.seed)
+    offers = offers_of(training, config.data)
+    pairings = [pairing(sample, offer, config.pairs.wrong) for sample, offer in zip(training, offers, strict=True)]
+    builder = PromptBuilder(config.model.path, config.data)
+    asked = list(training) if asks_engines(config.pairs) else []
+    if config.pairs.teacher is Writer.policy:
+        asked += [each.order(side, 0).hinted for each in pairings for side in (CHOSEN, REJECTED)]
+    check_prompts(asked, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
+    return Work(pairings=pairings, builder=builder)
+
+
+def with_absolute_paths(config: PairsConfig) -> PairsConfig:
+    """Actors of a cluster that was there before run in other folders than this process."""
+    data = replace(config.data, root=str(Path(config.data.root).resolve()))
+    output = str(Path(config.output).resolve())
+    return replace(config, output=output, model=with_absolute_path(config.model), data=data)
+
+
+def summarize(run: Run, seconds: float, ended: str) -> dict[str, Any]:
+    """What came out, in numbers."""
+    folder, selected = run.folder, selects(run.config.pairs)
+    return {
+        "output": str(folder.path),
+        "samples": len(folder.samples),
+        "kept": len(folder.kept),
+        **({"unanswered": folder.selection_counts()["unanswered"]} if selected else {}),
+        "pairs": len(folder.pairs()),
+        "rejected": folder.rejected(),
+        "seconds": round(seconds, 1),
+        **({"stopped": ended} if ended else {}),
+    }
+
+
+def _why_none(run: Run) -> str:
+    pairs, folder = run.config.pairs, run.folder
+    if folder.kept:
+        return f"none of {len(folder.kept)} samples got two verified texts; {folder.path}/report.html says why"
+    return (
+        f"the model finds the right option of none of {len(folder.samples)} samples as likely as chance; raise "
+        f"pairs.margin={pairs.margin:g} or pairs.num_answers={pairs.num_answers}"
+    )

@@ -1,0 +1,162 @@
+"""A chat-completions endpoint: asked with a bounded number of tries, its faults told without its key."""
+
+import asyncio
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from rl.brake import dropped
+from rl.data.images import Size, open_image
+from rl.data.prompts import IMAGE
+from rl.faults import RunFailure
+from rollout.config import RolloutConfig
+
+TRIES = 3
+PAUSE_S = 1.0
+"""Before the second try; twice as long before the third."""
+PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses that may be another one next time."""
+LONGEST_QUOTE = 200
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A text that is asked for."""
+
+    messages: Sequence[dict[str, str]]
+    """The chat as the run's prompts have it, placeholders for the images in its last message."""
+    images: Sequence[Path]
+    """Their files, the inspected one last."""
+    image_size: Size
+    """(width, height) at which the inspected image is shown; others are shown no larger."""
+    seed: int
+
+
+class Endpoint:
+    """Asks rollout.teacher's endpoint, once a text."""
+
+    def __init__(self, config: RolloutConfig) -> None:
+        self._teacher = config.teacher
+        self._options = {
+            "model": config.teacher.model,
+            "temperature": config.temperature,
+            "max_tokens": config.max_response_tokens,
+        }
+        self._key = _key(config.teacher.key_env)
+
+    async def check(self) -> None:
+        """Raises a RunFailure where the endpoint would not answer later."""
+        async with self._client() as client:
+            await self._answer(client, {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1})
+
+    async def texts(self, requests: Sequence[Request]) -> list[str]:
+        """The answer to each request; "" for one that was cut off."""
+        room = asyncio.Semaphore(self._teacher.max_concurrency)
+        async with self._client() as client:
+            tasks = [asyncio.ensure_future(self._text(client, room, request)) for request in requests]
+            try:
+                return list(await asyncio.gather(*tasks))
+            finally:
+                await dropped(tasks)
+
+    async def _text(self, client: httpx.AsyncClient, room: asyncio.Semaphore, request: Request) -> str:
+        async with room:
+            messages = await asyncio.to_thread(_chat, request)
+            choice = await self._answer(client, {"messages": messages, "seed": request.seed})
+        text = str(choice["message"]["content"] or "").strip() if choice["finish_reason"] == "stop" else ""
+        # JSON can escape halves of characters, which no tokenizer takes.
+        return text.encode("utf-8", "replace").decode()
+
+    def _client(self) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return httpx.AsyncClient(headers=headers, timeout=None)
+
+    async def _answer(self, client: httpx.AsyncClient, body: Message) -> Message:
+        """The first choice of the answer; what may pass is tried again, a few times."""
+        fault = ""
+        for number in range(TRIES):
+            await asyncio.sleep(PAUSE_S * number)
+            try:
+                return self._choice(await self._response(client, body))
+            except _Passing as error:
+                fault = str(error)
+        raise self._failure(fault)
+
+    async def _response(self, client: httpx.AsyncClient, body: Message) -> httpx.Response:
+        seconds = self._teacher.timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                address = f"{self._teacher.url.rstrip('/')}/chat/completions"
+                return await client.post(address, json=self._options | body)
+        except TimeoutError as error:
+            raise _Passing(
+                f"gave no answer in {seconds:g} s; see its log or raise rollout.teacher.timeout_s"
+            ) from error
+        except httpx.HTTPError as error:
+            raise _Passing(f"is out of reach ({type(error).__name__}: {error}); start it or correct its url") from error
+
+    def _choice(self, response: httpx.Response) -> Message:
+        if response.status_code in PASSING:
+            raise _Passing(f"answered {self._said(response)}; see its log")
+        if not response.is_success:
+            raise self._failure(f"answered {self._said(response)}; correct rollout.teacher.url, model or key_env")
+        try:
+            choice = response.json()["choices"][0]
+            return {"finish_reason": choice["finish_reason"], "message": {"content": choice["message"]["content"]}}
+        except (ValueError, LookupError, TypeError) as error:
+            raise self._failure(f"answered no chat completion: {self._said(response)}; correct its url") from error
+
+    def _said(self, response: httpx.Response) -> str:
+        """Status and words of an answer, without the key, which some servers repeat."""
+        words = self._without_key(" ".join(response.text.split()))
+        return f"{response.status_code} ({words[:LONGEST_QUOTE]})"
+
+    def _failure(self, fault: str) -> RunFailure:
+        return RunFailure(f"the teacher at rollout.teacher.url={self._teacher.url} {self._without_key(fault)}")
+
+    def _without_key(self, words: str) -> str:
+        return words.replace(self._key, "***") if self._key else words
+
+
+class _Passing(Exception):
+    """Something that may be otherwise the next time."""
+
+
+def _key(variable: str) -> str:
+    # A file that holds a secret mostly ends its line.
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if variable and not key:
+        raise ValueError(f"rollout.teacher.key_env: the environment has no {variable}; export it where the run starts")
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"rollout.teacher.key_env: {variable} holds no key that a header could carry; correct it")
+    return key
+
+
+def _chat(request: Request) -> list[Message]:
+    """The run's own words; the images stand before them, as they do there."""
+    *before, question = request.messages
+    images = [{"type": "image_url", "image_url": {"url": url}} for url in _image_urls(request)]
+    words = {"type": "text", "text": question["content"].replace(IMAGE, "")}
+    return [*before, {"role": "user", "content": [*images, words]}]
+
+
+def _image_urls(request: Request) -> list[str]:
+    """The images as data URLs, the inspected one in the pixels that boxes are counted in, none larger than it."""
+    images = [open_image(path) for path in request.images]
+    for image in images[:-1]:
+        image.thumbnail((max(request.image_size),) * 2)
+    return [_data_url(image) for image in [*images[:-1], *(image.resize(request.image_size) for image in images[-1:])]]
+
+
+def _data_url(image: Image.Image) -> str:
+    file = BytesIO()
+    image.save(file, "png")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

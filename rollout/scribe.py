@@ -1,0 +1,33 @@
+"""A scribe of trajectories behind an OpenAI-compatible endpoint."""
+
+import asyncio
+from collections.abc import Sequence
+
+from rl.data.prompts import PromptBuilder
+from rl.data.trajectories import Order
+from rollout.config import RolloutConfig
+from rollout.endpoint import Endpoint, Request
+
+
+class EndpointScribe:
+    """Asks in the words that the run's prompts have, with the hint behind the question."""
+
+    def __init__(self, config: RolloutConfig, builder: PromptBuilder) -> None:
+        self._endpoint = Endpoint(config)
+        self._builder = builder
+
+    async def check(self) -> None:
+        """Raises a RunFailure where the endpoint would not answer later."""
+        await self._endpoint.check()
+
+    async def write(self, orders: Sequence[Order]) -> list[str]:
+        requests = await asyncio.to_thread(lambda: [self._request(order) for order in orders])
+        return await self._endpoint.texts(requests)
+
+    def _request(self, order: Order) -> Request:
+        return Request(
+            messages=self._builder.messages(order.hinted),
+            images=order.sample.images,
+            image_size=self._builder.build(order.sample).image_size,
+            seed=order.seed,
+        )

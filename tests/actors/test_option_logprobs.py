@@ -1,0 +1,93 @@
+"""How likely the options are: the engine against transformers, on answers that a model really gives."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import rl.torchvision_ops  # noqa: F401
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+from actors.config import ModelConfig, Precision
+from actors.rollout_worker import RolloutWorker
+from rl.data.boundary import chance_of
+from rl.data.config import DataConfig, Instructions
+from rl.data.prompts import PromptBuilder
+from rl.data.readers import read_mvtec
+from rl.data.synthesis import write_demo
+from rl.types import Sample, Task
+from rollout.config import RolloutConfig
+
+MODEL = str(Path(__file__).parents[2] / "models/starter_forms")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    folder = tmp_path_factory.mktemp("data")
+    write_demo(folder, seed=0, num_parts=12)
+    return DataConfig(root=str(folder), task=Task.choice, instructions=Instructions.none)
+
+
+@pytest.fixture(scope="module")
+def samples(data: DataConfig) -> list[Sample]:
+    return read_mvtec(data)[:6]
+
+
+@pytest.fixture(scope="module")
+def worker(data: DataConfig) -> RolloutWorker:
+    return RolloutWorker(
+        model=ModelConfig(path=MODEL, precision=Precision.fp32),
+        data=data,
+        rollout=RolloutConfig(max_prompt_tokens=256, max_response_tokens=64, kv_cache_mb=16),
+        seed=0,
+        sleeps=False,
+    )
+
+
+@torch.no_grad()
+def by_transformers(prefix: str, sample: Sample, data: DataConfig) -> torch.Tensor:
+    """p of each option's letter behind the prefix, renormalised over the options."""
+    builder, model = PromptBuilder(MODEL, data), AutoModelForImageTextToText.from_pretrained(MODEL).eval()
+    prompt = builder.build(sample)
+    ids = torch.tensor([[*prompt.token_ids, *builder.encode_answer(prefix)[:-1]]])
+    logits = model(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        mm_token_type_ids=(ids == model.config.image_token_id).int(),
+        pixel_values=torch.from_numpy(prompt.pixels.values),
+        image_grid_thw=torch.tensor(prompt.pixels.grid),
+    ).logits[0, -1]
+    letters = [builder.vocabulary[letter] for letter in sample.target.options]
+    return logits[letters].softmax(-1)
+
+
+def test_the_options_have_the_probabilities_that_transformers_gives(
+    worker: RolloutWorker, samples: list[Sample], data: DataConfig
+):
+    told = worker.option_logprobs(samples, 1, 0)
+    groups = dict(worker.generate(samples, 1, greedy=True, first_seed=0))
+    for index, (sample, (answer,)) in enumerate(zip(samples, told, strict=True)):
+        text = groups[index].completions[0].text
+        assert answer, text
+        expected = by_transformers(text[: text.rindex("<answer>") + len("<answer>")], sample, data)
+        found = [chance_of([answer], letter, len(answer)).p_right for letter in sample.target.options]
+        assert found == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_each_of_several_answers_is_asked_where_it_chooses(worker: RolloutWorker, samples: list[Sample]):
+    first = worker.option_logprobs(samples, 3, 5)
+    worker.forget()
+    again = worker.option_logprobs(samples, 3, 5)
+    assert [len(answers) for answers in first] == [3] * len(samples)
+    for sample, answers in zip(samples, first, strict=True):
+        assert all(set(answer) in (set(), set(sample.target.options)) for answer in answers)
+    assert sum(bool(answer) for answers in first for answer in answers) > 9
+    worker.forget()
+    assert worker.option_logprobs(samples, 3, 5) == again
+    assert worker.option_logprobs(samples, 3, 6) != again
+
+
+def test_an_answer_without_an_option_tells_nothing(samples: list[Sample], worker: RolloutWorker):
+    asked = [replace(each, target=replace(each.target, options={"Y": "this", "Z": "that"})) for each in samples]
+    assert worker.option_logprobs(asked, 1, 0) == [[{}]] * len(samples)

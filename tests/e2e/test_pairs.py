@@ -1,0 +1,96 @@
+"""`assay pairs` as a user types it: stopped, killed and gone on with, it writes the bytes of a run left alone."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from browser import browser, opened
+from small_runs import assay, start
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    "data.num_heldout=8",
+    "rollout.max_prompt_tokens=600",
+    "rollout.max_response_tokens=48",
+    "pairs.batch=8",
+    "cluster.cpus_per_actor=0.25",
+)
+DOUBTS = ("pairs.margin=0.3", "pairs.num_answers=2")
+BY_ITSELF = ("pairs.margin=1", "pairs.teacher=policy", "pairs.attempts=2")
+"""The starter knows nothing of knowledge, so that no text of its own is verified: what it wrote is compared."""
+
+
+def num_lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def until(file: Path, count: int, is_running: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while num_lines(file) < count:
+        assert is_running() and time.monotonic() < deadline, f"no {count} lines in {file}"
+        time.sleep(0.02)
+
+
+def interrupted(arguments: list[str], file: Path, count: int, number: int) -> tuple[int, str]:
+    """Runs until the file has that many lines, then sends the signal; exit code and what was said."""
+    with start("pairs", *arguments) as run:
+        until(file, count, lambda: run.process.poll() is None)
+        run.signal_group(number)
+        said = run.process.communicate(timeout=120)[0]
+    return run.process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def whole(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs") / "whole"
+    done = assay("pairs", *SMALL, *DOUBTS, f"data.root={demo_data}", f"output={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["pairs"] == num_lines(folder / "pairs.jsonl") > 0
+    assert summary["kept"] < summary["samples"] == num_lines(folder / "selection.jsonl")
+    return folder
+
+
+def test_ctrl_c_and_kill_9_change_no_byte(whole: Path, demo_data: Path, tmp_path: Path):
+    arguments = [*SMALL, *DOUBTS, f"data.root={demo_data}", f"output={tmp_path}/run"]
+    selection = tmp_path / "run/selection.jsonl"
+    code, said = interrupted(arguments, selection, 1, signal.SIGINT)
+    assert code == 130, said
+    assert "stopped by Ctrl-C" in said and f"; output={tmp_path}/run goes on" in said
+    assert not (tmp_path / "run/pairs.jsonl").exists() and (tmp_path / "run/report.html").exists()
+    before = num_lines(selection)
+    code, said = interrupted(arguments, selection, before + 1, signal.SIGKILL)
+    assert code == -signal.SIGKILL, said
+    done = assay("pairs", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("selection.jsonl", "trajectories.jsonl", "pairs.jsonl"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, tmp_path: Path):
+    arguments = [*SMALL, *BY_ITSELF, f"data.root={demo_data}", "data.heldout_share=0.7"]
+    done = assay("pairs", *arguments, f"output={tmp_path}/whole")
+    assert done.returncode == 1 and "got two verified texts" in done.stderr, done.stdout + done.stderr
+    killed = [*arguments, f"output={tmp_path}/killed"]
+    interrupted(killed, tmp_path / "killed/trajectories.jsonl", 1, signal.SIGKILL)
+    assert assay("pairs", *killed).returncode == 1
+    whole = (tmp_path / "whole/trajectories.jsonl").read_bytes()
+    assert (tmp_path / "killed/trajectories.jsonl").read_bytes() == whole and len(whole) > 1000
+
+
+def test_the_page_shows_the_yield_and_the_doubts(whole: Path):
+    if not browser():
+        pytest.skip("no chromium or google-chrome is installed, in which the page could be looked at")
+    summary = json.loads((whole / "summary.json").read_text())
+    with opened(whole / "report.html") as tab:
+        tiles = tab.evaluate("[...document.querySelectorAll('.tile b')].map(each => each.textContent)")
+        assert tiles[:3] == [str(summary[name]) for name in ("samples", "kept", "pairs")]
+        assert tab.evaluate("document.querySelectorAll('.bars .band').length") == 1
+        assert tab.evaluate("document.querySelectorAll('.pair').length") == min(3, summary["pairs"])
+        tab.call("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=2, mobile=True)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+        assert tab.complaints == []
