@@ -6,7 +6,14 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", list: "a list"}
+TYPE_NAMES = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +23,7 @@ class Key:
     path: str
     """Dotted, e.g. "algo.lr"."""
     kind: type
-    """int, float, bool, str, list or an Enum."""
+    """int, float, bool, str, list, dict (whose names are free) or an Enum."""
     optional: bool
     """Whether it may be null."""
     default: Any
@@ -60,7 +67,7 @@ def sections(schema: type, prefix: str = "") -> dict[str, str]:
 
 
 def _plain_kind(hint: Any) -> tuple[type, bool]:
-    """(type, whether None is allowed) of `float | None`, `list[…]` or a plain type."""
+    """(type, whether None is allowed) of `float | None`, `list[…]`, `dict[…]` or a plain type."""
     if isinstance(hint, UnionType):
         (kind,) = (part for part in get_args(hint) if part is not NoneType)
         return kind, True

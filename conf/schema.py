@@ -1,8 +1,10 @@
 """What each verb's config holds: the dataclasses of the parts, assembled and registered with Hydra."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from actors.config import ClusterConfig, ModelConfig
 from rewards.config import RewardConfig
@@ -27,6 +29,9 @@ class TrainConfig:
     output: str = key("", "Run folder; each job of a sweep gets a numbered folder in it.")
     resume: str = key(
         "", "auto goes on from the newest whole checkpoint of output, if any; a path from that one; empty starts anew."
+    )
+    stages: dict[str, Any] = key(
+        dict, "Runs in a chain by name, each with the keys that differ in it; a stage starts from the last one's model."
     )
     eval_every: int = key(0, "Evaluate the held-out samples every so many steps; 0 only before and after.", ge=0)
     model: ModelConfig = key(ModelConfig, "The model that is trained.")
@@ -148,9 +153,13 @@ UNREAD_BY_PAIRS = {
 }
 """The same of PairsConfig."""
 
+TRAIN_SCHEMA = OmegaConf.structured(TrainConfig)
+# Whoever writes stages names them; launch.stages checks what is in them.
+OmegaConf.set_struct(TRAIN_SCHEMA.stages, False)
+
 STORE = ConfigStore.instance()
 STORE.store(name="export_schema", node=ExportConfig)
-STORE.store(name="train_schema", node=TrainConfig)
+STORE.store(name="train_schema", node=TRAIN_SCHEMA)
 STORE.store(name="data_schema", node=DemoDataConfig)
 STORE.store(name="score_schema", node=ScoreConfig)
 STORE.store(name="predict_schema", node=PredictConfig)

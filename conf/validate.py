@@ -25,6 +25,11 @@ COLDEST = 0.01
 def check_train(config: TrainConfig) -> None:
     """Raises a ValueError for the first contradiction, or for what this machine lacks."""
     check_elsewhere(config)
+    check_here(config)
+
+
+def check_here(config: TrainConfig) -> None:
+    """Raises a ValueError for what this machine lacks."""
     _check_paths(config)
     if not (config.cluster.address or os.environ.get("RAY_ADDRESS")):
         check_resources(config, cpus=os.cpu_count() or 1, gpus=_num_gpus())
@@ -104,6 +109,12 @@ def _check_asked(config: PredictConfig) -> None:
 
 def check_pairs(config: PairsConfig) -> None:
     """Raises a ValueError when there is nothing to make pairs of, or nobody who could write them."""
+    check_pairs_elsewhere(config)
+    check_pairs_here(config)
+
+
+def check_pairs_elsewhere(config: PairsConfig) -> None:
+    """The same as far as another machine can tell."""
     if not config.output:
         raise ValueError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
     data, pairs = config.data, config.pairs
@@ -116,14 +127,18 @@ def check_pairs(config: PairsConfig) -> None:
             f"data.task={data.task.name} has no place for knowledge in its answers; choose data.task=routed"
         )
     _check_sources(data, config.model)
-    _check_folders(data, config.model)
     _check_images(data)
     _check_pixels(data)
     if pairs.teacher is Writer.endpoint:
         check_endpoint(config.rollout.teacher)
     _check_coldest(config.rollout.temperature)
+
+
+def check_pairs_here(config: PairsConfig) -> None:
+    """Raises a ValueError for what this machine lacks."""
+    _check_folders(config.data, config.model)
     cluster = without_learning(config.cluster, with_frozen=False)
-    if asks_engines(pairs) and not (cluster.address or os.environ.get("RAY_ADDRESS")):
+    if asks_engines(config.pairs) and not (cluster.address or os.environ.get("RAY_ADDRESS")):
         _check_room(slots(cluster, with_reference=False), cluster.placement)
 
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,10 @@ def run_app(app: App, argv: Sequence[str]) -> int:
             if options.help:
                 print(_head(app) + help_page(composer, composer.compose(options.overrides), app.unread))
                 return 0
-            jobs = jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]
+            jobs = [options.overrides]
+            if options.multirun:
+                varied = [*composer.swept_by_config(options.overrides), *options.overrides]
+                jobs = jobs_of(varied, composer.sweeper)
             check = _check(app, composer.launcher)
             configs = [composer.compose(arguments) for arguments in jobs]
             for config in configs if not options.cfg else []:
@@ -153,8 +156,10 @@ def _run_job(app: App, composed: DictConfig) -> tuple[int, float | None]:
 
 def _run_main(app: App, composed: DictConfig, output: str) -> tuple[int, str]:
     """The exit code and, if it is not 0, why."""
+    # Of a member of a sweep, what refers to output means its own folder.
+    composed.output = output
     try:
-        code = app.main(replace(to_dataclass(composed, app.schema), output=output))
+        code = app.main(to_dataclass(composed, app.schema))
         return code, f"exit code {code}"
     except (ValueError, RunFailure, OSError) as error:
         if os.environ.get(TRACEBACK):

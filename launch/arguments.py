@@ -98,9 +98,8 @@ def with_values(overrides: Sequence[str], values: Mapping[str, str]) -> list[str
     >>> with_values(["seed=1", "output=here"], {"output": "/there"})
     ['seed=1', 'output=/there']
     """
-    kept = [
-        text
-        for text, parsed in zip(overrides, parse_overrides(overrides), strict=True)
-        if parsed.key_or_group not in values
-    ]
-    return [*kept, *(f"{key}={quoted(value)}" for key, value in values.items())]
+    names = [parsed.key_or_group for parsed in parse_overrides(overrides)]
+    told = {key: f"{key}={quoted(value)}" for key, value in values.items()}
+    # In their places: the stages of a chain run in the order in which they are named.
+    kept = [told.get(name, text) for name, text in zip(names, overrides, strict=True)]
+    return [*kept, *(text for key, text in told.items() if key not in names)]

@@ -15,21 +15,18 @@ from conf.schema import (
     ScoreConfig,
     TrainConfig,
 )
-from conf.validate import (
-    check_demo_data,
-    check_elsewhere,
-    check_export,
-    check_pairs,
-    check_predict,
-    check_score,
-    check_train,
-)
+from conf.validate import check_demo_data, check_export, check_pairs, check_predict, check_score
 from launch import submit
 from launch.app import USAGE_FAULT, App, run_app
 from launch.mistakes import nearest
+from launch.stages import check_run, check_run_elsewhere
 
 
 def _train(config: TrainConfig) -> int:
+    if config.stages:
+        from launch.chain import main as run_chain
+
+        return run_chain(config)
     from launch.train import main
 
     return main(config)
@@ -75,12 +72,13 @@ APPS = (
             "assay train experiment=demo algo.lr=1e-5 seed=1",
             "assay train -m experiment=demo algo.lr=1e-5,1e-4",
             "assay train -m hydra/launcher=ray_jobs experiment=demo algo.lr=1e-5,1e-4",
+            "assay train experiment=demo stages.first.num_steps=50 stages.second.algo.lr=1e-5",
             "assay train experiment=mmr_ad model=qwen2_5_vl_3b data.root=photos cluster=1xh100",
         ),
         schema=TrainConfig,
-        check=check_train,
+        check=check_run,
         main=_train,
-        check_elsewhere=check_elsewhere,
+        check_elsewhere=check_run_elsewhere,
         ranks=True,
     ),
     App(

@@ -18,14 +18,19 @@ from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, Omega
 from yaml import YAMLError
 
 import conf
+from conf.keys import walk
 from conf.models import instructions_for, precision_of, task_for
-from launch.mistakes import check_override, parse_overrides, unknown_key
+from launch.mistakes import check_override, nearest, parse_overrides, unknown_key
 from launch.resume import default_output
+from launch.stages import stage_folder
 from rewards.presets import preset
 from rl.config import check_ranges
 
 CONF = Path(conf.__file__).parent
 OmegaConf.register_new_resolver("run_folder", default_output, replace=True)
+OmegaConf.register_new_resolver(
+    "stage", lambda name, *, _root_: stage_folder(_root_.output, _root_.stages, name), replace=True
+)
 OmegaConf.register_new_resolver("task_of", lambda reward: preset(reward).task.name, replace=True)
 OmegaConf.register_new_resolver("instructions_for", instructions_for, replace=True)
 OmegaConf.register_new_resolver("task_for", task_for, replace=True)
@@ -55,12 +60,36 @@ class Composer:
 
     def compose(self, arguments: Sequence[str]) -> Any:
         """The config dataclass with the overrides."""
-        for override in parse_overrides(arguments):
+        overrides = parse_overrides(arguments)
+        for override in overrides:
             check_override(override, self.schema, self.options)
+        for key in walk(self.schema):
+            if key.kind is dict:
+                self._check_names(key.path, overrides)
         composed = _compose(self.name, [*arguments, *self.hydra_arguments], self.schema)
         with open_dict(composed):
             del composed["hydra"]
         return to_dataclass(composed, self.schema)
+
+    def swept_by_config(self, arguments: Sequence[str]) -> list[str]:
+        """The overrides with several values that a chosen file adds to a sweep, hydra.sweeper.params."""
+        single = [text for text in arguments if not parse_overrides([text])[0].is_sweep_override()]
+        composed = _compose(self.name, [*single, *self.hydra_arguments], self.schema)
+        params = composed.hydra.sweeper.get("params") or {}
+        return [f"{name}={value}" for name, value in params.items()]
+
+    def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:
+        """Where a file names what is in a mapping, a name that is only typed is a mistyped one."""
+        inside = [override for override in overrides if override.key_or_group.startswith(f"{mapping}.")]
+        if not inside:
+            return
+        others = [str(override.input_line) for override in overrides if override not in inside]
+        known = list(_compose(self.name, [*others, *self.hydra_arguments], self.schema)[mapping])
+        for override in inside:
+            name = override.key_or_group.split(".")[1]
+            if known and name not in known:
+                meant = f"{mapping}.{nearest(name, known)}"
+                raise ValueError(f"{mapping}.{name} is not there; did you mean {meant}? There are {', '.join(known)}")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -62,8 +63,8 @@ def check_override(override: Override, schema: type, groups: Mapping[str, Sequen
     if name in groups:
         _check_option(name, override.get_value_string(), groups[name])
     elif name in keys:
-        _check_value(keys[name], override, schema)
-    else:
+        check_value(keys[name], override.value(), override.get_value_string(), schema)
+    elif not any(key.kind is dict and name.startswith(f"{key.path}.") for key in keys.values()):
         raise ValueError(unknown_key(name, schema, groups))
 
 
@@ -78,6 +79,14 @@ def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
     return f"{name} is not a key; {meant}"
 
 
+def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
+    """Raises a ValueError when the value is not of the key's type."""
+    try:
+        OmegaConf.update(OmegaConf.structured(schema), key.path, value)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{key.path} must be {key.expected()}; got {shown}") from error
+
+
 def nearest(name: str, choices: Sequence[str]) -> str:
     return max(choices, key=lambda choice: _ratio(name, choice))
 
@@ -88,13 +97,6 @@ def _check_option(group: str, option: str, options: Sequence[str]) -> None:
             f"{group}={option} is not an option; did you mean {group}={nearest(option, options)}? "
             f"There are {', '.join(options)}"
         )
-
-
-def _check_value(key: Key, override: Override, schema: type) -> None:
-    try:
-        OmegaConf.update(OmegaConf.structured(schema), key.path, override.value())
-    except OmegaConfBaseException as error:
-        raise ValueError(f"{key.path} must be {key.expected()}; got {override.get_value_string()}") from error
 
 
 def _likeness(name: str, path: str) -> float:

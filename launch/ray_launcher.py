@@ -5,7 +5,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from actors.config import needs_reference
 from actors.placement import ROUNDING, Machine, plan, slots
 from conf.schema import TrainConfig
 from launch.composing import to_dataclass
+from launch.stages import trainings_of
 from launch.sweep import begin_member, fail_member, member_value
 from rl.evaluation.members import SUMMARY, read_summary, why_ended_early
 from rl.faults import RunFailure
@@ -100,7 +101,9 @@ class RayJobs(Launcher):
                 self._member(number, list(overrides), package)
                 for number, overrides in enumerate(job_overrides, first_number)
             ]
-            most = self._max_parallel or room_for([member.config for member in members], server.machines())
+            most = self._max_parallel or room_for(
+                [run for member in members for run in trainings_of(member.config)], server.machines()
+            )
             run_side_by_side(server, members, most)
         return members
 
@@ -110,9 +113,9 @@ class RayJobs(Launcher):
         composed = self._context.config_loader.load_sweep_config(self._config, overrides)
         with open_dict(composed):
             del composed["hydra"]
-        config = to_dataclass(composed, TrainConfig)
         here = Path.cwd()
-        config = replace(config, output=str(here / config.output / str(number)))
+        composed.output = str(here / composed.output / str(number))
+        config = to_dataclass(composed, TrainConfig)
         arguments = overrides_in_job(config, overrides, package, here)
         for folder in filter(os.path.isdir, self._config.hydra.searchpath):
             arguments += ["--config-dir", package.path_in_job(folder, here)]

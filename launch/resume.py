@@ -26,6 +26,8 @@ AUTO = "auto"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 LOCK = ".lock"
+CHAIN = "chain.json"
+"""File of a folder whose runs are the stages of a chain."""
 
 
 @contextmanager
@@ -49,8 +51,7 @@ def run_folder(output: str) -> Iterator[Path]:
 
 def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """The checkpoint to go on from, or None to start anew; refuses what would mix two runs in a folder."""
-    metrics = folder / METRICS
-    holds_run = metrics.exists() and metrics.stat().st_size > 0 or bool(step_folders(folder))
+    holds_run = _holds_run(folder)
     if not config.resume:
         if holds_run:
             raise ValueError(f"output={folder} holds a run; resume=auto goes on with it, or give another folder")
@@ -109,22 +110,39 @@ def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str
 def how_to_resume(folder: Path) -> str:
     """What to type after a run has ended early."""
     newest, _ = newest_whole(folder)
+    if (folder.parent / CHAIN).exists():
+        place = newest.folder if newest else f"the start of {folder.name}"
+        return f"resume=auto output={folder.parent} goes on from {place}"
     if newest is None:
         return f"{folder} has no checkpoint yet; checkpoint.every=N writes one every N steps"
     return f"resume=auto output={folder} goes on from {newest.folder}"
 
 
 def default_output(experiment: str, now: str, resume: str) -> str:
-    """A folder named by the time, or with resume=auto that of the experiment's newest checkpoint."""
+    """A folder named by the time, or with resume=auto that of the experiment's newest checkpoint or chain."""
     runs = Path("runs") / experiment
     newest = newest_run(runs) if resume == AUTO else None
     return str(newest or runs / now)
 
 
 def newest_run(runs: Path) -> Path | None:
-    """The run among the folders of `runs` whose checkpoint was written last."""
-    found = [folder for run in runs.glob("*/") for folder in step_folders(run)]
-    return max(found, key=lambda folder: folder.stat().st_mtime).parent.parent if found else None
+    """The run among the folders of `runs` whose checkpoint was written last, or the chain that got on last."""
+    found = [(mark.stat().st_mtime, run) for run in runs.glob("*/") for mark in _marks(run)]
+    return max(found)[1] if found else None
+
+
+def _holds_run(folder: Path) -> bool:
+    if (folder / CHAIN).exists():
+        raise ValueError(f"output={folder} holds a chain; name its stages, or give another folder")
+    metrics = folder / METRICS
+    return metrics.exists() and metrics.stat().st_size > 0 or bool(step_folders(folder))
+
+
+def _marks(run: Path) -> list[Path]:
+    """What a run, or the stages of a chain, left while they got on."""
+    chain = run / CHAIN
+    stages = [folder for stage in run.glob("*_*/") for folder in step_folders(stage)] if chain.exists() else []
+    return [*step_folders(run), *stages, *([chain] if chain.exists() else [])]
 
 
 def _newest(run: Path, say: Callable[[str], None]) -> Checkpoint | None:

@@ -9,11 +9,13 @@ from typing import Any
 from conf.schema import TrainConfig
 from launch.arguments import with_values
 from launch.package import Package
+from launch.stages import stages_of
 
 TREE = Path(__file__).resolve().parents[1]
 SECRETS = ("WANDB_API_KEY", "HF_TOKEN")
 TRAVELLING = (*SECRETS, "WANDB_MODE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT")
 """Environment variables that a job gets from whoever submits it."""
+FOLDERS = ("data.root", "model.path")
 STOP_WAIT_S = 240
 """How long Ray lets a stopped job write its checkpoint before it kills it; left alone, Ray waits 3 s."""
 
@@ -42,8 +44,10 @@ def overrides_in_job(config: TrainConfig, overrides: Sequence[str], package: Pac
     """The overrides, with every path that is relative to `here` named as it is found in the job's folder."""
     values = {"output": str(here / config.output)}
     paths = {"data.root": config.data.root, "model.path": config.model.path, "resume": config.resume}
+    for stage in stages_of(config):
+        paths |= {f"stages.{stage.name}.{key}": stage.said_now[key] for key in FOLDERS if key in stage.said_now}
     for key, path in paths.items():
-        is_name = (key, path) == ("resume", "auto") or (key == "model.path" and not (here / path).exists())
+        is_name = (key, path) == ("resume", "auto") or (key.endswith("model.path") and not (here / path).exists())
         named = path if is_name or not path else package.path_in_job(path, here)
         if named != path:
             values[key] = named

@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from conf.schema import TrainConfig
-from conf.validate import check_elsewhere
 from launch.app import RUN_FAULT, USAGE_FAULT, fault
 from launch.arguments import Parser
 from launch.composing import open_composer
+from launch.stages import check_run_elsewhere
 from rl.faults import RunFailure
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _checked(options: argparse.Namespace) -> TrainConfig:
     """The config, refused here if it would be refused there."""
     with open_composer("train", TrainConfig, options.hydra_arguments) as composer:
         config = composer.compose(options.overrides)
-    check_elsewhere(config)
+    check_run_elsewhere(config)
     return config
 
 

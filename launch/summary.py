@@ -24,7 +24,7 @@ OF_STEPS = {
     "overhead": "perf/overhead",
 }
 """Metrics whose mean over the steps the summary has."""
-TOLD = ("accuracy", "mean_iou", "reward", "samples")
+TOLD = ("accuracy", "mean_iou", "knowledge", "reward", "samples")
 TOLD_OF_LOOKS = ("agreement_", "pixel_")
 """Metrics of an evaluation that the summary has too, and how the names of others begin."""
 

@@ -82,7 +82,7 @@ def _print(console: Console, members: Sequence[Member], rank_by: str) -> None:
         table.add_column(title, justify="right")
     for place, member in enumerate(good, start=1):
         values = [Text(member.varied.get(key, "–")) for key in keys]
-        table.add_row(str(place), *values, *(column.shown(member) for column in columns), str(member.number))
+        table.add_row(str(place), *values, *(column.shown(member.entries) for column in columns), str(member.number))
     if good:
         console.print(table)
     for member in members[len(good) :]:

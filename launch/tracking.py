@@ -23,7 +23,7 @@ from rl.timing import Timings
 from rl.types import Group
 
 BENCHMARK = "heldout"
-SAID = ("accuracy", "mean_iou", "pixel_auroc", "reward")
+SAID = ("accuracy", "mean_iou", "knowledge", "pixel_auroc", "reward")
 """Metrics of an evaluation that its line tells, as far as defined."""
 
 

@@ -75,7 +75,7 @@ def _components(rows: Sequence[Metrics]) -> Chart:
 
 def _held_out(rows: Sequence[Metrics]) -> Chart:
     """Two evaluations are a table, not a curve."""
-    names = {"format": "", "accuracy": "", "mean_iou": "", "pixel_auroc": "pixel AUROC"}
+    names = {"format": "", "accuracy": "", "mean_iou": "", "knowledge": "right knowledge", "pixel_auroc": "pixel AUROC"}
     labelled = enumerate(names.items())
     named = [series(rows, f"{HELD_OUT}/{name}", label, color) for color, (name, label) in labelled]
     enough = tuple(one for one in named if len(one.points) > 2)

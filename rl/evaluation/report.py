@@ -27,6 +27,7 @@ COLUMNS = {
     "precision": "Precision",
     "mean_iou": "Mean IoU",
     "iou50": "IoU ≥ 0.5",
+    "knowledge": "Right knowledge",
     "format": "In form",
 }
 SUMMARY_FACTS: dict[str, tuple[str, Callable[[float], str]]] = {

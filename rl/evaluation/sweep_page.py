@@ -1,6 +1,6 @@
 """sweep.html: the members of a sweep ranked and their curves overlaid, on one page that needs nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from html import escape
@@ -26,10 +26,16 @@ class Column:
     """Entry with the value at the start of the run; "" when there is none."""
     show: Callable[[float], str] = "{:.3f}".format
 
-    def shown(self, member: Member) -> str:
+    def shown(self, entries: Mapping[str, float]) -> str:
         """The value, a dash where there is none."""
-        value = member.entries.get(self.entry)
+        value = entries.get(self.entry)
         return "–" if value is None else self.show(value)
+
+    def cell(self, entries: Mapping[str, float]) -> str:
+        """The value as a cell of a table, with that at the start."""
+        before = entries.get(self.before)
+        earlier = "" if before is None else f"<small>{self.show(before)}</small>"
+        return f"<td><b>{self.shown(entries)}</b>{earlier}</td>"
 
 
 COLUMNS = (
@@ -112,15 +118,9 @@ def _row(place: int, member: Member, columns: Sequence[Column]) -> str:
     if member.failed:
         reason = f'<td colspan="{len(columns)}" class="reason">{escape(member.failed)}</td>'
         return f'<tr class="failed"><td class="count">✗</td>{named}{reason}<td class="count">{report}</td></tr>'
-    cells = "".join(_cell(column, member) for column in columns)
+    cells = "".join(column.cell(member.entries) for column in columns)
     won = ' class="won"' if place == 0 else ""
     return f'<tr{won}><td class="count">{place + 1}</td>{named}{cells}<td class="count">{report}</td></tr>'
-
-
-def _cell(column: Column, member: Member) -> str:
-    before = member.entries.get(column.before)
-    earlier = "" if before is None else f"<small>{column.show(before)}</small>"
-    return f"<td><b>{column.shown(member)}</b>{earlier}</td>"
 
 
 def _curves(members: Sequence[Member]) -> str:

@@ -8,8 +8,19 @@ from omegaconf import OmegaConf
 
 from conf.schema import TrainConfig
 from launch.composing import CONF, open_composer
-from rl.algorithm import Aggregation, AlgoConfig, Baseline, BatchNorm, KlEstimator, PolicyLoss
+from rl.algorithm import (
+    Aggregation,
+    AlgoConfig,
+    Baseline,
+    BatchNorm,
+    KlEstimator,
+    Objective,
+    PolicyLoss,
+    Schedule,
+)
+from rl.preference_config import PairLoss, PreferenceConfig
 
+RESTARTS: dict[str, Any] = {"schedule": Schedule.cosine_restarts, "warmup_share": 0.05}
 PAPERS: dict[str, dict[str, Any]] = {
     "grpo": {},
     "token_mean": {"aggregation": Aggregation.token_mean},
@@ -30,6 +41,14 @@ PAPERS: dict[str, dict[str, Any]] = {
         "kl_estimator": KlEstimator.k2,
     },
     "gdpo": {"normalize_components": True, "normalize_batch": BatchNorm.completions},
+    "sft": {"objective": Objective.sft, "lr": 1e-5, **RESTARTS},
+    "dpo": {"objective": Objective.dpo, **RESTARTS},
+    "ipo": {
+        "objective": Objective.dpo,
+        "preference": PreferenceConfig(loss=PairLoss.ipo, length_normalized=True),
+        **RESTARTS,
+    },
+    "kto": {"objective": Objective.kto, **RESTARTS},
 }
 
 

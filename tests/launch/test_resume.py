@@ -13,7 +13,17 @@ from checkpoint_folders import damage, names, write_checkpoint, write_unfinished
 
 from conf.schema import TrainConfig
 from launch.answers import answers_file
-from launch.resume import AUTO, default_output, find_start, finished, how_to_resume, newest_run, prepare, run_folder
+from launch.resume import (
+    AUTO,
+    CHAIN,
+    default_output,
+    find_start,
+    finished,
+    how_to_resume,
+    newest_run,
+    prepare,
+    run_folder,
+)
 from rl.checkpoints import Checkpoint, read_checkpoint
 from rl.evaluation.kept_maps import maps_file
 
@@ -252,3 +262,23 @@ def test_a_run_is_named_by_the_time_unless_it_goes_on_with_the_newest(tmp_path, 
     assert default_output("demo", "now", AUTO) == "runs/demo/b"
     assert default_output("demo", "now", "") == default_output("demo", "now", "runs/demo/b") == "runs/demo/now"
     assert newest_run(tmp_path / "nowhere") is None
+
+
+def test_a_chain_is_as_new_as_the_newest_checkpoint_of_its_stages(tmp_path):
+    for age, name in enumerate(["chain/2_rl", "run", "chain/1_sft"]):
+        folder = write_checkpoint(tmp_path / name, 5)
+        os.utime(folder, (1e9 - age, 1e9 - age))
+    assert newest_run(tmp_path) == tmp_path / "run"
+    (tmp_path / "chain" / CHAIN).write_text("{}")
+    os.utime(tmp_path / "chain" / CHAIN, (1e8, 1e8))
+    assert newest_run(tmp_path) == tmp_path / "chain"
+
+
+def test_a_run_in_the_folder_of_a_chain_is_refused_and_its_stages_tell_how_to_go_on_with_the_chain(tmp_path):
+    (tmp_path / CHAIN).write_text("{}")
+    with pytest.raises(ValueError, match=f"output={tmp_path} holds a chain; name its stages, or give another folder"):
+        find_start(TrainConfig(resume=AUTO), tmp_path, print)
+    stage = tmp_path / "2_rl"
+    assert how_to_resume(stage) == f"resume=auto output={tmp_path} goes on from the start of 2_rl"
+    step = write_checkpoint(stage, 5)
+    assert how_to_resume(stage) == f"resume=auto output={tmp_path} goes on from {step}"

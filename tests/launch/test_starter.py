@@ -23,7 +23,7 @@ from launch.starter import (
 )
 from launch.untrained import SPECIAL_TOKENS, write_forms, write_untrained
 from rl.data.annotators import Annotators
-from rl.data.questions import QUESTIONS, WITH_OPTIONS, options_of, with_options
+from rl.data.questions import QUESTIONS, options_of, with_options
 from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part
 from rl.types import Task
 
@@ -165,7 +165,7 @@ def test_lessons_take_the_tasks_in_turn(forms):
 def test_it_goes_on_from_careful_to_busy_annotators():
     careful, busy = FORMS_CURRICULUM
     assert careful.annotators == Annotators() and busy.annotators == BUSY_CHOOSING
-    assert set(careful.tasks) == set(busy.tasks) == {*WITH_OPTIONS, Task.boxes}
+    assert set(careful.tasks) == set(busy.tasks) == {Task.choice, Task.grid, Task.boxes}
 
 
 def test_the_committed_starter_of_forms_is_small_and_has_this_tokenizer(forms):

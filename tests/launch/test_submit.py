@@ -78,15 +78,23 @@ def test_paths_that_travel_stay_relative_and_the_others_become_absolute(package:
 def test_a_path_from_another_folder_is_found_in_the_job(package: Package, tree: Path):
     config = config_with(root="../photos", path="../models/own")
     sent = overrides_in_job(config, ["data.root=../photos", "model.path=../models/own"], package, tree / "launch")
-    assert sent == [f"output={tree}/launch/runs/demo/1", f"data.root={tree}/photos", "model.path=models/own"]
+    assert sent == [f"data.root={tree}/photos", "model.path=models/own", f"output={tree}/launch/runs/demo/1"]
 
 
 def test_a_checkpoint_to_resume_from_is_found_and_auto_is_no_path(package: Package, tree: Path):
     config = replace(config_with(output="/runs/1", root="/photos"), resume="runs/a/checkpoints/step_2")
     sent = overrides_in_job(config, ["resume=runs/a/checkpoints/step_2"], package, tree)
-    assert sent == ["output=/runs/1", f"resume={tree}/runs/a/checkpoints/step_2"]
+    assert sent == [f"resume={tree}/runs/a/checkpoints/step_2", "output=/runs/1"]
     sent = overrides_in_job(replace(config, resume="auto"), ["resume=auto"], package, tree)
     assert sent == ["resume=auto", "output=/runs/1"]
+
+
+def test_the_folders_of_a_stage_are_found_in_the_job_and_stages_keep_their_order(package: Package, tree: Path):
+    typed = ["stages.sft.data.root=photos", "stages.rl.model.path=${stage:sft}/model"]
+    stages = {"sft": {"data": {"root": "photos"}}, "rl": {"model": {"path": "/runs/1/1_sft/model"}}}
+    config = replace(config_with(output="/runs/1", root="/photos"), stages=stages)
+    sent = overrides_in_job(config, typed, package, tree)
+    assert sent == [f"stages.sft.data.root={tree}/photos", typed[1], "output=/runs/1"]
 
 
 def test_absolute_paths_and_hub_ids_are_left_alone(package: Package, tree: Path):

@@ -1,0 +1,104 @@
+"""A chain of two trainings that was killed between them and in the second one comes to what an undisturbed one does."""
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from safetensors.torch import load_file
+from small_runs import FEW, SMALL, Started, assay, start
+
+pytestmark = pytest.mark.slow
+STAGES = (
+    "stages.first.num_steps=2",
+    "stages.first.algo.lr=1e-4",
+    "stages.second.num_steps=6",
+    "stages.second.checkpoint.every=2",
+)
+
+
+def options(data: Path, output: Path, *more: str) -> list[str]:
+    return [*SMALL, *FEW, *STAGES, f"data.root={data}", f"output={output}", "logging.wandb=disabled", *more]
+
+
+@pytest.fixture(scope="module")
+def straight(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("straight")
+    done = assay("train", *options(demo_data, folder))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["stages"].keys() == {"first", "second"}
+    return folder
+
+
+def kill_all(run: Started) -> None:
+    family = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=30)
+
+
+def wait_for(run: Started, file: Path, timeout_s: float = 300) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not file.exists():
+        assert run.process.poll() is None, run.process.communicate()[0][-2000:]
+        assert time.monotonic() < deadline, f"no {file} in {timeout_s:g} s"
+        time.sleep(0.002)
+
+
+def measured(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what a clock says."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
+
+
+def test_the_second_stage_starts_from_the_weights_that_the_first_one_learned(straight: Path):
+    made = load_file(straight / "1_first/model/model.safetensors")
+    learned = load_file(straight / "1_first/checkpoints/step_2/hf/model.safetensors")
+    assert all(bool((made[name] == learned[name]).all()) for name in learned)
+    before = json.loads((straight / "chain.json").read_text())["done"]["1_first"]["summary"]["heldout_after"]
+    after = json.loads((straight / "summary.json").read_text())["heldout_before"]
+    assert before == after
+    record = json.loads((straight / "2_second/checkpoints/step_6/run.json").read_text())
+    assert record["config"]["model"]["path"] == str(straight / "1_first/model")
+
+
+def test_a_chain_killed_between_its_stages_and_in_the_second_one_equals_one_that_was_not(
+    straight: Path, demo_data: Path, tmp_path: Path
+):
+    with start("train", *options(demo_data, tmp_path)) as run:
+        wait_for(run, tmp_path / "1_first/.model.unfinished")
+        kill_all(run)
+    assert json.loads((tmp_path / "chain.json").read_text())["done"] == {}
+    with start("train", *options(demo_data, tmp_path, "resume=auto")) as run:
+        run.wait_for_step(tmp_path / "2_second", 5)
+        kill_all(run)
+    assert list(json.loads((tmp_path / "chain.json").read_text())["done"]) == ["1_first"]
+
+    done = assay("train", *options(demo_data, tmp_path, "resume=auto"))
+
+    assert done.returncode == 0, done.stderr
+    assert "stage 1 of 2, first, is done" in done.stdout
+    for stage in ("1_first", "2_second"):
+        assert measured(tmp_path / stage) == measured(straight / stage)
+        weights, expected = (load_file(folder / stage / "model/model.safetensors") for folder in (tmp_path, straight))
+        assert weights.keys() == expected.keys()
+        assert all(bool((weights[name] == expected[name]).all()) for name in weights)
+    told, expected = (json.loads((folder / "summary.json").read_text()) for folder in (tmp_path, straight))
+    assert told["heldout_after"] == expected["heldout_after"] and told["stages"].keys() == expected["stages"].keys()
+    print(f"figure: {len(measured(tmp_path / '2_second'))} rows and {len(weights)} tensors identical, bit for bit")
+
+
+def test_ctrl_c_ends_a_chain_with_the_code_of_its_stage_and_says_how_to_go_on(demo_data: Path, tmp_path: Path):
+    with start("train", *options(demo_data, tmp_path, "stages.first.num_steps=500")) as run:
+        run.wait_for_step(tmp_path / "1_first", 2)
+        # As a terminal does: to the whole group.
+        run.signal_group(signal.SIGINT)
+        output, _ = run.process.communicate(timeout=120)
+
+    assert run.process.returncode == 130, output[-2000:]
+    assert f"resume=auto output={tmp_path} goes on from {tmp_path / '1_first/checkpoints/step_'}" in output
+    assert json.loads((tmp_path / "summary.json").read_text())["stopped"].startswith("stage first: stopped by Ctrl-C")
+    assert not (tmp_path / "2_second").exists()
