@@ -14,12 +14,13 @@ pytestmark = pytest.mark.slow
 
 SMALL = (
     "rollout.max_prompt_tokens=600",
-    "rollout.max_response_tokens=256",
+    "rollout.max_response_tokens=128",
+    "data.knowledge.num_wrong=1",
     "pairs.batch=8",
     "cluster.cpus_per_actor=0.25",
 )
 DOUBTS = ("pairs.margin=0.6", "pairs.num_answers=4")
-"""The starter knows nothing of knowledge: few of its answers give an option."""
+"""The starter knows nothing of knowledge: with one wrong piece of it, some of its answers give an option."""
 BY_ITSELF = ("pairs.margin=1", "pairs.teacher=policy", "pairs.attempts=2")
 """And none of its texts is verified: what it wrote is compared."""
 
