@@ -69,31 +69,31 @@ def main(config: PairsConfig) -> int:
 
 
 def _go(run: Run, began: float) -> int:
-    folder, ended = run.folder, "stopped before the end"
+    folder, ended = run.folder, {"failed": "stopped before the end"}
     go_on = f"output={folder.path} goes on"
     try:
         asyncio.run(_run(run))
-        ended = ""
         folder.write_pairs()
+        if not folder.pairs():
+            raise ValueError(_why_none(run))
+        ended = {}
     except Stopped:
         done, wanted = len(folder.trajectories.lines), len(folder.kept)
-        ended = f"stopped by {run.brake.reason} with {done} of {wanted} samples written about"
+        ended = {"stopped": f"stopped by {run.brake.reason} with {done} of {wanted} samples written about"}
     except RunFailure as error:
-        ended = f"{error}; {go_on}"
-        raise RunFailure(ended) from error
+        ended = {"failed": f"{error}; {go_on}"}
+        raise RunFailure(ended["failed"]) from error
     except Exception as error:
-        ended = " ".join(str(error).split())
+        ended = {"failed": " ".join(str(error).split())}
         raise
     finally:
         ray.shutdown()
-        summary = summarize(run, time.perf_counter() - began, ended)
+        summary = summarize(run, time.perf_counter() - began) | ended
         (folder.path / SUMMARY).write_text(json.dumps(summary, indent=1))
         write_pairs_report(folder, run.config, summary)
     if ended:
-        print(f"{ended}; {go_on}", flush=True)
+        print(f"{ended['stopped']}; {go_on}", flush=True)
         return exit_code(run.brake.reason)
-    if not summary["pairs"]:
-        raise ValueError(_why_none(run))
     print(json.dumps(summary))
     return 0
 
@@ -210,7 +210,7 @@ def with_absolute_paths(config: PairsConfig) -> PairsConfig:
     return replace(config, output=output, model=with_absolute_path(config.model), data=data)
 
 
-def summarize(run: Run, seconds: float, ended: str) -> dict[str, Any]:
+def summarize(run: Run, seconds: float) -> dict[str, Any]:
     """What came out, in numbers."""
     folder, selected = run.folder, selects(run.config.pairs)
     return {
@@ -221,7 +221,6 @@ def summarize(run: Run, seconds: float, ended: str) -> dict[str, Any]:
         "pairs": len(folder.pairs()),
         "rejected": folder.rejected(),
         "seconds": round(seconds, 1),
-        **({"stopped": ended} if ended else {}),
     }
 
 

@@ -33,7 +33,8 @@ def write_pairs_report(folder: PairsFolder, config: PairsConfig, summary: Mappin
         refused=folder.refused(),
         left_out=folder.rejected(),
         examples=_examples(folder, pairs),
-        ended=summary.get("stopped", ""),
+        failed=summary.get("failed", ""),
+        stopped=summary.get("stopped", ""),
     )
     (folder.path / PAGE).write_text(page(record), encoding="utf-8", errors="replace")
 

@@ -80,8 +80,10 @@ class PairsRecord:
     left_out: Mapping[str, int]
     """Samples without a pair by the kind of reason."""
     examples: Sequence[Example]
-    ended: str = ""
-    """Why not everything was done; "" when it was."""
+    failed: str = ""
+    """The sentence that ended the run early; "" when it ended well or was stopped."""
+    stopped: str = ""
+    """Who stopped it and when; "" when nobody did."""
 
 
 def page(record: PairsRecord) -> str:
@@ -91,8 +93,9 @@ def page(record: PairsRecord) -> str:
 
 
 def _header(record: PairsRecord) -> str:
-    kind, word = ("warn", "unfinished") if record.ended else ("", "finished")
-    reason = f"<p>{escape(record.ended)}</p>" if record.ended else ""
+    kind, word = ("bad", "failed") if record.failed else ("warn", "stopped") if record.stopped else ("", "finished")
+    told = record.failed or record.stopped
+    reason = f"<p>{escape(told)}</p>" if told else ""
     mark = f'<div class="mark">{MARK}Assay pairs <span class="{f"status {kind}".strip()}">{word}</span></div>'
     return f'<header class="mast">{mark}<h1>{escape(record.title)}</h1>{reason}</header>'
 

@@ -158,6 +158,23 @@ def test_another_model_is_another_key(given, tmp_path):
     assert key_of(named, [])["model"] not in (first["model"], second["model"])
 
 
+def test_no_pair_at_all_is_a_failure_that_the_folder_tells_of(given, tmp_path):
+    config = composed([*given, "pairs.margin=0.1"])
+    samples = read_work(config).samples
+    (tmp_path / "run").mkdir()
+    claim(tmp_path / "run", key_of(config, samples))
+    chance = {"p_right": 1.0, "num_options": 4, "answered": 8, "kept": False}
+    (tmp_path / "run" / SELECTION).write_text("".join(json.dumps({"id": each.id, **chance}) + "\n" for each in samples))
+    with pytest.raises(ValueError, match=f"the right option of none of {len(samples)} samples as likely as chance"):
+        main(config)
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (
+        summary["kept"] == summary["pairs"] == 0
+        and "raise pairs.margin=0.1 or pairs.num_answers=8" in summary["failed"]
+    )
+    assert '<span class="status bad">failed</span>' in (tmp_path / "run/report.html").read_text()
+
+
 def test_a_folder_with_something_else_is_refused(given, capsys, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/metrics.jsonl").write_text("")

@@ -61,8 +61,9 @@ def test_rules_that_were_broken_are_explained_and_counted_by_side():
     assert "What was refused" not in page(replace(RECORD, refused={"chosen": {}, "rejected": {}}, left_out={}))
 
 
-def test_a_run_that_was_stopped_says_so():
-    assert "stopped by Ctrl-C" in page(replace(RECORD, ended="stopped by Ctrl-C")) and "finished" in page(RECORD)
+def test_a_run_that_ended_early_says_so():
+    assert "stopped by Ctrl-C" in page(replace(RECORD, stopped="stopped by Ctrl-C")) and "finished" in page(RECORD)
+    assert '<span class="status bad">failed</span>' in page(replace(RECORD, failed="none of 4 samples"))
 
 
 @pytest.mark.parametrize("name", ["<b>x</b>", '"><script>'])
