@@ -72,14 +72,12 @@ class Composer:
             del composed["hydra"]
         return to_dataclass(composed, self.schema)
 
-    def swept_by_config(self, arguments: Sequence[str]) -> list[str]:
-        """The overrides with several values that a chosen file adds to a sweep, hydra.sweeper.params."""
-        for override in parse_overrides(arguments):
+    def swept_by_config(self, job: Sequence[str]) -> list[str]:
+        """What a file that a job chooses adds to the sweep, hydra.sweeper.params."""
+        for override in parse_overrides(job):
             check_override(override, self.schema, self.options)
-        single = [text for text in arguments if not parse_overrides([text])[0].is_sweep_override()]
-        composed = _compose(self.name, [*single, *self.hydra_arguments], self.schema)
-        params = composed.hydra.sweeper.get("params") or {}
-        return [f"{name}={value}" for name, value in params.items()]
+        composed = _compose(self.name, [*job, *self.hydra_arguments], self.schema)
+        return [f"{name}={value}" for name, value in (composed.hydra.sweeper.get("params") or {}).items()]
 
     def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:
         """Where a file names what is in a mapping, a name that is only typed is a mistyped one."""

@@ -140,5 +140,5 @@ def test_the_ablations_differ_in_what_they_are_called_by():
 
 def test_the_ablation_is_a_sweep_by_its_file_alone():
     with open_composer("train", TrainConfig, []) as composer:
-        found = composer.swept_by_config(["experiment=dcr2ad_mini/ablation", "seed=1,2"])
+        found = composer.swept_by_config(["experiment=dcr2ad_mini/ablation", "seed=1"])
     assert found == ["ablation=sft,dpo,kto,grpo,kr_dpo,kr_dpo_related"]
