@@ -71,8 +71,8 @@ def run_app(app: App, argv: Sequence[str]) -> int:
                 return 0
             jobs = [options.overrides]
             if options.multirun:
-                varied = [*composer.swept_by_config(options.overrides), *options.overrides]
-                jobs = jobs_of(varied, composer.sweeper)
+                first, *_ = jobs_of(options.overrides, composer.sweeper)
+                jobs = jobs_of([*composer.swept_by_config(first), *options.overrides], composer.sweeper)
             check = _check(app, composer.launcher)
             configs = [composer.compose(arguments) for arguments in jobs]
             for config in configs if not options.cfg else []:

@@ -11,6 +11,7 @@ import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -71,12 +72,12 @@ class Composer:
             del composed["hydra"]
         return to_dataclass(composed, self.schema)
 
-    def swept_by_config(self, arguments: Sequence[str]) -> list[str]:
-        """The overrides with several values that a chosen file adds to a sweep, hydra.sweeper.params."""
-        single = [text for text in arguments if not parse_overrides([text])[0].is_sweep_override()]
-        composed = _compose(self.name, [*single, *self.hydra_arguments], self.schema)
-        params = composed.hydra.sweeper.get("params") or {}
-        return [f"{name}={value}" for name, value in params.items()]
+    def swept_by_config(self, job: Sequence[str]) -> list[str]:
+        """What a file that a job chooses adds to the sweep, hydra.sweeper.params."""
+        for override in parse_overrides(job):
+            check_override(override, self.schema, self.options)
+        composed = _compose(self.name, [*job, *self.hydra_arguments], self.schema)
+        return [f"{name}={value}" for name, value in (composed.hydra.sweeper.get("params") or {}).items()]
 
     def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:
         """Where a file names what is in a mapping, a name that is only typed is a mistyped one."""
@@ -100,14 +101,21 @@ def open_composer(name: str, schema: type, hydra_arguments: list[str]) -> Iterat
         chosen = composed.hydra.runtime.choices
         choices = {group: option for group, option in chosen.items() if "hydra/" not in group}
         loader = GlobalHydra.instance().config_loader()
-        options = {
-            group: loader.get_group_options(group, config_name=name, overrides=hydra_arguments) for group in choices
-        }
+
+        def options_in(group: str, prefix: str = "") -> list[str]:
+            """Those of the folders in it too, as they are typed: folder/option."""
+            found = {
+                kind: loader.get_group_options(group, kind, config_name=name, overrides=hydra_arguments)
+                for kind in (ObjectType.CONFIG, ObjectType.GROUP)
+            }
+            inner = [each for part in found[ObjectType.GROUP] for each in options_in(f"{group}/{part}", f"{part}/")]
+            return [f"{prefix}{option}" for option in [*found[ObjectType.CONFIG], *inner]]
+
         yield Composer(
             name=name,
             schema=schema,
             choices=choices,
-            options=options,
+            options={group: options_in(group) for group in choices},
             hydra_arguments=hydra_arguments,
             sweeper=chosen["hydra/sweeper"],
             launcher=chosen["hydra/launcher"],

@@ -20,7 +20,7 @@ from launch.composing import dump_config
 from launch.pairs_folder import PairsFolder, claim, key_of
 from launch.pairs_report import write_pairs_report
 from launch.progress import ImageProgress
-from launch.resume import SUMMARY, run_folder
+from launch.resume import SUMMARY, how_to_go_on, run_folder
 from launch.samples import offers_of, read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
@@ -70,7 +70,7 @@ def main(config: PairsConfig) -> int:
 
 def _go(run: Run, began: float) -> int:
     folder, ended = run.folder, {"failed": "stopped before the end"}
-    go_on = f"output={folder.path} goes on"
+    go_on = f"{how_to_go_on(folder.path)} goes on"
     try:
         asyncio.run(_run(run))
         folder.write_pairs()

@@ -118,6 +118,11 @@ def how_to_resume(folder: Path) -> str:
     return f"resume=auto output={folder} goes on from {newest.folder}"
 
 
+def how_to_go_on(folder: Path) -> str:
+    """What to type to go on with what goes on by itself in its folder, which may be that of a stage."""
+    return f"resume=auto output={folder.parent}" if (folder.parent / CHAIN).exists() else f"output={folder}"
+
+
 def default_output(experiment: str, now: str, resume: str) -> str:
     """A folder named by the time, or with resume=auto that of the experiment's newest checkpoint or chain."""
     runs = Path("runs") / experiment

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ TREE = Path(__file__).resolve().parents[1]
 SECRETS = ("WANDB_API_KEY", "HF_TOKEN")
 TRAVELLING = (*SECRETS, "WANDB_MODE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT")
 """Environment variables that a job gets from whoever submits it."""
-FOLDERS = ("data.root", "model.path")
+PATHS = ("data.root", "data.lessons", "data.knowledge.file", "model.path", "resume")
+"""Keys that name files."""
 STOP_WAIT_S = 240
 """How long Ray lets a stopped job write its checkpoint before it kills it; left alone, Ray waits 3 s."""
 
@@ -43,9 +45,9 @@ def submission(package: Package, arguments: Sequence[str], environment: Mapping[
 def overrides_in_job(config: TrainConfig, overrides: Sequence[str], package: Package, here: Path) -> list[str]:
     """The overrides, with every path that is relative to `here` named as it is found in the job's folder."""
     values = {"output": str(here / config.output)}
-    paths = {"data.root": config.data.root, "model.path": config.model.path, "resume": config.resume}
+    paths = {key: attrgetter(key)(config) for key in PATHS}
     for stage in stages_of(config):
-        paths |= {f"stages.{stage.name}.{key}": stage.said_now[key] for key in FOLDERS if key in stage.said_now}
+        paths |= {f"stages.{stage.name}.{key}": stage.said_now[key] for key in PATHS if key in stage.said_now}
     for key, path in paths.items():
         is_name = (key, path) == ("resume", "auto") or (key.endswith("model.path") and not (here / path).exists())
         named = path if is_name or not path else package.path_in_job(path, here)

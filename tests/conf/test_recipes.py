@@ -1,14 +1,20 @@
 """The recipes have the papers' numbers, and those in miniature keep what makes the recipe."""
 
+from typing import Any
+
 import pytest
 
 from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
 from launch.composing import open_composer
+from launch.stages import check_run_elsewhere, stages_of
 from rewards.config import weights
 from rewards.presets import preset
-from rl.algorithm import Aggregation, KlEstimator
+from rl.algorithm import Aggregation, KlEstimator, Objective, Schedule
+from rl.data.config import Choice
+from rl.data.pairs_config import Writer
 from rl.data.questions import QUESTIONS
+from rl.preference_config import LossSpan, PairLoss
 from rl.types import Task
 from rollout.config import Cut, TeacherKind
 
@@ -77,3 +83,62 @@ def test_in_miniature_the_algorithm_is_the_same(name):
     full, mini = recipe(name).algo, recipe(f"{name}_mini").algo
     for key in ("num_completions", "num_updates", "kl_weight", "aggregation", "normalize_std", "contrastive"):
         assert getattr(mini, key) == getattr(full, key), key
+
+
+TEACHER = ("stages.pairs.rollout.teacher.url=http://teacher/v1", "stages.pairs.rollout.teacher.model=large")
+DATA = ("data.root=photos", "data.knowledge.file=domain_knowledge.json", "output=runs/x")
+GIVEN = (*DATA, *TEACHER)
+
+
+def stages(name: str, *overrides: str) -> dict[str, Any]:
+    return {stage.name: stage.config for stage in stages_of(recipe(name, *overrides))}
+
+
+def test_dcr2ad_has_the_numbers_of_the_paper():
+    sft, pairs, prefer = stages("dcr2ad", *GIVEN).values()
+    for training, lr in ((sft, 1e-5), (prefer, 1e-6)):
+        assert (training.num_epochs, training.algo.num_prompts, training.algo.lr) == (1, 2, lr)
+        assert (training.algo.schedule, training.algo.warmup_share) == (Schedule.cosine_restarts, 0.05)
+        assert training.data.task is Task.routed and training.model.path.endswith("7B-Instruct")
+    assert (sft.algo.objective, prefer.algo.objective) == (Objective.sft, Objective.dpo)
+    assert (prefer.algo.preference.loss, prefer.algo.span) == (PairLoss.sigmoid, LossSpan.response)
+    assert (pairs.pairs.margin, pairs.pairs.wrong, pairs.pairs.teacher) == (0.1, Choice.deceptive, Writer.endpoint)
+    assert prefer.data.lessons == "runs/x/2_pairs/pairs.jsonl"
+    assert pairs.data.knowledge.object_agnostic
+
+
+def test_dcr2ads_72b_learns_by_an_adapter():
+    large = ("model=qwen2_5_vl_72b_lora", "algo.num_prompts=6", "cluster.num_learners=6", "stages.prefer.algo.lr=2e-5")
+    prefer = stages("dcr2ad", *GIVEN, *large)["prefer"]
+    assert prefer.model.lora.rank > 0 and prefer.algo.lr == 2e-5
+    check_run_elsewhere(recipe("dcr2ad", *GIVEN, *large))
+
+
+@pytest.mark.parametrize("ablation", ["sft", "dpo", "kto", "grpo", "kr_dpo", "kr_dpo_related"])
+@pytest.mark.parametrize("name", ["dcr2ad", "dcr2ad_mini"])
+def test_each_ablation_of_dcr2ad_is_a_chain_without_contradiction(name, ablation):
+    given = {"dcr2ad": DATA if ablation == "sft" else GIVEN, "dcr2ad_mini": ("output=runs/x",)}[name]
+    check_run_elsewhere(recipe(name, *given, f"ablation={ablation}"))
+
+
+def test_the_ablations_differ_in_what_they_are_called_by():
+    last = {
+        name: list(stages("dcr2ad_mini", "output=runs/x", f"ablation={name}").values())[-1]
+        for name in ("sft", "dpo", "kto", "grpo", "kr_dpo", "kr_dpo_related")
+    }
+    assert {name: config.algo.objective.value for name, config in last.items()} == {
+        "sft": "sft",
+        "dpo": "dpo",
+        "kto": "kto",
+        "grpo": "grpo",
+        "kr_dpo": "dpo",
+        "kr_dpo_related": "dpo",
+    }
+    assert last["dpo"].algo.span is LossSpan.reasoning and last["kr_dpo"].algo.span is LossSpan.response
+    assert not last["kr_dpo_related"].data.knowledge.object_agnostic
+
+
+def test_the_ablation_is_a_sweep_by_its_file_alone():
+    with open_composer("train", TrainConfig, []) as composer:
+        found = composer.swept_by_config(["experiment=dcr2ad_mini/ablation", "seed=1"])
+    assert found == ["ablation=sft,dpo,kto,grpo,kr_dpo,kr_dpo_related"]

@@ -19,6 +19,7 @@ from launch.resume import (
     default_output,
     find_start,
     finished,
+    how_to_go_on,
     how_to_resume,
     newest_run,
     prepare,
@@ -279,6 +280,8 @@ def test_a_run_in_the_folder_of_a_chain_is_refused_and_its_stages_tell_how_to_go
     with pytest.raises(ValueError, match=f"output={tmp_path} holds a chain; name its stages, or give another folder"):
         find_start(TrainConfig(resume=AUTO), tmp_path, print)
     stage = tmp_path / "2_rl"
+    assert how_to_go_on(stage) == f"resume=auto output={tmp_path}"
+    assert how_to_go_on(tmp_path) == f"output={tmp_path}"
     assert how_to_resume(stage) == f"resume=auto output={tmp_path} goes on from the start of 2_rl"
     step = write_checkpoint(stage, 5)
     assert how_to_resume(stage) == f"resume=auto output={tmp_path} goes on from {step}"

@@ -96,7 +96,7 @@ def test_what_an_earlier_stage_makes_is_named_by_the_stage_and_not_asked_for_yet
 
 REFUSED = {
     "stages.sft.algo.lrr=1": "stages.sft.algo.lrr is not a key; did you mean algo.lr?",
-    "stages.sft.algo=1": "stages.sft.algo is a section; its keys are algo.num_prompts",
+    "stages.sft.algo=1": "stages.sft.algo is a section; its keys are algo.",
     "stages.sft.algo.lr=fast": "stages.sft.algo.lr must be a number > 0; got fast",
     "stages.sft.algo.lr=null": "stages.sft.algo.lr must be a number > 0; got null",
     "stages.sft.algo.lr=-1": "stages.sft.algo.lr must be > 0; got -1.0",
