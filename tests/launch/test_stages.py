@@ -101,7 +101,7 @@ REFUSED = {
     "stages.sft.algo.lr=null": "stages.sft.algo.lr must be a number > 0; got null",
     "stages.sft.algo.lr=-1": "stages.sft.algo.lr must be > 0; got -1.0",
     "stages.sft=5": "stages.sft must hold the keys that differ in this stage; got 5",
-    "stages.sft.verb=sing": "stages.sft.verb must be one of train; got sing",
+    "stages.sft.verb=sing": "stages.sft.verb must be one of train, pairs; got sing",
     "stages.sft.seed=4": "stages.sft.seed cannot differ from the other stages; leave it out",
     "stages.sft.output=there": "stages.sft.output cannot differ from the other stages; leave it out",
     "stages.sft.data.root=${stage:rl}": "stages.sft.data.root=runs/x/2_rl is not there before the stage rl is done",
