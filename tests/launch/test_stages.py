@@ -101,7 +101,7 @@ REFUSED = {
     "stages.sft.algo.lr=null": "stages.sft.algo.lr must be a number > 0; got null",
     "stages.sft.algo.lr=-1": "stages.sft.algo.lr must be > 0; got -1.0",
     "stages.sft=5": "stages.sft must hold the keys that differ in this stage; got 5",
-    "stages.sft.verb=sing": "stages.sft.verb must be one of train; got sing",
+    "stages.sft.verb=sing": "stages.sft.verb must be one of train, pairs; got sing",
     "stages.sft.seed=4": "stages.sft.seed cannot differ from the other stages; leave it out",
     "stages.sft.output=there": "stages.sft.output cannot differ from the other stages; leave it out",
     "stages.sft.data.root=${stage:rl}": "stages.sft.data.root=runs/x/2_rl is not there before the stage rl is done",
@@ -130,3 +130,9 @@ def test_a_chain_of_nothing_and_a_name_that_no_folder_can_have_are_refused():
 def test_a_sweep_varies_a_key_of_one_stage():
     jobs = jobs_of(["stages.a.num_steps=1", "stages.b.algo.lr=1e-5,1e-4"], "basic")
     assert [stages_of(composed_of(job))[1].config.algo.lr for job in jobs] == [1e-5, 1e-4]
+
+
+def test_a_key_that_does_nothing_for_a_stage_is_refused():
+    file = "# @package _global_\nstages:\n  pairs: {verb: pairs, data: {lessons: mine.jsonl}}\n"
+    with pytest.raises(ValueError, match=r"stages.pairs.data.lessons does nothing here: pairs become lessons"):
+        check_run(compose(file=file))
