@@ -41,8 +41,12 @@ def is_readable(argument: str) -> bool:
 
 def check_read(arguments: Sequence[str], unread: Mapping[str, str]) -> None:
     """Raises a ValueError when a key is given that would do nothing; `unread` says of each, or its section, why."""
-    for override in parse_overrides(arguments):
-        name = override.key_or_group
+    check_unread([override.key_or_group for override in parse_overrides(arguments)], unread)
+
+
+def check_unread(names: Iterable[str], unread: Mapping[str, str]) -> None:
+    """The same of keys by their names."""
+    for name in names:
         if reason := reason_unread(name, unread):
             raise ValueError(f"{name} does nothing here: {reason}; leave it out")
 

@@ -11,9 +11,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from conf.keys import Key, sections, walk
-from conf.schema import PairsConfig, TrainConfig
+from conf.schema import UNREAD_BY_PAIRS, PairsConfig, TrainConfig
 from conf.validate import check_elsewhere, check_here, check_pairs_elsewhere, check_pairs_here, check_train
-from launch.mistakes import check_value, unknown_key
+from launch.mistakes import check_unread, check_value, unknown_key
 from launch.resume import AUTO
 from rl.config import check_ranges
 
@@ -37,6 +37,8 @@ class Verb:
     """Takes the config, returns the exit code; leaves summary.json in the folder `output`."""
     makes_model: bool
     """Whether the stages after it start from a model of its making."""
+    unread: Mapping[str, str]
+    """Keys and sections that do nothing for it, each with the reason."""
 
 
 def _train(config: TrainConfig) -> int:
@@ -53,7 +55,12 @@ def _pairs(config: PairsConfig) -> int:
 
 VERBS: Mapping[str, Verb] = {
     "train": Verb(
-        schema=TrainConfig, check_elsewhere=check_elsewhere, check_here=check_here, main=_train, makes_model=True
+        schema=TrainConfig,
+        check_elsewhere=check_elsewhere,
+        check_here=check_here,
+        main=_train,
+        makes_model=True,
+        unread={},
     ),
     "pairs": Verb(
         schema=PairsConfig,
@@ -61,6 +68,7 @@ VERBS: Mapping[str, Verb] = {
         check_here=check_pairs_here,
         main=_pairs,
         makes_model=False,
+        unread=UNREAD_BY_PAIRS,
     ),
 }
 
@@ -156,6 +164,7 @@ def _stage(config: TrainConfig, name: str, part: Any) -> Stage:
     verb = VERBS[verb_name]
     try:
         said = _leaves({key: value for key, value in part.items() if key != VERB}, verb.schema)
+        check_unread(said, verb.unread)
         made = _made(config, name, said)
         now = {key: value for key, value in said.items() if key not in made}
         whole, without = (_config(config, name, verb.schema, values) for values in (said, now))

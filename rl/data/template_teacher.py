@@ -13,33 +13,8 @@ CUE_CHARACTERS = 120
 SENTENCE = re.compile(r"[^.!?:;]{12,}")
 UNSAID = "what it describes."
 """Stands for a quotation that could not stand in an answer."""
-WHY = (
-    "it tells how to judge a part like this one: {cue}",
-    "its description is the one to hold the image against: {cue}",
-    "the part raises the question that this entry settles: {cue}",
-    "of what is offered it speaks of the features in view: {cue}",
-    "it names the features that decide here: {cue}",
-)
-LOOKS = (
-    "The surface and the outline of the part are followed from edge to edge",
-    "Shape, texture and color are compared with what a part should have",
-    "The part is inspected region by region",
-    "Each feature that the entry names is looked for in turn",
-    "The regular structure of the part is the measure for what is seen",
-)
-FINDS = (
-    "and what is seen agrees with {name}",
-    "and the features of {name} are the ones that recur",
-    "and every feature that counts for {name} is accounted for",
-    "and no other reading than {name} explains all of it",
-    "and the evidence adds up to {name}",
-)
-ENDS = (
-    'By this standard the option "{option}" follows.',
-    'Hence "{option}" is the only option that is left.',
-    'That leads to the option "{option}".',
-    'Under this knowledge "{option}" holds and the other options do not.',
-)
+SEEN = ("What is seen", "The part", "The image", "The surface", "Each region")
+FITS = ("agrees with {name}.", "fits {name}.", "shows {name}.", "speaks for {name}.", "is a case of {name}.")
 DENYING = frozenset(("no", "not", "none", "normal", "good", "intact", "without", "free"))
 AFFIRMING = frozenset(("yes", "defect", "defective", "abnormal", "anomaly"))
 
@@ -55,13 +30,13 @@ def template_trajectory(entry: Entry, sample: Sample, *, right: bool, seed: int,
     if target.option not in target.options or len(target.options) < 2:
         raise ValueError(f"sample {sample.id}: a trajectory needs two or more options, the right one known")
     rng = random.Random(f"trajectory/{seed}/{sample.id}")
-    why, looks, finds, ends = (rng.choice(words) for words in (WHY, LOOKS, FINDS, ENDS))
+    seen, fits = rng.choice(SEEN), rng.choice(FITS)
     letter = target.option if right else wrong_option(entry, target, rng)
-    knowledge = f"{entry.name}: {why.format(cue=_cue(entry.text))}"
-    reasoning = f"{looks}, {finds.format(name=entry.name)}. {ends.format(option=target.options[letter].rstrip('.'))}"
+    knowledge = f"{entry.name}: {_cue(entry.text)}"
+    reasoning = concluding(f"{seen} {fits.format(name=entry.name)}", letter)
     if thinks:
         return f"<knowledge>{knowledge}</knowledge><think>{reasoning}</think><answer>{letter}</answer>"
-    return f"<knowledge>{knowledge}</knowledge><answer>{concluding(reasoning, letter)}</answer>"
+    return f"<knowledge>{knowledge}</knowledge><answer>{reasoning}</answer>"
 
 
 def wrong_option(entry: Entry, target: Target, rng: random.Random) -> str:
@@ -94,5 +69,5 @@ def _cue(text: str) -> str:
         said = " ".join(match[0].split())
         cut = said[: said.rfind(" ", 0, CUE_CHARACTERS)] + "…" if len(said) > CUE_CHARACTERS else f"{said}."
         if not leaks(said):
-            return cut[0].lower() + cut[1:]
+            return cut
     return UNSAID

@@ -130,3 +130,9 @@ def test_a_chain_of_nothing_and_a_name_that_no_folder_can_have_are_refused():
 def test_a_sweep_varies_a_key_of_one_stage():
     jobs = jobs_of(["stages.a.num_steps=1", "stages.b.algo.lr=1e-5,1e-4"], "basic")
     assert [stages_of(composed_of(job))[1].config.algo.lr for job in jobs] == [1e-5, 1e-4]
+
+
+def test_a_key_that_does_nothing_for_a_stage_is_refused():
+    file = "# @package _global_\nstages:\n  pairs: {verb: pairs, data: {lessons: mine.jsonl}}\n"
+    with pytest.raises(ValueError, match=r"stages.pairs.data.lessons does nothing here: pairs become lessons"):
+        check_run(compose(file=file))
