@@ -29,10 +29,11 @@ check: setup
 	$(BIN)/deptry .
 	$(BIN)/pytest -m "not slow"
 
-# Rebuilds models/starter from nothing, and models/starter_forms from that.
+# Rebuilds models/starter from nothing, from that models/starter_forms, and from that models/starter_routed.
 starter: setup
 	$(BIN)/python -m launch.starter
 	$(BIN)/python -m launch.starter --forms
+	$(BIN)/python -m launch.starter --routed
 
 evidence: setup
 	@$(BIN)/python -m benchmarks.evidence $(TOPIC)

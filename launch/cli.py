@@ -127,7 +127,7 @@ APPS = (
         summary="Write pairs of right and wrong reasoning to learn preferences from (DCR²-AD's KR-RTS).",
         examples=(
             "assay pairs pairs.margin=1",
-            "assay pairs model=starter_forms pairs.num_answers=16 output=runs/pairs/mine",
+            "assay pairs model=starter_routed pairs.num_answers=16 output=runs/pairs/mine",
             "assay pairs model=qwen2_5_vl_3b data=folder data.root=photos rollout=graphs cluster=1xh100",
         ),
         schema=PairsConfig,

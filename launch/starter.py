@@ -5,7 +5,7 @@ annotators do, who miss many defects, the faint ones most, imagine some, draw bo
 them. What it saw before stays in it; that is what reinforcement learning, whose rewards know the truth, brings out.
 
 With --forms it goes on from that starter and learns, in the same two ways, to choose among options and to mark cells;
-with --yes-no to say yes or no about one image.
+with --yes-no to say yes or no about one image; with --routed, from that of the forms, to choose knowledge first.
 """
 
 import argparse
@@ -24,18 +24,21 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from actors.model import PolicyModel
-from launch.untrained import CELLS, CHOICE_FORM, write_forms, write_untrained
+from launch.untrained import CELLS, CHOICE_FORM, ROUTED_FORM, write_forms, write_untrained
 from rl.batching import GroupBatch, to_batch
 from rl.data.annotators import Annotators
 from rl.data.config import DataConfig, Instructions
+from rl.data.knowledge import GOOD, NORMAL, Entry, object_agnostic, with_knowledge
 from rl.data.prompts import PromptBuilder
-from rl.data.questions import QUESTIONS, WITH_OPTIONS, options_of, with_options
-from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, make_part
+from rl.data.questions import QUESTIONS, WITH_OPTIONS, kind_text, options_of, with_options
+from rl.data.synthesis import CONTRASTS, DEFECTS, KNOWN, MATERIALS, Part, make_part
 from rl.loss import sft_loss
 from rl.types import Completion, Group, Sample, Target, Task
 from rl.verl_core import Scale
 
-STARTER, FORMS, YES_NO = (Path("models") / name for name in ("starter", "starter_forms", "starter_yes_no"))
+STARTER, FORMS, YES_NO, ROUTED = (
+    Path("models") / name for name in ("starter", "starter_forms", "starter_yes_no", "starter_routed")
+)
 DATA = DataConfig(instructions=Instructions.none)
 WARMUP_STEPS = 50
 PLAIN = (0.25, 0.6)
@@ -108,6 +111,28 @@ YES_NO_CURRICULUM = (
 )
 
 
+ROUTED_CURRICULUM = (
+    Phase(
+        num_steps=360,
+        lr=(2e-3, 1e-3),
+        defective_share=0.7,
+        contrasts=CONTRASTS,
+        annotators=Annotators(),
+        tasks=(Task.routed,),
+        batch_size=32,
+    ),
+    Phase(
+        num_steps=140,
+        lr=(8e-4, 3e-5),
+        defective_share=0.6,
+        contrasts=CONTRASTS,
+        annotators=replace(BUSY, slips=0.2),
+        tasks=(Task.routed,),
+        batch_size=32,
+    ),
+)
+
+
 class Lessons(IterableDataset[GroupBatch]):
     """The batches of a phase, drawn as they are needed."""
 
@@ -134,11 +159,14 @@ class Lessons(IterableDataset[GroupBatch]):
             id="lesson",
             images=(Path("reference"), Path("query"))[-num_images:],
             question=with_options(QUESTIONS[task], options) if options else QUESTIONS[task],
-            target=Target(label="defective" if defect else "normal"),
+            target=Target(label="defective" if defect else "normal", options=options),
             category=material,
             task=task,
         )
-        text = annotators.choose(rng, part, options, task) if options else annotators.answer(rng, part, task)
+        if task is Task.routed:
+            sample, text = _routed(rng, part, sample, annotators)
+        else:
+            text = annotators.choose(rng, part, options, task) if options else annotators.answer(rng, part, task)
         tokens = builder.encode_answer(text)
         return Group(
             prompt=builder.assemble(
@@ -150,6 +178,24 @@ class Lessons(IterableDataset[GroupBatch]):
                 ),
             ),
         )
+
+
+def _routed(rng: np.random.Generator, part: Part, sample: Sample, annotators: Annotators) -> tuple[Sample, str]:
+    """The sample with all that is known of its material behind its question, and what is written about it."""
+    entries = object_agnostic(
+        Entry(
+            dataset="Demo",
+            object=part.material,
+            defect=kind,
+            name=NORMAL if kind == GOOD else kind_text(kind).capitalize(),
+            text=text.format(part.material),
+        )
+        for kind, text in KNOWN.items()
+    )
+    shown = [entries[index] for index in rng.permutation(len(entries))]
+    return replace(sample, question=with_knowledge(sample.question, shown)), annotators.route(
+        rng, part, sample, entries
+    )
 
 
 def train(folder: Path, curriculum: tuple[Phase, ...], seed: int) -> list[float]:
@@ -208,6 +254,7 @@ class Sequel:
     """New in its vocabulary."""
     curriculum: tuple[Phase, ...]
     lesson: str
+    source: Path = STARTER
 
 
 SEQUELS = {
@@ -223,6 +270,13 @@ SEQUELS = {
         curriculum=YES_NO_CURRICULUM,
         lesson="teach the starter to say yes or no about one image",
     ),
+    "routed": Sequel(
+        folder=ROUTED,
+        words=ROUTED_FORM,
+        curriculum=ROUTED_CURRICULUM,
+        lesson="teach the starter of the forms to choose a piece of knowledge first",
+        source=FORMS,
+    ),
 }
 
 
@@ -236,7 +290,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.sequel:
         output = options.output or options.sequel.folder
-        write_forms(output, STARTER, options.sequel.words)
+        write_forms(output, options.sequel.source, options.sequel.words)
         train(output, options.sequel.curriculum, options.seed)
     else:
         output = options.output or STARTER

@@ -22,7 +22,8 @@ from rl.data.annotators import Annotators
 from rl.data.config import DataConfig
 from rl.data.grid import SIDE
 from rl.data.questions import QUESTIONS
-from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part
+from rl.data.synthesis import CONTRASTS, DEFECTS, KNOWN, MATERIALS, SIZE, make_part
+from rl.data.template_teacher import FITS, SEEN
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -36,6 +37,13 @@ SPECIAL_TOKENS = (
 )
 FORM = ("<think>", "</think>", "<answer>", "</answer>", "{'bbox_2d': [", ", ", "], 'label': '", "'}")
 """Pieces of the answer's form, one token each, which keeps the demo's answers short."""
+
+
+def _between(sentence: str) -> list[str]:
+    """A sentence of the demo's knowledge without the object that it names."""
+    return [part for part in sentence.strip(".").split("{}") if part]
+
+
 CHOICE_FORM = (
     "What kind of",
     " defect is",
@@ -48,6 +56,19 @@ CHOICE_FORM = (
     "</seg>",
 )
 """The same for choices, their questions included; a kind of defect is one word in the options and in the reasoning."""
+ROUTED_FORM = (
+    "<knowledge>",
+    "</knowledge>",
+    "\nHere is some optional knowledge.",
+    "[object]",
+    *(f'\n"{name}": "' for name in ("Normal", "Scratch", "Hole", "Stain")),
+    *(f"{name}: " for name in ("Normal", "Scratch", "Hole", "Stain")),
+    *(f" {name}." for name in ("Normal", "Scratch", "Hole", "Stain")),
+    *(part for text in KNOWN.values() for sentence in text.split(". ") for part in _between(sentence)),
+    *SEEN,
+    *(" " + fits.partition(" {")[0] for fits in FITS),
+)
+"""The same for the choice of knowledge; what is said of an object is one token on either side of its name."""
 CELLS = tuple(piece.format(number) for piece in ("({},", "-({},", "{})") for number in range(SIDE))
 """Row and column of a cell, one token each."""
 NUM_WORDS = 512

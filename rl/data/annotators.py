@@ -1,15 +1,17 @@
 """Those from whose answers the starters learn: careful at first, in the end as people at a conveyor are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rl.data.grid import cells_of_mask
+from rl.data.knowledge import GOOD, Entry
 from rl.data.prompts import answer_text
 from rl.data.questions import NO_DEFECT, concluding, letter_of
 from rl.data.synthesis import CONTRASTS, DEFECTS, SIZE, Part, make_part, place, rationale
-from rl.types import Box, Target, Task
+from rl.data.template_teacher import template_trajectory
+from rl.types import Box, Sample, Target, Task
 
 EDGE_STEP = 4
 """Annotators draw boxes on a grid of this many pixels, so that there are few coordinates to learn."""
@@ -82,6 +84,17 @@ class Annotators:
             cells=cells_of_mask(self._moved(rng, seen.mask)),
         )
         return answer_text(target, task)
+
+    def route(self, rng: np.random.Generator, part: Part, sample: Sample, entries: Sequence[Entry]) -> str:
+        """What they write when they are to choose a piece of knowledge first; a slip chooses another one."""
+        seen = self._seen(rng, part)
+        entry = next(each for each in entries if each.defect == (seen.defect or GOOD))
+        if rng.random() < self.slips:
+            entry = entries[int(rng.integers(len(entries)))]
+        options = sample.target.options
+        option = letter_of(options, NO_DEFECT if entry.defect == GOOD else entry.defect)
+        believed = replace(sample, target=replace(sample.target, option=option))
+        return template_trajectory(entry, believed, right=True, seed=int(rng.integers(2**31)), thinks=True)
 
     def _reasoning(self, rng: np.random.Generator, look: str, letter: str) -> str:
         manner = rng.random()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import rl.torchvision_ops  # noqa: F401
 
@@ -15,6 +16,7 @@ from launch.starter import (
     CURRICULUM,
     DATA,
     FORMS_CURRICULUM,
+    ROUTED_CURRICULUM,
     SEQUELS,
     YES_NO_CURRICULUM,
     Lessons,
@@ -22,6 +24,8 @@ from launch.starter import (
     train,
 )
 from launch.untrained import SPECIAL_TOKENS, write_forms, write_untrained
+from rewards.parse import parse_answer
+from rl.batching import GroupBatch
 from rl.data.annotators import Annotators
 from rl.data.questions import QUESTIONS, options_of, with_options
 from rl.data.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part
@@ -31,7 +35,9 @@ SHORT = Phase(
     num_steps=40, lr=(2e-3, 2e-3), defective_share=0.5, contrasts=CONTRASTS, annotators=Annotators(), batch_size=4
 )
 COMMITTED = Path(__file__).parents[2] / "models/starter"
-COMMITTED_FORMS, COMMITTED_YES_NO = (COMMITTED.with_name(f"starter_{name}") for name in ("forms", "yes_no"))
+COMMITTED_FORMS, COMMITTED_YES_NO, COMMITTED_ROUTED = (
+    COMMITTED.with_name(f"starter_{name}") for name in ("forms", "yes_no", "routed")
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +45,11 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("untrained")
     write_untrained(folder, DATA, seed=0)
     return folder
+
+
+def taught(batch: GroupBatch, tokenizer: Any) -> list[str]:
+    """The answers of a batch in the order of its lessons."""
+    return [tokenizer.decode(answer) for answer in batch.labels.split(batch.sampled.sum(1).tolist())]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +168,7 @@ def test_lessons_take_the_tasks_in_turn(forms):
         batch_size=6,
     )
     batch, tokenizer = next(iter(Lessons(forms, phase, [0]))), AutoProcessor.from_pretrained(forms).tokenizer
-    texts = [tokenizer.decode(row[branch == 1]) for row, branch in zip(batch.ids, batch.branches, strict=True)]
+    texts = taught(batch, tokenizer)
     assert [text.startswith("<seg>") for text in texts] == [True, False, False] * 2
     assert ["The answer is" in text for text in texts] == [True, True, False] * 2
 
@@ -185,6 +196,26 @@ def test_the_committed_starter_of_yes_and_no_is_small_and_has_the_starters_token
 def test_lessons_of_yes_and_no_show_one_image_and_name_no_box(untrained):
     phase = replace(YES_NO_CURRICULUM[0], num_steps=1, batch_size=4)
     batch, tokenizer = next(iter(Lessons(untrained, phase, [0]))), AutoProcessor.from_pretrained(untrained).tokenizer
-    texts = [tokenizer.decode(row[branch == 1]) for row, branch in zip(batch.ids, batch.branches, strict=True)]
+    texts = taught(batch, tokenizer)
     assert len(batch.grid) == len(texts) == 4
     assert all(text.endswith(("<answer>Yes.</answer><|im_end|>", "<answer>No.</answer><|im_end|>")) for text in texts)
+
+
+def test_lessons_of_routed_answers_offer_all_knowledge_and_state_a_piece_of_it(forms, tmp_path):
+    write_forms(tmp_path, forms, SEQUELS["routed"].words)
+    phase = replace(ROUTED_CURRICULUM[0], num_steps=1, batch_size=6)
+    batch, tokenizer = next(iter(Lessons(tmp_path, phase, [0]))), AutoProcessor.from_pretrained(tmp_path).tokenizer
+    texts = [text.removesuffix("<|im_end|>") for text in taught(batch, tokenizer)]
+    read = [parse_answer(text, Task.routed, (SIZE, SIZE)) for text in texts]
+    assert all(answer.knowledge and answer.think and answer.option and not answer.malformed for answer in read)
+    assert {len(answer) < 25 for answer in batch.labels.split(batch.sampled.sum(1).tolist())} == {True}
+    asked = tokenizer.decode(batch.ids[0])
+    assert all(asked.count(f'"{name}": "') >= 1 for name in ("Normal", "Scratch", "Hole", "Stain"))
+
+
+def test_the_committed_starter_of_routed_answers_is_small_and_has_its_tokenizer(tmp_path):
+    write_forms(tmp_path, COMMITTED_FORMS, SEQUELS["routed"].words)
+    files = [path for path in COMMITTED_ROUTED.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 10 * 2**20
+    for name in ("tokenizer.json", "chat_template.jinja", "processor_config.json"):
+        assert (COMMITTED_ROUTED / name).read_text() == (tmp_path / name).read_text(), name
