@@ -311,6 +311,7 @@ def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor, algo: AlgoC
 
 def _averaged(reports: Sequence[Metrics]) -> Metrics:
     """Over the optimizer steps; the largest gap stays the largest."""
-    averages = {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}
+    names = dict.fromkeys(name for report in reports for name in report)
+    values = {name: [report[name] for report in reports if name in report] for name in names}
     largest = "parity/logprob_abs_max"
-    return averages | ({largest: max(report[largest] for report in reports)} if largest in averages else {})
+    return {name: max(found) if name == largest else sum(found) / len(found) for name, found in values.items()}

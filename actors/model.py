@@ -20,6 +20,7 @@ from transformers.utils import cached_file
 
 from actors.config import LoraConfig, ModelConfig, Precision
 from rl.batching import GroupBatch, tree_mask
+from rl.reference_cache import folder_digest
 from rollout.attention import TAPPED, Tap
 from rollout.config import LocalizeConfig
 
@@ -135,9 +136,12 @@ def check_folder(path: str) -> None:
         )
 
 
-def model_folder(path: str) -> Path:
-    """Where its files are: the folder itself, or that of the hub's files on this machine."""
-    return Path(cached_file(path, "config.json")).parent
+def weights_name(path: str) -> str:
+    """Tells a model's weights and prompts from others: by what its folder holds, or of a hub id by its commit."""
+    if Path(path).is_dir():
+        return folder_digest(Path(path))
+    # On this machine there may be no weights of it; the folder of a snapshot is called by the commit.
+    return f"{path.replace('/', '--')}-{Path(cached_file(path, 'config.json')).parent.name}"
 
 
 def check_localize(path: str, config: LocalizeConfig) -> None:

@@ -21,6 +21,11 @@ from rollout.config import check_endpoint, check_teacher
 COLDEST = 0.01
 """vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
 
+FILES_COME_FROM = {
+    "data.lessons": "`assay pairs` writes one",
+    "data.knowledge.file": "`assay data` writes the demo's to data/demo/knowledge.yaml",
+}
+
 
 def check_train(config: TrainConfig) -> None:
     """Raises a ValueError for the first contradiction, or for what this machine lacks."""
@@ -212,6 +217,10 @@ def _check_images(data: DataConfig) -> None:
 
 def _check_lessons(config: TrainConfig) -> None:
     algo, is_cached = config.algo, config.cluster.reference is ReferenceKind.cached
+    if algo.span is not LossSpan.response and algo.objective not in (Objective.sft, Objective.dpo):
+        raise ValueError(
+            f"algo.span={algo.span.value} is not read by algo.objective={algo.objective.value}; leave it out"
+        )
     if algo.objective is Objective.grpo:
         if is_cached:
             raise ValueError(
@@ -236,8 +245,6 @@ def _check_kto(algo: AlgoConfig, is_cached: bool) -> None:
         )
     if algo.num_prompts < 2:
         raise ValueError("algo.objective=kto compares with answers to other prompts; give algo.num_prompts ≥ 2")
-    if algo.span is not LossSpan.response:
-        raise ValueError(f"algo.span={algo.span.value} is not read by algo.objective=kto; leave it out")
 
 
 def _check_knowledge(data: DataConfig) -> None:
@@ -306,6 +313,9 @@ def _check_paths(config: TrainConfig) -> None:
 def _check_folders(data: DataConfig, model: ModelConfig) -> None:
     if not Path(data.root).is_dir():
         raise ValueError(f"data.root: there is no folder '{data.root}'; `assay data` writes the demo's to data/demo")
+    for name, file in (("data.lessons", data.lessons), ("data.knowledge.file", data.knowledge.file)):
+        if file and not Path(file).is_file():
+            raise ValueError(f"{name}: there is no file '{file}'; {FILES_COME_FROM[name]}")
     _check_model(model)
 
 

@@ -129,9 +129,12 @@ def _run(chain: Chain, stage: Stage, model: str) -> int:
         code = stage.verb.main(config)
         if code == 0 and stage.verb.makes_model:
             _export(stage)
-    except (ValueError, RunFailure, OSError) as error:
-        chain.summarize({"failed": f"stage {stage.name}: {error}"})
-        raise RunFailure(f"stage {stage.name}: {error}") from error
+    except Exception as error:
+        sentence = f"stage {stage.name}: {error}"
+        chain.summarize({"failed": sentence})
+        if isinstance(error, ValueError | RunFailure | OSError):
+            raise RunFailure(sentence) from error
+        raise
     if code == 0:
         chain.finish(stage)
         return 0

@@ -66,10 +66,12 @@ def _pairs(config: PairsConfig) -> int:
 APPS = (
     App(
         verb="train",
-        summary="Train a vision-language model with GRPO.",
+        summary="Train a vision-language model: GRPO, SFT, DPO, KTO, or a chain of them.",
         examples=(
             "assay train experiment=demo",
             "assay train experiment=demo algo.lr=1e-5 seed=1",
+            "assay train experiment=demo algo=sft num_epochs=1",
+            "assay train experiment=dcr2ad_mini",
             "assay train -m experiment=demo algo.lr=1e-5,1e-4",
             "assay train -m hydra/launcher=ray_jobs experiment=demo algo.lr=1e-5,1e-4",
             "assay train experiment=demo stages.first.num_steps=50 stages.second.algo.lr=1e-5",

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from actors.config import ReferenceKind
-from actors.model import model_folder
+from actors.model import weights_name
 from conf.schema import TrainConfig
 from rl.data.lessons import Lesson
-from rl.reference_cache import KeptReference, ReferenceCache, folder_digest, lesson_key
+from rl.reference_cache import KeptReference, ReferenceCache, lesson_key
 from rl.roles import Reference
 from rl.types import Sample
 
@@ -39,12 +39,15 @@ def kept_reference(
     """None for a run that keeps none."""
     if not (config.algo.compares and config.cluster.reference is ReferenceKind.cached):
         return None
-    model = folder_digest(model_folder(config.model.path))
+    model = weights_name(config.model.path)
     made = {name: value for name, value in asdict(config.data).items() if name in MAKING_PROMPTS}
     made["precision"] = config.model.precision.value
     keys = {sample.id: lesson_key(model, made, sample, lessons[sample.id]) for sample in samples}
     cache = ReferenceCache(Path(config.cluster.reference_cache) / f"{model}.jsonl")
     num_known = sum(key in cache for key in keys.values())
-    damaged = f"; {cache.num_damaged} damaged lines there are made anew" if cache.num_damaged else ""
+    missing = len(keys) - num_known
+    damaged = (
+        f"; damaged lines there: {cache.num_damaged}, made anew as needed" if cache.num_damaged and missing else ""
+    )
     say(f"reference log-probs of {num_known} of {len(keys)} lessons are in {cache.path}{damaged}")
     return Kept(cache=cache, keys=keys)

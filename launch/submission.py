@@ -7,10 +7,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from actors.config import ReferenceKind
 from conf.schema import TrainConfig
 from launch.arguments import with_values
 from launch.package import Package
-from launch.stages import stages_of
+from launch.stages import stages_of, trainings_of
 
 TREE = Path(__file__).resolve().parents[1]
 SECRETS = ("WANDB_API_KEY", "HF_TOKEN")
@@ -48,6 +49,8 @@ def overrides_in_job(config: TrainConfig, overrides: Sequence[str], package: Pac
     paths = {key: attrgetter(key)(config) for key in PATHS}
     for stage in stages_of(config):
         paths |= {f"stages.{stage.name}.{key}": stage.said_now[key] for key in PATHS if key in stage.said_now}
+    if any(training.cluster.reference is ReferenceKind.cached for training in trainings_of(config)):
+        values["cluster.reference_cache"] = str(here / config.cluster.reference_cache)
     for key, path in paths.items():
         is_name = (key, path) == ("resume", "auto") or (key.endswith("model.path") and not (here / path).exists())
         named = path if is_name or not path else package.path_in_job(path, here)

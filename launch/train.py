@@ -35,12 +35,13 @@ from rewards.item import item_of
 from rl.algorithm import Objective
 from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Checkpoint
-from rl.data.lessons import Lesson, own_lesson, read_lessons, with_lessons
+from rl.data.lessons import Lesson, check_spans, own_lesson, read_lessons, with_lessons
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.readers import check_boxes
 from rl.data.stream import SampleStream
 from rl.faults import RunFailure
 from rl.loop import Exam, Team, train
+from rl.preference_config import LossSpan
 from rl.teaching import teach
 from rl.timing import Timings
 from rl.types import Sample
@@ -272,8 +273,10 @@ def read_data(config: TrainConfig) -> Data:
         training = with_lessons(training, heldout, lessons, path)
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     if config.algo.objective is not Objective.grpo:
-        tokens = response_tokens(builder, config.model.path, config.rollout)
-        check_lessons([(sample.id, lessons.get(sample.id) or own_lesson(sample)) for sample in training], tokens)
+        taught = {sample.id: lessons.get(sample.id) or own_lesson(sample) for sample in training}
+        check_lessons(taught, response_tokens(builder, config.model.path, config.rollout))
+        if config.algo.span is not LossSpan.response:
+            check_spans(taught)
     if config.algo.contrastive:
         check_contrast(training, builder, response_tokens(builder, config.model.path, config.rollout), config.rollout)
     check_boxes(training + heldout, weights(config.reward))
@@ -290,8 +293,10 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     model, data = config.model, config.data
     path = str(Path(model.path).resolve()) if Path(model.path).is_dir() else model.path
     lessons = str(Path(data.lessons).resolve()) if data.lessons else ""
+    cache = str(Path(config.cluster.reference_cache).resolve())
     return replace(
         config,
+        cluster=replace(config.cluster, reference_cache=cache),
         output=str(Path(config.output).resolve()),
         model=replace(model, path=path),
         data=replace(data, root=str(Path(data.root).resolve()), lessons=lessons),

@@ -26,6 +26,11 @@ class Brake:
     def is_pulled(self) -> bool:
         return self._pulled.is_set()
 
+    def check(self) -> None:
+        """Raises Stopped once the brake is pulled."""
+        if self.is_pulled:
+            raise Stopped(self.reason)
+
     async def unless_pulled(self, work: Coroutine[Any, Any, T]) -> T:
         """What the work gives; once the brake is pulled the work is dropped and Stopped is raised."""
         if self._pulled.is_set():

@@ -106,12 +106,12 @@ def kl_share(
 
 
 def with_mismatched(groups: Sequence[Group]) -> list[Group]:
-    """Each group with the answers of the one before it too, the first with those of the last, of advantage 0.
+    """Each group with the answers to the sample before its own too, of advantage 0; before the first stands the last.
 
     They are what KTO's KL is taken over. They stay those of the step, so that the KL weighs the texts that the rewards
     are read from.
     """
-    donors = [groups[-1], *groups[:-1]]
+    donors = [_before(groups, index) for index in range(len(groups))]
     return [
         replace(
             group,
@@ -120,6 +120,16 @@ def with_mismatched(groups: Sequence[Group]) -> list[Group]:
         )
         for group, donor in zip(groups, donors, strict=True)
     ]
+
+
+def _before(groups: Sequence[Group], index: int) -> Group:
+    """The nearest group before this one, round the end, that is of another sample."""
+    own = groups[index].prompt.sample.id
+    others = (groups[(index - back) % len(groups)] for back in range(1, len(groups)))
+    donor = next((group for group in others if group.prompt.sample.id != own), None)
+    if donor is None:
+        raise ValueError(f"objective=kto: a step holds sample {own} alone; give data.lessons of more samples")
+    return donor
 
 
 def span_mask(response_mask: torch.Tensor, knowledge_mask: torch.Tensor | None, span: LossSpan) -> torch.Tensor:

@@ -18,6 +18,7 @@ async def teach(config: AlgoConfig, team: Team, stream: SampleStream, exam: Exam
     try:
         groups = await team.brake.unless_pulled(team.tutor.lessons(stream.take(config.num_prompts)))
         for step in range(start, num_steps):
+            team.brake.check()
             if exam.is_due(step):
                 await _examine(team, exam, step, is_published=step == start)
             compared = with_mismatched(groups) if config.objective is Objective.kto else groups

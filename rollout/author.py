@@ -1,7 +1,7 @@
 """Writes the completions that join groups without contrast: verified reference texts and a teacher's negatives."""
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rl.contrast import Repair, hinted, untruths
 from rl.data.lessons import Lesson
@@ -93,9 +93,9 @@ def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: To
         check_prompts(asked, builder, config.max_prompt_tokens, config.max_images)
 
 
-def check_lessons(lessons: Iterable[tuple[str, Lesson]], tokens: Tokens) -> None:
+def check_lessons(lessons: Mapping[str, Lesson], tokens: Tokens) -> None:
     """Raises a ValueError for the first text that the policy could not have sampled; by the id of its sample."""
-    for sample_id, lesson in lessons:
+    for sample_id, lesson in lessons.items():
         for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
             fault = tokens.of(text)[1] if text else ""
             if fault:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from rl.data.prompts import answer_text
 from rl.types import Completion, Group, Origin, Prompt, Sample
 
-KNOWLEDGE_END = "</knowledge>"
+KNOWLEDGE_START, KNOWLEDGE_END = "<knowledge>", "</knowledge>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +32,23 @@ class Encoder(Protocol):
 def read_lessons(path: Path, *, with_rejected: bool) -> dict[str, Lesson]:
     """The lessons of a file of JSON lines {"id", "chosen", "rejected"} by the id of their sample; other fields pass."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines, which would cut a text at each of Unicode's line ends.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"data.lessons={path}: no readable file of lessons ({error}); `assay pairs` writes one"
         ) from error
     lessons: dict[str, Lesson] = {}
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         told = _parsed(line, f"{path}:{number}")
         wanted = ("id", "chosen", "rejected") if with_rejected else ("id", "chosen")
         lacking = [name for name in wanted if not (isinstance(told.get(name), str) and told[name])]
         if lacking:
             raise ValueError(f"{path}:{number}: no text '{lacking[0]}'; a lesson here needs {', '.join(wanted)}")
+        if with_rejected and told["chosen"] == told["rejected"]:
+            raise ValueError(f"{path}:{number}: both answers are the same, so that neither is preferred; leave it out")
         if told["id"] in lessons:
             raise ValueError(f"{path}:{number}: a second lesson of sample {told['id']}; leave one out")
         lessons[told["id"]] = Lesson(chosen=told["chosen"], rejected=told["rejected"] if with_rejected else "")
@@ -59,18 +64,37 @@ def with_lessons(
     known, kept_apart = {sample.id for sample in training}, {sample.id for sample in heldout}
     for sample_id in lessons:
         if sample_id in kept_apart:
-            raise ValueError(f"{path}: sample {sample_id} is held out for evaluation; make lessons of training samples")
+            raise ValueError(
+                f"{path}: sample {sample_id} is held out for evaluation; make lessons of training samples, with this "
+                "seed and data.heldout_share"
+            )
         if sample_id not in known:
             raise ValueError(f"{path}: sample {sample_id} is none of data.root; give the data that its lessons are of")
     return [sample for sample in training if sample.id in lessons]
 
 
 def own_lesson(sample: Sample) -> Lesson:
-    """Its right answer."""
+    """Its right answer, which has to reason."""
+    if not sample.target.rationale:
+        raise ValueError(
+            f"sample {sample.id}: nothing says how to reason about it; add its rationale to annotations.json, or give "
+            "data.lessons"
+        )
     try:
         return Lesson(chosen=answer_text(sample.target, sample.task))
     except ValueError as error:
         raise ValueError(f"sample {sample.id}: its right answer cannot be made ({error})") from error
+
+
+def check_spans(lessons: Mapping[str, Lesson]) -> None:
+    """Raises a ValueError for the first text that states no knowledge, where a loss is to tell it from the rest."""
+    for sample_id, lesson in lessons.items():
+        for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
+            if text and not (text.startswith(KNOWLEDGE_START) and KNOWLEDGE_END in text):
+                raise ValueError(
+                    f"sample {sample_id}: its {name} text does not begin with {KNOWLEDGE_START}…{KNOWLEDGE_END}, which "
+                    "algo.span tells from the rest; choose algo.span=response, or lessons that state knowledge"
+                )
 
 
 def lesson_group(prompt: Prompt, lesson: Lesson | None, encoder: Encoder) -> Group:
@@ -98,9 +122,9 @@ def _completion(text: str, encoder: Encoder) -> Completion:
 
 
 def _num_stating(pieces: Sequence[str], text: str) -> int:
-    """How many tokens, from the first, hold a letter up to the end of the knowledge; 0 where a text states none."""
+    """How many tokens, from the first, hold a letter of the knowledge with which a text begins; 0 without any."""
     stated, tag, _ = text.partition(KNOWLEDGE_END)
-    if not tag:
+    if not (tag and text.startswith(KNOWLEDGE_START)):
         return 0
     end, read = len(stated) + len(tag), 0
     for index, piece in enumerate(pieces):
@@ -115,6 +139,8 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
         told = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: not a line of JSON ({error}); mend it") from error
+    if any("\ud800" <= letter <= "\udfff" for letter in json.dumps(told, ensure_ascii=False)):
+        raise ValueError(f"{where}: it holds half a letter (a lone surrogate), which no tokenizer reads; mend it")
     if not isinstance(told, dict):
         raise ValueError(f'{where}: not an object such as {{"id": …, "chosen": …, "rejected": …}}; mend it')
     return told

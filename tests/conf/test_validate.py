@@ -13,7 +13,7 @@ from rewards.config import ComponentConfig, RewardConfig
 from rewards.presets import preset
 from rl.algorithm import AlgoConfig, Objective
 from rl.config import check_ranges
-from rl.data.config import DataConfig
+from rl.data.config import DataConfig, KnowledgeConfig
 from rl.preference_config import LossSpan
 from rl.types import Task
 from rollout.config import RolloutConfig
@@ -107,6 +107,14 @@ def test_a_contradiction_is_refused(good, message):
     with pytest.raises(ValueError) as caught:
         check_train(replace(good, **CONTRADICTIONS[message]))
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["data.lessons", "data.knowledge.file"])
+def test_a_file_that_is_not_there_is_named_before_anything_starts(good, key):
+    knowledge = KnowledgeConfig(file="" if key == "data.lessons" else "/nope")
+    data = replace(good.data, lessons="/nope" if key == "data.lessons" else "", knowledge=knowledge)
+    with pytest.raises(ValueError, match=f"{key}: there is no file '/nope'"):
+        check_train(replace(good, data=data))
 
 
 def test_a_hub_id_and_adapter_off_with_lora_pass(good):

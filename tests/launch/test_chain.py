@@ -41,7 +41,7 @@ def fine(config: TrainConfig) -> None:
 
 def stages(folder: Path, work: Work, lr: float = 1e-5, names: str = "a b c") -> list[Stage]:
     config = TrainConfig(output=str(folder), stages={name: {"algo": {"lr": lr}} for name in names.split()})
-    verb = Verb(schema=TrainConfig, check_elsewhere=fine, check_here=fine, main=work, makes_model=False)
+    verb = Verb(schema=TrainConfig, check_elsewhere=fine, check_here=fine, main=work, makes_model=False, unread={})
     return [replace(stage, verb=verb) for stage in stages_of(config)]
 
 

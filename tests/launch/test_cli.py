@@ -48,7 +48,7 @@ MISTAKES = {
     "qqqqq=1": "qqqqq is not a key; --help lists the keys",
     "reward.box=1": "reward.box is a section; its keys are reward.box.weight",
     "model=starte": "model=starte is not an option; did you mean model=starter? "
-    "There are qwen2_5_vl_3b, qwen2_5_vl_7b, starter",
+    "There are qwen2_5_vl_3b, qwen2_5_vl_72b_lora, qwen2_5_vl_7b, starter",
     "algo.lr=fast": "algo.lr must be a number > 0; got fast",
     "algo.num_prompts=1.5": "algo.num_prompts must be an integer ≥ 1; got 1.5",
     "algo.normalize_std=perhaps": "algo.normalize_std must be true or false; got perhaps",
@@ -152,8 +152,8 @@ def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):
     assert "  data.heldout_share=0.2    a number > 0 and ≤ 0.9\n" in page
     assert "  model.precision=fp32    one of fp32, bf16\n" in page
     assert (
-        "  experiment  anomalyr1  anomalyr1_mini  cgro  cgro_mini  demo*  judo  judo_mini  mmr_ad  mmr_ad_mini\n"
-        in page
+        "  experiment  anomalyr1  anomalyr1_mini  cgro  cgro_mini  dcr2ad  dcr2ad_mini  demo*  judo  judo_mini"
+        "  mmr_ad  mmr_ad_mini  dcr2ad/ablation  dcr2ad_mini/ablation\n" in page
     )
     assert "assay train experiment=demo\n" in page
 
@@ -169,7 +169,7 @@ def test_cfg_prints_the_composed_config_and_runs_nothing(capsys, empty_folder):
 def test_the_verbs_are_listed(arguments, capsys):
     assert assay(arguments) == 0
     page = capsys.readouterr().out
-    assert "  train     Train a vision-language model with GRPO.\n" in page
+    assert "  train     Train a vision-language model: GRPO, SFT, DPO, KTO, or a chain of them.\n" in page
     assert "  data      " in page and "  submit    " in page
 
 

@@ -93,7 +93,10 @@ def test_the_shares_of_the_kl_add_up_to_the_mean_log_ratio_of_all_answers():
 
 def test_each_prompt_gets_the_answers_to_the_one_before_it_too():
     groups = [
-        replace(token_group(bare_prompt([number]), [[10 * number], [10 * number + 1]]), advantages=(1.0, -1.0))
+        replace(
+            token_group(bare_prompt([number], sample_id=str(number)), [[10 * number], [10 * number + 1]]),
+            advantages=(1.0, -1.0),
+        )
         for number in (1, 2, 3)
     ]
     found = with_mismatched(groups)
@@ -104,3 +107,14 @@ def test_each_prompt_gets_the_answers_to_the_one_before_it_too():
         [(30,), (31,), (20,), (21,)],
     ]
     assert [group.advantages for group in found] == [(1.0, -1.0, 0.0, 0.0)] * 3
+
+
+def test_an_answer_to_the_same_sample_is_no_answer_to_another_prompt():
+    groups = [
+        replace(token_group(bare_prompt([1], sample_id=name), [[number]]), advantages=(1.0,))
+        for number, name in enumerate("aab")
+    ]
+    found = with_mismatched(groups)
+    assert [group.completions[1].token_ids for group in found] == [(2,), (2,), (1,)]
+    with pytest.raises(ValueError, match="a step holds sample a alone"):
+        with_mismatched(groups[:2])

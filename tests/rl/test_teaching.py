@@ -144,9 +144,11 @@ def test_a_checkpoint_counts_the_samples_learnt_not_those_read_ahead():
     assert crew.kept == [Progress(step=step, position=step * NUM_PROMPTS) for step in (1, 2)]
 
 
-def test_a_stop_keeps_the_last_whole_step():
+@pytest.mark.parametrize("objective", [Objective.sft, Objective.dpo])
+def test_a_stop_keeps_the_last_whole_step(objective):
     brake = Brake()
     crew = Crew({"log 1": lambda: brake.pull("SIGTERM")})
     with pytest.raises(Stopped):
-        run(crew, brake=brake)
+        run(crew, objective, brake=brake)
+    assert crew.events.count("update") == 1
     assert crew.kept_now == [Progress(step=1, position=NUM_PROMPTS)]

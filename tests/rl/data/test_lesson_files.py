@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from token_groups import bare_prompt
 
-from rl.data.lessons import Lesson, lesson_group, own_lesson, read_lessons, with_lessons
+from rl.data.lessons import Lesson, check_spans, lesson_group, own_lesson, read_lessons, with_lessons
 from rl.types import Origin, Sample, Target, Task
 
 
@@ -40,6 +40,8 @@ def test_lessons_are_read_by_their_samples_and_other_fields_pass(tmp_path):
         ([{"id": "a", "chosen": "x"}], "lessons.jsonl:1: no text 'rejected'"),
         ([{"id": "a", "chosen": "", "rejected": "y"}], "lessons.jsonl:1: no text 'chosen'"),
         ([{"id": "a", "chosen": "x", "rejected": "y"}] * 2, "lessons.jsonl:2: a second lesson of sample a"),
+        ([{"id": "a", "chosen": "x", "rejected": "x"}], "lessons.jsonl:1: both answers are the same"),
+        (['{"id": "a", "chosen": "\\ud800", "rejected": "x"}'], "lessons.jsonl:1: it holds half a letter"),
         (["{"], "lessons.jsonl:1: not a line of JSON"),
         (["[1]"], "lessons.jsonl:1: not an object"),
         ([], "the file holds no lesson"),
@@ -48,6 +50,27 @@ def test_lessons_are_read_by_their_samples_and_other_fields_pass(tmp_path):
 def test_a_bad_line_is_named(tmp_path, lines, said):
     with pytest.raises(ValueError, match=said):
         read_lessons(written(tmp_path, *lines), with_rejected=True)
+
+
+def test_line_ends_within_a_text_and_blank_lines_cut_no_lesson(tmp_path):
+    path = tmp_path / "lessons.jsonl"
+    path.write_text('{"id": "a", "chosen": "x\u2028y"}\n\n', encoding="utf-8")
+    assert read_lessons(path, with_rejected=False) == {"a": Lesson(chosen="x\u2028y")}
+
+
+STATED = "<knowledge>A</knowledge><answer>B</answer>"
+
+
+def test_a_loss_over_spans_needs_lessons_that_begin_with_knowledge():
+    check_spans({"a": Lesson(chosen=STATED, rejected=STATED)})
+    for lesson in (Lesson(chosen="B"), Lesson(chosen=STATED, rejected="B"), Lesson(chosen="Hm. " + STATED)):
+        with pytest.raises(ValueError, match="sample a: its .* text does not begin with <knowledge>"):
+            check_spans({"a": lesson})
+
+
+def test_a_sample_without_a_rationale_cannot_teach_its_right_answer():
+    with pytest.raises(ValueError, match="sample a: nothing says how to reason about it"):
+        own_lesson(replace(sample("a"), target=Target(label="normal")))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
