@@ -140,6 +140,7 @@ UNREAD_BY_PREDICT = {
 UNREAD_BY_PAIRS = {
     "data.lessons": "pairs become lessons",
     "data.num_heldout": "pairs are made of training samples",
+    "data.anomaly_words": "nobody asks where the model looks",
     "model.lora": NO_LEARNING,
     "model.freeze_vision": NO_LEARNING,
     "model.freeze_projector": NO_LEARNING,
@@ -148,6 +149,7 @@ UNREAD_BY_PAIRS = {
     "cluster.num_learners": NO_LEARNING,
     "cluster.micro_batch_tokens": NO_LEARNING,
     "cluster.reference": NO_LEARNING,
+    "cluster.reference_cache": NO_LEARNING,
     "cluster.num_reward_workers": NO_SCORING,
     "cluster.cpus_per_reward_worker": NO_SCORING,
 }

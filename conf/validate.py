@@ -10,13 +10,14 @@ from conf.models import OF_ONE_IMAGE, only_compares
 from conf.schema import DemoDataConfig, ExportConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
 from rewards.config import check_reward, check_task, is_computed
 from rl.algorithm import AlgoConfig, Objective
-from rl.data.config import DataConfig
+from rl.data.config import Choice, DataConfig
 from rl.data.pairs_config import Writer, asks_engines
 from rl.data.photos import named_images
 from rl.data.questions import QUESTIONS
 from rl.preference_config import LossSpan
 from rl.types import Task
 from rollout.config import check_endpoint, check_teacher
+from rollout.endpoint_key import endpoint_key
 
 COLDEST = 0.01
 """vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
@@ -131,6 +132,11 @@ def check_pairs_elsewhere(config: PairsConfig) -> None:
         raise ValueError(
             f"data.task={data.task.name} has no place for knowledge in its answers; choose data.task=routed"
         )
+    if pairs.wrong is Choice.deceptive and data.knowledge.wrong is not Choice.deceptive:
+        raise ValueError(
+            f"pairs.wrong=deceptive takes the nearest of the wrong entries, but data.knowledge.wrong="
+            f"{data.knowledge.wrong.name} offers any of them in no order; choose the same for both"
+        )
     _check_sources(data, config.model)
     _check_images(data)
     _check_pixels(data)
@@ -142,6 +148,8 @@ def check_pairs_elsewhere(config: PairsConfig) -> None:
 def check_pairs_here(config: PairsConfig) -> None:
     """Raises a ValueError for what this machine lacks."""
     _check_folders(config.data, config.model)
+    if config.pairs.teacher is Writer.endpoint:
+        endpoint_key(config.rollout.teacher.key_env)
     cluster = without_learning(config.cluster, with_frozen=False)
     if asks_engines(config.pairs) and not (cluster.address or os.environ.get("RAY_ADDRESS")):
         _check_room(slots(cluster, with_reference=False), cluster.placement)

@@ -33,24 +33,15 @@ from rl.faults import RunFailure
 from rl.types import Sample
 from rollout.scribe import EndpointScribe
 
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What there is to do."""
-
-    pairings: list[Pairing]
-    """One a training sample."""
-    builder: PromptBuilder
-
-    @property
-    def samples(self) -> list[Sample]:
-        return [each.sample for each in self.pairings]
+FEWEST_ASKED = 16
+"""Samples that tell, when none is answered, that the model does not know the form, however small the batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
     config: PairsConfig
-    work: Work
+    pairings: list[Pairing]
+    """One a training sample."""
     folder: PairsFolder
     brake: Brake
 
@@ -60,11 +51,12 @@ def main(config: PairsConfig) -> int:
     began = time.perf_counter()
     config = with_absolute_paths(config)
     print("reading the data", flush=True)
-    work = read_work(config)
+    pairings = read_pairings(config)
+    samples = [each.sample for each in pairings]
     with run_folder(config.output) as path:
-        claim(path, key_of(config, work.samples))
+        claim(path, key_of(config, samples))
         (path / "config.yaml").write_text(dump_config(config))
-        run = Run(config=config, work=work, folder=PairsFolder(path, work.samples, config), brake=Brake())
+        run = Run(config=config, pairings=pairings, folder=PairsFolder(path, samples, config), brake=Brake())
         return _go(run, began)
 
 
@@ -78,8 +70,7 @@ def _go(run: Run, began: float) -> int:
             raise ValueError(_why_none(run))
         ended = {}
     except Stopped:
-        done, wanted = len(folder.trajectories.lines), len(folder.kept)
-        ended = {"stopped": f"stopped by {run.brake.reason} with {done} of {wanted} samples written about"}
+        ended = {"stopped": f"stopped by {run.brake.reason} with {folder.progress()}"}
     except RunFailure as error:
         ended = {"failed": f"{error}; {go_on}"}
         raise RunFailure(ended["failed"]) from error
@@ -107,22 +98,25 @@ async def _run(run: Run) -> None:
     # After Ray, which takes SIGTERM for itself.
     for number, name in SIGNALS.items():
         asyncio.get_running_loop().add_signal_handler(number, run.brake.pull, name)
+    # Whoever is to write and could not must not cost a selection.
+    writer = None if run.folder.is_written else await run.brake.unless_pulled(_writer(run))
     if not needs_engines:
-        await run.brake.unless_pulled(_make(run, None))
+        await run.brake.unless_pulled(_make(run, None, writer))
         return
     print(f"starting {cluster.num_rollout_workers} × rollout worker", flush=True)
     sections = AnsweringConfig(model=config.model, data=config.data, rollout=config.rollout, cluster=cluster)
     engines = await run.brake.unless_pulled(start_engines(sections))
-    await run.brake.unless_pulled(while_alive(_make(run, engines), engines.everyone))
+    await run.brake.unless_pulled(while_alive(_make(run, engines, writer or engines), engines.everyone))
 
 
-async def _make(run: Run, engines: Engines | None) -> None:
+async def _make(run: Run, engines: Engines | None, writer: Scribe | None) -> None:
     """Both steps, each going on where its journal ends."""
     if not run.folder.is_selected:
         assert engines
         await _select(run, engines)
     if not run.folder.is_written:
-        await _write(run, await _scribe(run, engines))
+        assert writer
+        await _write(run, writer)
 
 
 async def _select(run: Run, engines: Engines) -> None:
@@ -136,6 +130,8 @@ async def _select(run: Run, engines: Engines) -> None:
 
     def show() -> None:
         progress.show(len(folder.selection.lines), folder.selection_counts())
+        if folder.is_unanswered and len(folder.selection.lines) >= max(pairs.batch * 2, FEWEST_ASKED):
+            raise ValueError(_why_none(run))
 
     try:
         with folder.selection:
@@ -155,22 +151,22 @@ def _selected(sample: Sample, answers: list[dict[str, float]], margin: float) ->
     }
 
 
-async def _scribe(run: Run, engines: Engines | None) -> Scribe:
+async def _writer(run: Run) -> Scribe | None:
+    """Who writes; None where the engines do."""
     config = run.config
     if config.pairs.teacher is Writer.template:
         return TemplateScribe()
-    if config.pairs.teacher is Writer.endpoint:
-        scribe = EndpointScribe(config.rollout, run.work.builder)
-        await scribe.check()
-        return scribe
-    assert engines
-    return engines
+    if config.pairs.teacher is Writer.policy:
+        return None
+    scribe = EndpointScribe(config.rollout, config.model.path, config.data)
+    await scribe.check()
+    return scribe
 
 
 async def _write(run: Run, scribe: Scribe) -> None:
     config, folder = run.config, run.folder
     ids = {sample.id for sample in folder.kept}
-    pairings = [each for each in run.work.pairings if each.sample.id in ids]
+    pairings = [each for each in run.pairings if each.sample.id in ids]
 
     async def lines(batch: Sequence[Pairing]) -> Sequence[Line]:
         return await write_pairs(batch, scribe, config.pairs, config.seed)
@@ -189,7 +185,7 @@ async def _write(run: Run, scribe: Scribe) -> None:
         progress.stop()
 
 
-def read_work(config: PairsConfig) -> Work:
+def read_pairings(config: PairsConfig) -> list[Pairing]:
     """The training samples of `assay train`; what is wrong with them is said before an actor starts."""
     check_folder(config.model.path)
     training, _ = read_split(config.data, config.seed)
@@ -200,7 +196,7 @@ def read_work(config: PairsConfig) -> Work:
     if config.pairs.teacher is Writer.policy:
         asked += [each.order(side, 0).hinted for each in pairings for side in (CHOSEN, REJECTED)]
     check_prompts(asked, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
-    return Work(pairings=pairings, builder=builder)
+    return pairings
 
 
 def with_absolute_paths(config: PairsConfig) -> PairsConfig:
@@ -228,6 +224,11 @@ def _why_none(run: Run) -> str:
     pairs, folder = run.config.pairs, run.folder
     if folder.kept:
         return f"none of {len(folder.kept)} samples got two verified texts; {folder.path}/report.html says why"
+    if folder.is_unanswered:
+        return (
+            f"no answer of {run.config.model.path} to {len(folder.selection.lines)} samples gives an option; choose a "
+            "model that knows the form of data.task=routed"
+        )
     return (
         f"the model finds the right option of none of {len(folder.samples)} samples as likely as chance; raise "
         f"pairs.margin={pairs.margin:g} or pairs.num_answers={pairs.num_answers}"

@@ -11,6 +11,7 @@ from typing import Any
 from actors.config import ClusterConfig, ModelConfig
 from conf.schema import PairsConfig
 from launch.composing import dump_config
+from rl.data.images import in_threads
 from rl.data.journal import Journal, write_whole
 from rl.data.pairs_config import selects
 from rl.data.trajectories import CHOSEN, REJECTED, is_pair, kinds_of, why_left_out
@@ -49,8 +50,20 @@ class PairsFolder:
         return not self._selects or len(self.selection.lines) == len(self.samples)
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether no answer so far gives an option."""
+        lines = self.selection.lines
+        return bool(lines) and not any(line["answered"] for line in lines)
+
+    @property
     def is_written(self) -> bool:
         return self.is_selected and len(self.trajectories.lines) == len(self.kept)
+
+    def progress(self) -> str:
+        """How far the step is that a run is in."""
+        if not self.is_selected:
+            return f"{len(self.selection.lines)} of {len(self.samples)} samples asked about"
+        return f"{len(self.trajectories.lines)} of {len(self.kept)} samples written about"
 
     def pairs(self) -> list[dict[str, Any]]:
         """The lessons, in the order of the samples."""
@@ -104,7 +117,7 @@ def claim(path: Path, key: Mapping[str, str]) -> None:
         raise ValueError(f"output={path} holds pairs of another {' and '.join(differing)}; give another folder")
 
 
-def key_of(config: PairsConfig, samples: Iterable[Sample]) -> dict[str, str]:
+def key_of(config: PairsConfig, samples: Sequence[Sample]) -> dict[str, str]:
     """What decides every byte of the pairs."""
     teacher = TeacherConfig(url=config.rollout.teacher.url, model=config.rollout.teacher.model)
     # Where things lie, what other verbs do with them and how long to wait decides nothing.
@@ -113,14 +126,14 @@ def key_of(config: PairsConfig, samples: Iterable[Sample]) -> dict[str, str]:
         config,
         output="",
         model=ModelConfig(precision=config.model.precision),
-        data=replace(config.data, root="", knowledge=knowledge, lessons="", num_heldout=0),
+        data=replace(config.data, root="", knowledge=knowledge, lessons="", num_heldout=0, anomaly_words=[]),
         rollout=replace(config.rollout, teacher=teacher),
         cluster=ClusterConfig(num_rollout_workers=config.cluster.num_rollout_workers),
     )
     truth = [(sample.id, sample.question, asdict(replace(sample.target, mask=None, cells=None))) for sample in samples]
     return {
         "config": _digest([dump_config(deciding).encode()]),
-        "data": _digest([json.dumps(truth).encode()]),
+        "data": _digest([json.dumps(truth).encode(), *_images_bytes(samples)]),
         "model": _digest(_model_bytes(config.model.path)),
     }
 
@@ -130,6 +143,13 @@ def _digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         digest.update(part)
     return digest.hexdigest()[:16]
+
+
+def _images_bytes(samples: Sequence[Sample]) -> list[bytes]:
+    """What tells the images apart, sample by sample, wherever they lie; one that several show is read once."""
+    paths = list(dict.fromkeys(path for sample in samples for path in sample.images))
+    digests = dict(zip(paths, in_threads(lambda path: hashlib.sha256(path.read_bytes()).digest(), paths), strict=True))
+    return [digests[path] for sample in samples for path in sample.images]
 
 
 def _model_bytes(path: str) -> Iterator[bytes]:

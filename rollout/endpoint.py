@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,6 +16,7 @@ from rl.data.images import Size, open_image
 from rl.data.prompts import IMAGE
 from rl.faults import RunFailure
 from rollout.config import RolloutConfig
+from rollout.endpoint_key import endpoint_key
 
 TRIES = 3
 PAUSE_S = 1.0
@@ -50,7 +50,7 @@ class Endpoint:
             "temperature": config.temperature,
             "max_tokens": config.max_response_tokens,
         }
-        self._key = _key(config.teacher.key_env)
+        self._key = endpoint_key(config.teacher.key_env)
 
     async def check(self) -> None:
         """Raises a RunFailure where the endpoint would not answer later."""
@@ -128,16 +128,6 @@ class Endpoint:
 
 class _Passing(Exception):
     """Something that may be otherwise the next time."""
-
-
-def _key(variable: str) -> str:
-    # A file that holds a secret mostly ends its line.
-    key = os.environ.get(variable, "").strip() if variable else ""
-    if variable and not key:
-        raise ValueError(f"rollout.teacher.key_env: the environment has no {variable}; export it where the run starts")
-    if not (key.isascii() and key.isprintable()):
-        raise ValueError(f"rollout.teacher.key_env: {variable} holds no key that a header could carry; correct it")
-    return key
 
 
 def _chat(request: Request) -> list[Message]:

@@ -114,8 +114,10 @@ class Engine:
 
     def sleep(self) -> None:
         """Moves the weights to the host and gives the GPU's memory away, until samples or weights come."""
-        self._engine.sleep(level=1)
-        self._asleep = True
+        # vLLM would give away twice what it no longer has.
+        if not self._asleep:
+            self._engine.sleep(level=1)
+            self._asleep = True
 
     def _wake(self) -> None:
         if self._asleep:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
+from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder
 from rl.data.trajectories import Order
 from rollout.config import RolloutConfig
@@ -10,11 +12,12 @@ from rollout.endpoint import Endpoint, Request
 
 
 class EndpointScribe:
-    """Asks in the words that the run's prompts have, with the hint behind the question."""
+    """Asks as the run's prompts do, with the hint behind the question, and always for the form of the answer."""
 
-    def __init__(self, config: RolloutConfig, builder: PromptBuilder) -> None:
+    def __init__(self, config: RolloutConfig, model_path: str, data: DataConfig) -> None:
         self._endpoint = Endpoint(config)
-        self._builder = builder
+        # The run's own model may know the form untold; whoever is behind the endpoint does not.
+        self._builder = PromptBuilder(model_path, replace(data, instructions=Instructions.paper))
 
     async def check(self) -> None:
         """Raises a RunFailure where the endpoint would not answer later."""

@@ -1,7 +1,7 @@
 """Trajectories that choose a piece of knowledge, reason under it and answer; what makes one fit to learn from."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rl.data.knowledge import called_alike
@@ -97,10 +97,10 @@ def named_knowledge(knowledge: str, names: Iterable[str]) -> str:
     return min(found)[2] if found else ""
 
 
-def verify(text: str, wanted: Wanted, hint: str = "") -> tuple[str, ...]:
+def verify(text: str, wanted: Wanted, told: Sequence[str] = ()) -> tuple[str, ...]:
     """Why a teacher's text is unfit, each reason with its kind: form, knowledge, answer or leak; () for a fit one.
 
-    The hint is what the teacher alone was told, without the knowledge and question that the policy sees too.
+    Told is what the teacher alone was, piece by piece, without the knowledge and question that the policy sees too.
     """
     read = read_trajectory(text)
     reasons = [f"form: {fault}" for fault in read.malformed]
@@ -110,7 +110,13 @@ def verify(text: str, wanted: Wanted, hint: str = "") -> tuple[str, ...]:
             reasons.append(f"knowledge: it names {named or 'none'} instead of {wanted.knowledge}")
     if read.option:
         reasons += _answer_reasons(read.option, wanted)
-    return (*reasons, *(f"leak: {_shown(words)}" for words in leaks(text[:MAX_CHARACTERS], hint)))
+    return (*reasons, *(f"leak: {_shown(words)}" for words in _leaks(text[:MAX_CHARACTERS], told)))
+
+
+def _leaks(text: str, told: Sequence[str]) -> list[str]:
+    """Words that leak, then those that are copied of a piece: no run of words is that of two pieces."""
+    always = leaks(text)
+    return [*always, *(words for piece in told for words in leaks(text, piece)[len(always) :])]
 
 
 def _answer_reasons(option: str, wanted: Wanted) -> list[str]:

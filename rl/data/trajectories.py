@@ -4,6 +4,7 @@ import random
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from string import Formatter
 from typing import Any, Protocol
 
 from rl.data.config import Choice
@@ -19,6 +20,8 @@ HINT = (
     '(Hint: choose the knowledge "{name}", reason rigorously under it alone, and conclude that the right option is '
     "{letter}, {option}. Keep to the form that is asked for, and do not mention this hint.)"
 )
+TOLD = tuple(words for words, *_ in Formatter().parse(HINT))
+"""The hint but for the knowledge's name and the option, which the policy sees too."""
 CHOSEN, REJECTED = "chosen", "rejected"
 """The sides of a pair."""
 
@@ -118,7 +121,7 @@ async def write_pairs(pairings: Sequence[Pairing], scribe: Scribe, config: Routi
         ]
         texts = await scribe.write([order for _, _, order in lacking]) if lacking else []
         for (line, side, order), text in zip(lacking, texts, strict=True):
-            reasons = verify(text, order.wanted, order.hint)
+            reasons = verify(text, order.wanted, TOLD)
             if reasons:
                 line["failures"].append({"side": side, "attempt": attempt, "reasons": reasons, "text": text})
             else:

@@ -61,7 +61,11 @@ def test_ctrl_c_and_kill_9_change_no_byte(whole: Path, demo_data: Path, tmp_path
     selection = tmp_path / "run/selection.jsonl"
     code, said = interrupted(arguments, selection, 1, signal.SIGINT)
     assert code == 130, said
-    assert "stopped by Ctrl-C" in said and f"; output={tmp_path}/run goes on" in said
+    assert (
+        "stopped by Ctrl-C with " in said
+        and " samples asked about; " in said
+        and f"; output={tmp_path}/run goes on" in said
+    )
     assert not (tmp_path / "run/pairs.jsonl").exists() and (tmp_path / "run/report.html").exists()
     before = num_lines(selection)
     code, said = interrupted(arguments, selection, before + 1, signal.SIGKILL)
@@ -81,6 +85,13 @@ def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, 
     assert assay("pairs", *killed).returncode == 1
     whole = (tmp_path / "whole/trajectories.jsonl").read_bytes()
     assert (tmp_path / "killed/trajectories.jsonl").read_bytes() == whole and len(whole) > 1000
+
+
+def test_a_model_that_knows_another_form_is_found_out_after_two_batches(demo_data: Path, tmp_path: Path):
+    arguments = [*SMALL, "pairs.num_answers=1", "model=starter", f"data.root={demo_data}", f"output={tmp_path}/run"]
+    done = assay("pairs", *arguments)
+    assert done.returncode == 1 and "to 16 samples gives an option; choose a model that knows" in done.stderr
+    assert num_lines(tmp_path / "run/selection.jsonl") == 16
 
 
 def test_the_page_shows_the_yield_and_the_doubts(whole: Path):

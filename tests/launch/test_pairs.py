@@ -14,11 +14,12 @@ from conf.keys import sections, walk
 from conf.schema import UNREAD_BY_PAIRS, PairsConfig, TrainConfig
 from launch.cli import assay
 from launch.composing import open_composer
-from launch.pairs import main, read_work
+from launch.pairs import main, read_pairings
 from launch.pairs_folder import PAIRS, SELECTION, TRAJECTORIES, PairsFolder, claim, key_of
 from launch.train import read_data
 from rl.data.synthesis import write_demo
-from rl.types import Task
+from rl.types import Sample, Task
+from rollout import endpoint
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models/starter_forms"
@@ -40,6 +41,7 @@ def given(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
         f"model.path={MODEL}",
         f"data.root={demo}",
         "data.knowledge.wrong=uniform",
+        "pairs.wrong=uniform",
         f"output={tmp_path}/run",
         "pairs.margin=1",
         "pairs.batch=7",
@@ -51,6 +53,12 @@ def composed(arguments: list[str]) -> PairsConfig:
         return composer.compose(arguments)
 
 
+def samples_of(config: PairsConfig) -> list[Sample]:
+    return [each.sample for each in read_pairings(config)]
+
+
+LOCAL = "127.0.0.1"
+ENDPOINT = f"pairs.teacher=endpoint rollout.teacher.url=http://{LOCAL}:9/v1 rollout.teacher.model=large"
 MISTAKES = {
     "output=": "output is empty; give the folder of the pairs, e.g. output=runs/mine",
     "data.root=nowhere": "data.root: there is no folder 'nowhere'; `assay data` writes the demo's to data/demo",
@@ -64,6 +72,15 @@ MISTAKES = {
     "pairs.attempts=0": "pairs.attempts must be ≥ 1; got 0",
     "pairs.teacher=larger": "pairs.teacher must be one of template, policy, endpoint; got larger",
     "pairs.teacher=endpoint": "rollout.teacher.url is no address; write one from http:// or https:// up to /v1",
+    f"{ENDPOINT} rollout.teacher.key_env=NO_SUCH_KEY": (
+        "rollout.teacher.key_env: the environment has no NO_SUCH_KEY; export it where the run starts"
+    ),
+    "pairs.wrong=deceptive": (
+        "pairs.wrong=deceptive takes the nearest of the wrong entries, but data.knowledge.wrong=uniform offers any of "
+        "them in no order; choose the same for both"
+    ),
+    "data.anomaly_words=[rust]": "data.anomaly_words does nothing here: nobody asks where the model looks",
+    "cluster.reference_cache=elsewhere": "cluster.reference_cache does nothing here: nothing is learned",
     "pairs.margin=0.1 cluster.num_rollout_workers=999": "cluster: the run needs 999 × rollout worker",
     "pairs.teacher=policy cluster.num_rollout_workers=999": "cluster: the run needs 999 × rollout worker",
     "rollout.temperature=0.001": "rollout.temperature must be ≥ 0.01",
@@ -89,7 +106,7 @@ def run(given: list[str], capsys: pytest.CaptureFixture[str]) -> dict:
 def test_every_training_sample_becomes_a_pair_in_its_order(given, capsys, tmp_path):
     summary = run(given, capsys)
     lines = [json.loads(line) for line in (tmp_path / "run" / PAIRS).read_text().splitlines()]
-    samples = read_work(composed(given)).samples
+    samples = samples_of(composed(given))
     assert [line["id"] for line in lines] == [sample.id for sample in samples]
     assert summary["samples"] == summary["kept"] == summary["pairs"] == len(lines) > 20 and summary["rejected"] == {}
     for line, sample in zip(lines, samples, strict=True):
@@ -104,8 +121,8 @@ def test_every_training_sample_becomes_a_pair_in_its_order(given, capsys, tmp_pa
 def test_the_samples_are_those_that_train_learns_from(given):
     config = composed(given)
     train = TrainConfig(seed=config.seed, model=config.model, data=config.data, rollout=config.rollout)
-    assert [sample.id for sample in read_work(config).samples] == [sample.id for sample in read_data(train).training]
-    assert {sample.task for sample in read_work(config).samples} == {Task.routed}
+    assert [sample.id for sample in samples_of(config)] == [sample.id for sample in read_data(train).training]
+    assert {sample.task for sample in samples_of(config)} == {Task.routed}
 
 
 def test_a_kill_at_any_byte_changes_no_byte(given, tmp_path):
@@ -141,7 +158,19 @@ def test_what_decides_no_byte_may_change_on_the_way(given, capsys, tmp_path, dem
     shutil.copytree(demo, tmp_path / "moved")
     typed = [*given, f"data.root={tmp_path}/moved", "rollout.teacher.timeout_s=5", "data.num_heldout=7"]
     config = composed(typed)
-    claim(tmp_path / "run", key_of(config, read_work(config).samples))
+    claim(tmp_path / "run", key_of(config, samples_of(config)))
+
+
+def test_another_pixel_is_another_key(given, tmp_path, demo):
+    shutil.copytree(demo, tmp_path / "altered")
+    config = composed([*given, f"data.root={tmp_path}/altered"])
+    samples = samples_of(config)
+    before = key_of(config, samples)
+    image = bytearray(samples[3].images[-1].read_bytes())
+    image[-20] ^= 1
+    samples[3].images[-1].write_bytes(image)
+    after = key_of(config, samples)
+    assert {name for name in before if before[name] != after[name]} == {"data"}
 
 
 def test_another_model_is_another_key(given, tmp_path):
@@ -160,7 +189,7 @@ def test_another_model_is_another_key(given, tmp_path):
 
 def test_no_pair_at_all_is_a_failure_that_the_folder_tells_of(given, tmp_path):
     config = composed([*given, "pairs.margin=0.1"])
-    samples = read_work(config).samples
+    samples = samples_of(config)
     (tmp_path / "run").mkdir()
     claim(tmp_path / "run", key_of(config, samples))
     chance = {"p_right": 1.0, "num_options": 4, "answered": 8, "kept": False}
@@ -175,6 +204,23 @@ def test_no_pair_at_all_is_a_failure_that_the_folder_tells_of(given, tmp_path):
     assert '<span class="status bad">failed</span>' in (tmp_path / "run/report.html").read_text()
 
 
+def test_a_model_without_the_form_is_named_where_nothing_is_answered(given, tmp_path):
+    config = composed([*given, "pairs.margin=0.1"])
+    samples = samples_of(config)
+    (tmp_path / "run").mkdir()
+    claim(tmp_path / "run", key_of(config, samples))
+    chance = {"p_right": 0.0, "num_options": 4, "answered": 0, "kept": False}
+    (tmp_path / "run" / SELECTION).write_text("".join(json.dumps({"id": each.id, **chance}) + "\n" for each in samples))
+    with pytest.raises(ValueError, match=f"no answer of {MODEL} to {len(samples)} samples gives an option; choose a "):
+        main(config)
+
+
+def test_an_endpoint_that_is_gone_is_told_of_before_anything_is_selected(given, capsys, monkeypatch):
+    monkeypatch.setattr(endpoint, "PAUSE_S", 0.01)
+    assert assay(["pairs", *given, *ENDPOINT.split()]) == 1
+    assert f"the teacher at rollout.teacher.url=http://{LOCAL}:9/v1 is out of reach" in capsys.readouterr().err
+
+
 def test_a_folder_with_something_else_is_refused(given, capsys, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/metrics.jsonl").write_text("")
@@ -184,7 +230,7 @@ def test_a_folder_with_something_else_is_refused(given, capsys, tmp_path):
 
 def test_what_the_model_doubts_is_kept_and_the_rest_is_counted(given, tmp_path):
     config = composed([*given, "pairs.margin=0.1"])
-    samples = read_work(config).samples[:4]
+    samples = samples_of(config)[:4]
     (tmp_path / "run").mkdir()
     lines = [
         {"id": sample.id, "p_right": p, "num_options": 4, "answered": answered, "kept": kept}
@@ -195,6 +241,7 @@ def test_what_the_model_doubts_is_kept_and_the_rest_is_counted(given, tmp_path):
     (tmp_path / "run" / SELECTION).write_text("".join(json.dumps(line) + "\n" for line in lines[:3]) + '{"id": "to')
     folder = PairsFolder(tmp_path / "run", samples, config)
     assert folder.kept == [samples[0]] and not folder.is_selected
+    assert folder.progress() == "3 of 4 samples asked about"
     with folder.selection as journal:
         journal.add(lines[3])
     assert folder.kept == [samples[0], samples[3]] and folder.is_selected and not folder.is_written
@@ -204,6 +251,7 @@ def test_what_the_model_doubts_is_kept_and_the_rest_is_counted(given, tmp_path):
     with folder.trajectories as journal:
         journal.add({"id": samples[0].id, **texts, "failures": failures})
         journal.add({"id": samples[3].id, **texts, "rejected": "no", "failures": []})
+    assert folder.progress() == "2 of 2 samples written about"
     assert folder.is_written and folder.rejected() == {"leak": 1}
     assert folder.refused() == {"chosen": {}, "rejected": {"leak": 1, "form": 1}}
     (pair,) = folder.pairs()

@@ -8,11 +8,10 @@ import pytest
 from chat_server import ChatServer, says, serving
 from PIL import Image
 
-from rl.data.config import Choice, DataConfig
+from rl.data.config import Choice, DataConfig, Instructions
 from rl.data.knowledge import Entry
 from rl.data.offers import Offer
 from rl.data.pairs_config import RoutingConfig
-from rl.data.prompts import PromptBuilder
 from rl.data.trajectories import Pairing, is_pair, pairing, seed_of, why_left_out, write_pairs
 from rl.faults import RunFailure
 from rl.types import Sample, Target, Task
@@ -29,9 +28,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "PAUSE_S", 0.01)
 
 
-@pytest.fixture(scope="module")
-def builder(tiny_model: Path) -> PromptBuilder:
-    return PromptBuilder(str(tiny_model), DataConfig())
+@pytest.fixture
+def model(tiny_model: Path) -> str:
+    return str(tiny_model)
 
 
 @pytest.fixture
@@ -54,16 +53,19 @@ def entry(name: str) -> Entry:
     return Entry(dataset="d", object="metal", defect=name.lower(), name=name, text="It is known.")
 
 
-def written(server: ChatServer, builder: PromptBuilder, asked: Pairing, attempts: int = 3) -> dict:
+def written(
+    server: ChatServer, model: str, asked: Pairing, attempts: int = 3, instructions: Instructions = Instructions.paper
+) -> dict:
     teacher = TeacherConfig(url=server.url, model="large", max_concurrency=1)
-    scribe = EndpointScribe(RolloutConfig(teacher=teacher, max_response_tokens=99), builder)
+    data = DataConfig(instructions=instructions)
+    scribe = EndpointScribe(RolloutConfig(teacher=teacher, max_response_tokens=99), model, data)
     (line,) = asyncio.run(write_pairs([asked], scribe, RoutingConfig(attempts=attempts), 7))
     return dict(line)
 
 
-def test_each_side_is_asked_for_in_the_words_of_the_run_with_its_hint(builder: PromptBuilder, asked: Pairing):
+def test_each_side_is_asked_for_in_the_words_of_the_run_with_its_hint(model: str, asked: Pairing):
     with serving(says(RIGHT), says(WRONG)) as server:
-        line = written(server, builder, asked)
+        line = written(server, model, asked)
     assert (line["chosen"], line["rejected"], line["failures"]) == (RIGHT, WRONG, [])
     right, wrong = (body["messages"][-1]["content"] for body in server.asked)
     assert [part["type"] for part in right] == ["image_url", "text"]
@@ -73,33 +75,39 @@ def test_each_side_is_asked_for_in_the_words_of_the_run_with_its_hint(builder: P
     assert {body["seed"] for body in server.asked} == {seed_of(7, "metal/0", 0)}
 
 
-def test_a_refused_text_is_asked_for_anew_with_another_seed(builder: PromptBuilder, asked: Pairing):
+def test_an_endpoint_is_told_the_form_that_the_runs_model_knows_untold(model: str, asked: Pairing):
+    with serving(says(RIGHT), says(WRONG)) as server:
+        assert is_pair(written(server, model, asked, instructions=Instructions.none))
+    assert "<knowledge></knowledge>" in server.asked[0]["messages"][-1]["content"][-1]["text"]
+
+
+def test_a_refused_text_is_asked_for_anew_with_another_seed(model: str, asked: Pairing):
     with serving(says(RIGHT), says(RIGHT), says("cut", "length"), says(WRONG)) as server:
-        line = written(server, builder, asked)
+        line = written(server, model, asked)
     assert is_pair(line) and [failure["text"] for failure in line["failures"]] == [RIGHT, ""]
     assert [body["seed"] for body in server.asked[1:]] == [seed_of(7, "metal/0", attempt) for attempt in range(3)]
 
 
-def test_what_no_attempt_gets_right_is_left_out(builder: PromptBuilder, asked: Pairing):
+def test_what_no_attempt_gets_right_is_left_out(model: str, asked: Pairing):
     with serving(says(RIGHT.replace("Deep.", "As the hint says."))) as server:
-        line = written(server, builder, asked, attempts=2)
+        line = written(server, model, asked, attempts=2)
     assert len(server.asked) == 4 and why_left_out(line) == "leak"
 
 
-def test_text_only_samples_are_asked_without_images(builder: PromptBuilder, asked: Pairing):
+def test_text_only_samples_are_asked_without_images(model: str, asked: Pairing):
     bare = replace(asked, sample=replace(asked.sample, images=()))
     with serving(says(RIGHT), says(WRONG)) as server:
-        assert is_pair(written(server, builder, bare))
+        assert is_pair(written(server, model, bare))
     assert [part["type"] for part in server.asked[0]["messages"][-1]["content"]] == ["text"]
 
 
-def test_half_characters_do_not_come_through(builder: PromptBuilder, asked: Pairing):
+def test_half_characters_do_not_come_through(model: str, asked: Pairing):
     with serving(says(RIGHT.replace("Deep", "Deep \ud800")), says(WRONG)) as server:
-        assert "Deep ?." in written(server, builder, asked)["chosen"]
+        assert "Deep ?." in written(server, model, asked)["chosen"]
 
 
-def test_an_endpoint_that_is_gone_is_a_sentence(builder: PromptBuilder, asked: Pairing):
+def test_an_endpoint_that_is_gone_is_a_sentence(model: str, asked: Pairing):
     with serving() as gone:
         pass
     with pytest.raises(RunFailure, match=r"the teacher at rollout\.teacher\.url=.* is out of reach"):
-        written(gone, builder, asked)
+        written(gone, model, asked)

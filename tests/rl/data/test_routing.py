@@ -129,5 +129,5 @@ def test_each_reason_opens_with_its_kind(text, wanted, reasons):
 def test_words_of_the_hint_are_a_leak():
     hint = "Choose the entry named Crack and reason strictly under it, whatever you see."
     text = answered("I reason strictly under it, whatever you see. The answer is A.")
-    assert verify(text, WRONG, hint) == ("leak: 'reason strictly under it whatever you see'",)
+    assert verify(text, WRONG, [hint]) == ("leak: 'reason strictly under it whatever you see'",)
     assert verify(text, WRONG) == ()

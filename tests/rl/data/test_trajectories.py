@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -105,6 +105,41 @@ def test_attempts_are_bounded_and_what_fails_is_left_out_for_its_last_fault():
 def test_a_text_that_repeats_the_hint_is_a_leak():
     (line,) = written(Scribe(lambda order, _: good(order).replace("Seen.", order.hint)), pairings(), attempts=1)
     assert why_left_out(line) == "leak" and line["chosen"] is line["rejected"] is None
+
+
+def with_long_options() -> Pairing:
+    """As data with sentences for options have them: seven words and more that the policy sees too."""
+    (each,) = pairings()
+    long = {
+        "A": "The end of the bottle is broken and has large cracks.",
+        "B": "A stain runs all the way round the neck.",
+    }
+    target = replace(each.sample.target, options=each.sample.target.options | long)
+    return replace(each, sample=replace(each.sample, target=target))
+
+
+def test_an_option_that_the_policy_sees_too_may_be_named_in_full():
+    def naming(order: Order, _: int) -> str:
+        return good(order).replace("Seen.", f"Seen: {order.sample.target.options[order.option]}")
+
+    (line,) = written(Scribe(naming), [with_long_options()], attempts=1)
+    assert is_pair(line) and "broken and has large cracks." in line["chosen"]
+    assert "runs all the way round the neck." in line["rejected"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I reason rigorously under it alone and conclude that the end is broken.",
+        "And conclude that the right option is A, The end of the bottle is broken.",
+        "I keep to the form that is asked for.",
+    ],
+)
+def test_the_hints_own_words_are_found_whatever_the_option(words):
+    each = with_long_options()
+    assert words.casefold().split()[-3].strip(",.") in each.order("chosen", 0).hint.casefold()
+    (line,) = written(Scribe(lambda order, _: good(order).replace("Seen.", words)), [each], attempts=1)
+    assert why_left_out(line) == "leak"
 
 
 def test_the_hint_stands_behind_the_question_and_names_what_to_reason_under_and_to_conclude():
