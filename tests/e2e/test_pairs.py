@@ -23,6 +23,7 @@ DOUBTS = ("pairs.margin=0.6", "pairs.num_answers=4")
 """The starter knows nothing of knowledge: with one wrong piece of it, some of its answers give an option."""
 BY_ITSELF = ("pairs.margin=1", "pairs.teacher=policy", "pairs.attempts=2")
 """And none of its texts is verified: what it wrote is compared."""
+LOCAL = "127.0.0.1"
 
 
 def num_lines(file: Path) -> int:
@@ -92,6 +93,13 @@ def test_a_model_that_knows_another_form_is_found_out_after_two_batches(demo_dat
     done = assay("pairs", *arguments)
     assert done.returncode == 1 and "to 16 samples gives an option; choose a model that knows" in done.stderr
     assert num_lines(tmp_path / "run/selection.jsonl") == 16
+
+
+def test_an_endpoint_that_is_gone_costs_no_selection(demo_data: Path, tmp_path: Path):
+    endpoint = ("pairs.teacher=endpoint", f"rollout.teacher.url=http://{LOCAL}:9/v1", "rollout.teacher.model=large")
+    done = assay("pairs", *SMALL, *DOUBTS, *endpoint, f"data.root={demo_data}", f"output={tmp_path}/run")
+    assert done.returncode == 1 and " is out of reach " in done.stderr, done.stdout + done.stderr
+    assert "starting" not in done.stdout and num_lines(tmp_path / "run/selection.jsonl") == 0
 
 
 def test_the_page_shows_the_yield_and_the_doubts(whole: Path):
