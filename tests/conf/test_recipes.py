@@ -85,7 +85,8 @@ def test_in_miniature_the_algorithm_is_the_same(name):
         assert getattr(mini, key) == getattr(full, key), key
 
 
-TEACHER = ("stages.pairs.rollout.teacher.url=http://127.0.0.1:8000/v1", "stages.pairs.rollout.teacher.model=large")
+HOST = "127.0.0.1:8000"
+TEACHER = (f"stages.pairs.rollout.teacher.url=http://{HOST}/v1", "stages.pairs.rollout.teacher.model=large")
 DATA = ("data.root=photos", "data.knowledge.file=domain_knowledge.json", "output=runs/x")
 GIVEN = (*DATA, *TEACHER)
 
