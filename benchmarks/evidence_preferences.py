@@ -117,7 +117,7 @@ CLAIMS = [
     ),
     Claim(
         text="KR-RTS killed at a random point gives the same bytes when started again",
-        command=f"{PYTEST} -m '' --timeout 900 tests/e2e/test_pairs.py tests/launch/test_pairs.py "
+        command=f"{PYTEST} -m '' --timeout 900 tests/e2e/test_pairs.py tests/launch/test_pairs_verb.py "
         "tests/rl/data/test_journal.py",
         check=by_tests,
     ),

@@ -125,7 +125,7 @@ def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
 def _preferences(rows: Sequence[Metrics]) -> list[Chart]:
     """How far the policy has come from its reference towards the chosen answers, and by which part of them."""
     parts = {"": "whole answer", "knowledge_": "knowledge", "reasoning_": "reasoning"}
-    sides = {"chosen": 4, "rejected": 1}
+    sides = {"chosen": 1, "rejected": 4}
 
     def of_parts(kind: str) -> tuple[Series, ...]:
         named = enumerate(parts.items())
