@@ -64,7 +64,7 @@ def test_a_run_that_has_done_its_steps_says_so_and_ends_well(straight: Path, dem
     done = assay("train", *options(demo_data, straight, "resume=auto"))
 
     assert done.returncode == 0
-    assert "has done its 10 steps; raise num_steps to go on" in done.stdout
+    assert "has done its 10 steps; raise num_steps or num_epochs to go on" in done.stdout
     assert json.loads(done.stdout.strip().splitlines()[-1])["steps"] == 10
 
 
