@@ -30,7 +30,7 @@ class Kept:
 
     def beside(self, reference: Reference | None) -> KeptReference:
         """The cache as a reference, which asks the other one for what it lacks."""
-        return KeptReference(reference, self.cache, lambda sample: self.keys[sample.id])
+        return KeptReference(reference, self.cache, self.keys)
 
 
 def kept_reference(

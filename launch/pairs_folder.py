@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from actors.config import ClusterConfig, ModelConfig
+from actors.model import weights_name
 from conf.schema import PairsConfig
 from launch.composing import dump_config
 from rl.data.images import in_threads
@@ -20,8 +21,6 @@ from rollout.config import TeacherConfig
 
 KEY = "key.json"
 SELECTION, TRAJECTORIES, PAIRS = "selection.jsonl", "trajectories.jsonl", "pairs.jsonl"
-SAMPLED_BYTES, SAMPLED_PLACES = 65536, 64
-"""Of a large file of weights so many pieces are read, evenly spread over it, and its length."""
 
 
 class PairsFolder:
@@ -134,7 +133,7 @@ def key_of(config: PairsConfig, samples: Sequence[Sample]) -> dict[str, str]:
     return {
         "config": _digest([dump_config(deciding).encode()]),
         "data": _digest([json.dumps(truth).encode(), *_images_bytes(samples)]),
-        "model": _digest(_model_bytes(config.model.path)),
+        "model": weights_name(config.model.path),
     }
 
 
@@ -150,18 +149,3 @@ def _images_bytes(samples: Sequence[Sample]) -> list[bytes]:
     paths = list(dict.fromkeys(path for sample in samples for path in sample.images))
     digests = dict(zip(paths, in_threads(lambda path: hashlib.sha256(path.read_bytes()).digest(), paths), strict=True))
     return [digests[path] for sample in samples for path in sample.images]
-
-
-def _model_bytes(path: str) -> Iterator[bytes]:
-    """Of a hub id its name; of a folder its files, of large ones some pieces."""
-    if not Path(path).is_dir():
-        yield path.encode()
-        return
-    for file in sorted(each for each in Path(path).iterdir() if each.is_file()):
-        size = file.stat().st_size
-        yield f"{file.name}/{size}/".encode()
-        step = max(SAMPLED_BYTES, size // SAMPLED_PLACES)
-        with file.open("rb") as opened:
-            for place in range(0, size, step):
-                opened.seek(place)
-                yield opened.read(SAMPLED_BYTES)

@@ -24,7 +24,7 @@ from launch.archive import RunArchive
 from launch.composing import dump_config
 from launch.kept_reference import Kept, kept_reference
 from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
-from launch.samples import read_split
+from launch.samples import read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from launch.summary import counted_ranges, summarize, write_run_report
 from launch.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
@@ -290,15 +290,14 @@ def read_data(config: TrainConfig) -> Data:
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     """Actors of a cluster that was there before run in other folders than this process."""
-    model, data = config.model, config.data
-    path = str(Path(model.path).resolve()) if Path(model.path).is_dir() else model.path
+    data = config.data
     lessons = str(Path(data.lessons).resolve()) if data.lessons else ""
     cache = str(Path(config.cluster.reference_cache).resolve())
     return replace(
         config,
         cluster=replace(config.cluster, reference_cache=cache),
         output=str(Path(config.output).resolve()),
-        model=replace(model, path=path),
+        model=with_absolute_path(config.model),
         data=replace(data, root=str(Path(data.root).resolve()), lessons=lessons),
     )
 

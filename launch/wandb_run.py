@@ -131,14 +131,11 @@ class WandbRun:
     def _log_table(self, step: int, name: str, groups: Sequence[Group]) -> None:
         if self._run is None:
             return
-        components = list(groups[0].scores[0].components)
-        table = wandb.Table(columns=["id", "image", "truth", "completion", "reward", *components])
-        for group in groups:
-            score = group.scores[0]
-            values = [score.components[component] for component in components]
+        rows = [_judged_row(group) if group.scores else _taught_row(group) for group in groups]
+        table = wandb.Table(columns=["id", "image", "truth", *rows[0]])
+        for group, row in zip(groups, rows, strict=True):
             picture = boxed_image(group) if group.prompt.sample.images else None
-            answer = group.completions[0].text
-            table.add_data(group.prompt.sample.id, picture, group.prompt.target.label, answer, score.total, *values)
+            table.add_data(group.prompt.sample.id, picture, group.prompt.target.label, *row.values())
         self._run.log({name: table}, step=step)
 
     def _log_maps(self, step: int, name: str, groups: Sequence[Group], resize: str) -> None:
@@ -182,6 +179,17 @@ def without_secrets(config: dict[str, Any]) -> dict[str, Any]:
         else ("***" if value and name.lower().endswith(SECRET_ENDINGS) else value)
         for name, value in config.items()
     }
+
+
+def _judged_row(group: Group) -> dict[str, Any]:
+    """The first completion and what it earned."""
+    score = group.scores[0]
+    return {"completion": group.completions[0].text, "reward": score.total, **score.components}
+
+
+def _taught_row(group: Group) -> dict[str, Any]:
+    """The better answer and, of a pair, the worse one."""
+    return {name: each.text for name, each in zip(("chosen", "rejected"), group.completions, strict=False)}
 
 
 def boxed_image(group: Group) -> wandb.Image:

@@ -18,17 +18,17 @@ from rl.verl_core import Scale
 class LessonCounts:
     """Of an optimizer step, over all its micro-batches and, once added up, over all ranks."""
 
-    num_chosen: int = 0
+    num_chosen: int
     """Better answers."""
-    num_rejected: int = 0
+    num_rejected: int
     """Worse answers."""
-    num_mismatched: int = 0
+    num_mismatched: int
     """Answers to other prompts."""
-    num_chosen_tokens: int = 0
+    num_chosen_tokens: int
     """Tokens of the better answers that the loss reads."""
-    num_tokens: int = 0
+    num_tokens: int
     """Tokens of the better and the worse answers."""
-    num_stated: int = 0
+    num_stated: int
     """Tokens that state a piece of knowledge."""
 
 

@@ -4,12 +4,13 @@ import base64
 import fcntl
 import hashlib
 import json
+import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import SEEK_END
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from rl.data.lessons import Lesson
 from rl.roles import Reference
 from rl.types import Group, Sample
 
-BLOCK_BYTES, NUM_BLOCKS = 2**16, 32
-"""Of a large file so many blocks, spread evenly, tell it apart from others."""
+BLOCK_BYTES, NUM_BLOCKS = 2**16, 64
+"""Of a large file so many blocks, spread evenly, and the last one tell it apart from others."""
+LOCK_S = 30.0
+"""Longest wait for other runs that write to the same file."""
 Logprobs = tuple[tuple[float, ...], ...]
 
 
@@ -47,7 +50,7 @@ class ReferenceCache:
         """Kept on disk before it is used; runs that share the file wait for one another."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file, self.path)
             # A line that a killed run left unfinished must not swallow the next.
             torn = _ends_torn(self.path)
             file.write(b"\n" * torn + b"".join(_line(key, logprobs) for key, logprobs in found.items()))
@@ -57,14 +60,15 @@ class ReferenceCache:
 class KeptReference:
     """Plays rl.roles.Reference: what the cache lacks is asked of `inner` and kept."""
 
-    def __init__(self, inner: Reference | None, cache: ReferenceCache, key_of: Callable[[Sample], str]) -> None:
+    def __init__(self, inner: Reference | None, cache: ReferenceCache, keys: Mapping[str, str]) -> None:
         self._inner = inner
         self._cache = cache
-        self._key_of = key_of
+        self._keys = keys
+        """Of each lesson, by the id of its sample."""
 
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
-        by_key = {self._key_of(group.prompt.sample): group for group in groups}
-        keys = [self._key_of(group.prompt.sample) for group in groups]
+        keys = [self._keys[group.prompt.sample.id] for group in groups]
+        by_key = dict(zip(keys, groups, strict=True))
         if not all(key in self._cache for key in keys):
             assert self._inner, "the cache was complete when the run started"
             # All of them: what stands beside an answer in a pass moves its last bits.
@@ -90,10 +94,26 @@ def folder_digest(folder: Path) -> str:
         size = path.stat().st_size
         digest.update(f"{path.name} {size}".encode())
         with path.open("rb") as file:
-            for start in range(0, size, max(BLOCK_BYTES, size // NUM_BLOCKS)):
+            for start in (*range(0, size, max(BLOCK_BYTES, size // NUM_BLOCKS)), max(0, size - BLOCK_BYTES)):
                 file.seek(start)
                 digest.update(file.read(BLOCK_BYTES))
     return digest.hexdigest()[:16]
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Waits for the runs that write at this moment, which takes each of them no time."""
+    deadline = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise ValueError(
+                    f"{path}: another process has held it for {LOCK_S:g} s; end that, or give another "
+                    "cluster.reference_cache"
+                ) from error
+            time.sleep(0.01)
 
 
 def _ends_torn(path: Path) -> bool:

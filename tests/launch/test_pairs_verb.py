@@ -183,8 +183,6 @@ def test_another_model_is_another_key(given, tmp_path):
     second = key_of(replace(config, model=replace(config.model, path=str(tmp_path / "model"))), [])
     assert first == key_of(config, [])
     assert {name for name in first if first[name] != second[name]} == {"model"}
-    named = replace(config, model=replace(config.model, path="owner/name"))
-    assert key_of(named, [])["model"] not in (first["model"], second["model"])
 
 
 def test_no_pair_at_all_is_a_failure_that_the_folder_tells_of(given, tmp_path):

@@ -329,6 +329,19 @@ def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path:
     assert not [path for path in folder.rglob("*") if path.is_file() and b"sesame-0815" in path.read_bytes()]
 
 
+@pytest.mark.parametrize(("num_answers", "names"), [(1, ["chosen"]), (2, ["chosen", "rejected"])])
+def test_what_is_taught_is_a_table_of_answers_without_rewards(tmp_path, groups, num_answers, names, capsys):
+    group = groups[0]
+    taught = replace(group, completions=(group.completions[0],) * num_answers, scores=(), advantages=(1.0, -1.0))
+    run = tracker(tmp_path / "run", WandbMode.offline, samples_every=1)
+    run.log(1, [taught], {"actor/loss": 0.5})
+    run.finish({}, Ending.done)
+    assert "W&B failed" not in capsys.readouterr().out
+    (stored,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
+    (table,) = (json.loads(path.read_text()) for path in stored.rglob("samples_1_*.table.json"))
+    assert table["columns"] == ["id", "image", "truth", *names]
+
+
 def test_a_run_that_goes_on_keeps_its_name_in_wandb(tmp_path: Path, groups: list[Group]) -> None:
     before = tracker(tmp_path / "run", WandbMode.offline)
     before.log(1, groups, {})

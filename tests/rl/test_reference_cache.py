@@ -32,7 +32,7 @@ def groups(*names: str):
 
 
 def kept(path: Path, inner: Asked | None) -> KeptReference:
-    return KeptReference(inner, ReferenceCache(path), lambda sample: f"key of {sample.id}")
+    return KeptReference(inner, ReferenceCache(path), {name: f"key of {name}" for name in "xy"})
 
 
 def test_what_is_added_is_read_again_to_the_bit(tmp_path):
