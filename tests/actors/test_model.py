@@ -6,11 +6,12 @@ import rl.torchvision_ops  # noqa: F401
 
 import pytest
 import torch
+from huggingface_hub import constants
 from tiny_model import tiny_prompt, write_tiny_model
 from token_groups import random_group
 
 from actors.config import LoraConfig, ModelConfig, Precision
-from actors.model import PolicyModel, TokenStats, check_localize, load_model, with_lora
+from actors.model import PolicyModel, TokenStats, check_localize, load_model, weights_name, with_lora
 from rl.batching import mrope_positions, to_batch
 from rl.types import Group, Prompt
 from rollout.config import LocalizeConfig
@@ -199,3 +200,17 @@ def test_a_layer_or_head_that_the_model_has_not_is_refused(tiny_model, options):
     check_localize(str(tiny_model), LocalizeConfig(layers=[0, 1], heads=[3]))
     with pytest.raises(ValueError, match=r"localize\.(layers|heads)=.* has (2|4), counted from 0"):
         check_localize(str(tiny_model), LocalizeConfig(**options))
+
+
+def test_a_hub_id_is_told_apart_by_the_commit_that_was_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    repository = tmp_path / "models--maker--model"
+    (repository / "refs").mkdir(parents=True)
+    names = []
+    for commit in ("a" * 40, "b" * 40):
+        (repository / "snapshots" / commit).mkdir(parents=True)
+        (repository / "snapshots" / commit / "config.json").write_text("{}")
+        (repository / "refs" / "main").write_text(commit)
+        names.append(weights_name("maker/model"))
+    assert names == [f"maker--model-{letter * 40}" for letter in "ab"]

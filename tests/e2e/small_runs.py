@@ -1,5 +1,6 @@
 """How the end-to-end tests start a small run of the real thing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -69,6 +70,13 @@ class Started:
             assert time.monotonic() < deadline, f"no step {step} in {timeout_s:g} s"
             time.sleep(0.05)
 
+    def wait_for_lines(self, file: Path, count: int, timeout_s: float = 300) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not (file.exists() and file.read_bytes().count(b"\n") >= count):
+            assert self.process.poll() is None, self.process.communicate()[0][-2000:]
+            assert time.monotonic() < deadline, f"no {count} lines in {file} in {timeout_s:g} s"
+            time.sleep(0.02)
+
     def signal_group(self, number: int) -> None:
         os.killpg(self.process.pid, number)
 
@@ -96,3 +104,9 @@ def kill_all(run: Started) -> None:
     for process in family:
         process.kill()
     psutil.wait_procs(family, timeout=30)
+
+
+def measured(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what a clock says."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]

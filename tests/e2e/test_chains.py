@@ -4,12 +4,10 @@ import json
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 from safetensors.torch import load_file
-from small_runs import FEW, SMALL, Started, assay, start
+from small_runs import FEW, SMALL, Started, assay, kill_all, measured, start
 
 pytestmark = pytest.mark.slow
 STAGES = (
@@ -33,25 +31,12 @@ def straight(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def kill_all(run: Started) -> None:
-    family = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
-    for process in family:
-        process.kill()
-    psutil.wait_procs(family, timeout=30)
-
-
 def wait_for(run: Started, file: Path, timeout_s: float = 300) -> None:
     deadline = time.monotonic() + timeout_s
     while not file.exists():
         assert run.process.poll() is None, run.process.communicate()[0][-2000:]
         assert time.monotonic() < deadline, f"no {file} in {timeout_s:g} s"
         time.sleep(0.002)
-
-
-def measured(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what a clock says."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
 
 
 def test_the_second_stage_starts_from_the_weights_that_the_first_one_learned(straight: Path):

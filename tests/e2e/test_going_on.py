@@ -5,12 +5,11 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from safetensors.torch import load_file
-from small_runs import FEW, SMALL, assay, kill_all, start
+from small_runs import FEW, SMALL, assay, kill_all, measured, start
 
 pytestmark = pytest.mark.slow
 STEPS = ("num_steps=10", "checkpoint.every=5", "checkpoint.keep_last=5", "eval_every=5", "algo.schedule=linear")
@@ -37,12 +36,6 @@ def cut(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.wait_for_step(folder, 7)
         kill_all(run)
     return folder
-
-
-def measured(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what a clock says."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
 
 
 def test_five_steps_a_kill_and_five_more_equal_ten_bit_for_bit(straight: Path, cut: Path, demo_data: Path):

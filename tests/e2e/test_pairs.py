@@ -2,8 +2,6 @@
 
 import json
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,17 +28,10 @@ def num_lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def until(file: Path, count: int, is_running: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
-    while num_lines(file) < count:
-        assert is_running() and time.monotonic() < deadline, f"no {count} lines in {file}"
-        time.sleep(0.02)
-
-
 def interrupted(arguments: list[str], file: Path, count: int, number: int) -> tuple[int, str]:
     """Runs until the file has that many lines, then sends the signal; exit code and what was said."""
     with start("pairs", *arguments) as run:
-        until(file, count, lambda: run.process.poll() is None)
+        run.wait_for_lines(file, count)
         run.signal_group(number)
         said = run.process.communicate(timeout=120)[0]
     return run.process.returncode, said

@@ -4,11 +4,10 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from small_runs import assay, kill_all, start
+from small_runs import assay, kill_all, measured, start
 
 from rl.data.config import DataConfig
 from rl.data.prompts import answer_text
@@ -69,14 +68,8 @@ def straight(demo_data: Path, pairs: Path, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def measured(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what a clock says."""
-    rows = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
-    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
-
-
 def test_pairs_are_learnt_in_whole_epochs_and_their_margin_grows(straight):
-    steps = [row for row in measured(straight) if "actor/loss" in row]
+    steps = [row for row in measured(straight / "run") if "actor/loss" in row]
     assert len(steps) == NUM_STEPS
     margins = [row["preference/margin/mean"] for row in steps]
     assert margins[0] == pytest.approx(0, abs=1e-5)
@@ -98,7 +91,7 @@ def test_a_run_killed_with_its_cache_torn_goes_on_bit_for_bit(straight, demo_dat
 
     assert done.returncode == 0, done.stderr
     assert "damaged lines there: 1, made anew as needed" in done.stdout
-    assert measured(tmp_path) == measured(straight)
+    assert measured(tmp_path / "run") == measured(straight / "run")
     weights = [
         load_file(folder / f"run/checkpoints/step_{NUM_STEPS}/hf/model.safetensors") for folder in (tmp_path, straight)
     ]
@@ -111,7 +104,7 @@ def test_a_whole_cache_spares_the_reference_and_gives_the_same(straight, demo_da
     assert done.returncode == 0, done.stderr
     assert f"reference log-probs of {NUM_LESSONS} of {NUM_LESSONS} lessons are in" in done.stdout
     assert "1 reference" not in done.stdout
-    assert measured(tmp_path) == measured(straight)
+    assert measured(tmp_path / "run") == measured(straight / "run")
 
 
 def test_lessons_of_held_out_samples_are_refused_in_one_sentence(demo_data, pairs, tmp_path):

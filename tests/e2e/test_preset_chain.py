@@ -1,0 +1,83 @@
+"""DCR²-AD's chain, killed at a random point of each stage, comes to what one left alone comes to."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from small_runs import Started, assay, kill_all, measured, start
+
+pytestmark = pytest.mark.slow
+SMALL = (
+    "experiment=dcr2ad_mini",
+    "data.heldout_share=0.9",
+    "data.num_heldout=8",
+    "algo.num_prompts=4",
+    "checkpoint.every=2",
+    "cluster.num_learners=1",
+    "cluster.cpus_per_actor=0.25",
+    "cluster.cpus_per_reward_worker=0.25",
+    "logging.wandb=disabled",
+    "stages.pairs.pairs.batch=8",
+    "stages.pairs.pairs.margin=0.4",
+    "stages.prefer.num_epochs=1",
+)
+STAGES = ("1_lessons", "2_sft", "3_pairs", "4_prefer")
+FILES = ("selection.jsonl", "trajectories.jsonl", "pairs.jsonl")
+
+
+def options(data: Path, output: Path, *more: str) -> list[str]:
+    return [*SMALL, f"data.root={data}", f"output={output}", *more]
+
+
+@pytest.fixture(scope="module")
+def straight(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("straight")
+    done = assay("train", *options(demo_data, folder))
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(done.stdout.splitlines()[-1])["stages"]) == [name[2:] for name in STAGES]
+    return folder
+
+
+def num_steps(stage: Path) -> int:
+    return len([row for row in measured(stage) if "actor/loss" in row])
+
+
+def test_a_chain_killed_in_each_of_its_stages_equals_one_that_was_not(straight: Path, demo_data: Path, tmp_path: Path):
+    num_selected = len((straight / "3_pairs/selection.jsonl").read_bytes().splitlines())
+    num_taught, num_preferred = num_steps(straight / "2_sft"), num_steps(straight / "4_prefer")
+    assert min(num_taught, num_preferred) > 3
+
+    def killed(wait: Callable[[Started], None]) -> list[str]:
+        """What was done when it was killed, which it is once it has waited."""
+        with start("train", *options(demo_data, tmp_path, "resume=auto")) as run:
+            wait(run)
+            kill_all(run)
+        return list(json.loads((tmp_path / "chain.json").read_text())["done"])
+
+    step = random.randint(1, num_taught - 1)
+    assert killed(lambda run: run.wait_for_step(tmp_path / "2_sft", step)) == ["1_lessons"]
+    line = random.randint(1, num_selected - 16)
+    selection = tmp_path / "3_pairs/selection.jsonl"
+    assert killed(lambda run: run.wait_for_lines(selection, line)) == ["1_lessons", "2_sft"]
+    last = random.randint(1, num_preferred - 1)
+    assert "4_prefer" not in killed(lambda run: run.wait_for_step(tmp_path / "4_prefer", last))
+    (cache,) = (tmp_path / "reference_cache").iterdir()
+    cache.write_bytes(cache.read_bytes()[:-20])
+
+    done = assay("train", *options(demo_data, tmp_path, "resume=auto"))
+
+    assert done.returncode == 0, done.stderr
+    for name in FILES:
+        assert (tmp_path / "3_pairs" / name).read_bytes() == (straight / "3_pairs" / name).read_bytes(), name
+    for stage in ("2_sft", "4_prefer"):
+        assert measured(tmp_path / stage) == measured(straight / stage)
+        weights, expected = (load_file(folder / stage / "model/model.safetensors") for folder in (tmp_path, straight))
+        assert weights.keys() == expected.keys()
+        assert all(weights[name].equal(tensor) for name, tensor in expected.items())
+    print(
+        f"figure: killed at step {step} of {num_taught} of SFT, sample {line} of {num_selected} of KR-RTS, step {last} "
+        f"of {num_preferred} of KR-DPO, its cache torn: every file, row and tensor identical, bit for bit"
+    )
