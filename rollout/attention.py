@@ -85,6 +85,8 @@ class Tap:
 
 def gazes_of(groups: Sequence[Group], batch: GroupBatch, row: Row) -> list[Gaze]:
     """For each group: all its completions' tokens, looking at the inspected image and then at the anomaly words."""
+    if not groups:  # the row of an empty micro-batch is nobody's
+        return []
     counts = [sum(len(completion.token_ids) for completion in group.completions) for group in groups]
     length, device = batch.ids.shape[1], batch.ids.device
     gazes = []

@@ -9,7 +9,7 @@ from rl.data.grid import cells_of_mask
 from rl.data.knowledge import GOOD, Entry
 from rl.data.prompts import answer_text
 from rl.data.questions import NO_DEFECT, concluding, letter_of
-from rl.data.synthesis import CONTRASTS, DEFECTS, SIZE, Part, make_part, place, rationale
+from rl.data.synthesis import CONTRASTS, DEFECTS, SIZE, Part, even_places, make_part, place, rationale
 from rl.data.template_teacher import template_trajectory
 from rl.types import Box, Sample, Target, Task
 
@@ -33,13 +33,21 @@ NO_FINDINGS = (
     "Nothing in the image is a defect.",
     "Look at it: there is no defect.",
 )
+REST_FIRST = 0.5
+"""Share of the reports on a single image that begin with places where all is well."""
+NUM_EVEN = 3
+"""Such places in a report."""
 
 
 def report(rng: np.random.Generator, part: Part) -> str:
-    """What they write about a single image; each has words of their own."""
+    """What they write about a single image, each in words of their own: what they find, and where all is well."""
     if part.box is None:
-        return str(rng.choice(NO_FINDINGS))
-    return str(rng.choice(FINDINGS)).format(defect=part.defect, place=place(part.box))
+        finding = str(rng.choice(NO_FINDINGS))
+    else:
+        finding = str(rng.choice(FINDINGS)).format(defect=part.defect, place=place(part.box))
+    rest = f"Even at the {', '.join(rng.choice(even_places(part), NUM_EVEN, replace=False))}."
+    # Which comes first decides which tokens are near the question, and so whose look counts (docs/attention.md).
+    return f"{rest} {finding}" if rng.random() < REST_FIRST else f"{finding} {rest}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ CONTRASTS = (0.08, 0.45)
 """Faintest and strongest defect of the demo; the sensor's noise is 0.015 and the materials' relief about 0.05."""
 KNOWLEDGE = "knowledge.yaml"
 """What experts know of the parts, beside the folders of the materials."""
+ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 MAX_SHIFT = 2
 """Pixels by which the inspected part may lie off the place of its reference."""
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
@@ -89,9 +90,14 @@ def rationale(part: Part) -> str:
 def place(box: Box) -> str:
     """Where the middle of the box lies, in words."""
     x1, y1, x2, y2 = box
-    row = ("top", "middle", "bottom")[int((y1 + y2) / 2 * 3 / SIZE)]
-    column = ("left", "center", "right")[int((x1 + x2) / 2 * 3 / SIZE)]
-    return f"{row} {column}"
+    return f"{ROWS[int((y1 + y2) / 2 * 3 / SIZE)]} {COLUMNS[int((x1 + x2) / 2 * 3 / SIZE)]}"
+
+
+def even_places(part: Part) -> list[str]:
+    """The ninths of the image that the defect leaves alone, in words."""
+    ninths = np.arange(SIZE) * 3 // SIZE
+    touched = {(int(ninths[y]), int(ninths[x])) for y, x in zip(*np.nonzero(part.mask), strict=True)}
+    return [f"{ROWS[row]} {COLUMNS[column]}" for row in range(3) for column in range(3) if (row, column) not in touched]
 
 
 def write_demo(root: Path, *, seed: int, num_parts: int, contrasts: tuple[float, float] = CONTRASTS) -> None:

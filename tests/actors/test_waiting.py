@@ -20,7 +20,7 @@ SHORT = Limit(seconds=1.0, key="cluster.call_timeout_s")
 @pytest.fixture(scope="module")
 def cluster():
     here = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=here)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=here)
     yield
     ray.shutdown()
 

@@ -169,6 +169,10 @@ def test_log_probs_are_those_of_a_pass_without_a_tap(tiny_model):
     assert policy.hf.config.text_config._attn_implementation == TAPPED
 
 
+def test_an_empty_micro_batch_is_passed_and_nobody_looks(tiny_model):
+    assert tapped(policy_of(tiny_model), []) == []
+
+
 def test_maps_have_the_shape_of_the_inspected_image_and_relevance_is_the_sum_over_the_words(tiny_model):
     (group,) = looked_groups(tiny_model)[1:2]
     (shares,) = tapped(policy_of(tiny_model), [group])

@@ -7,7 +7,7 @@ import pytest
 
 from rl.data.annotators import EDGE_STEP, Annotators
 from rl.data.grid import cells_of_mask, cells_text
-from rl.data.synthesis import CONTRASTS, SIZE, make_part
+from rl.data.synthesis import COLUMNS, CONTRASTS, DEFECTS, ROWS, SIZE, make_part
 from rl.types import Task
 
 FORM = r"<think>.+\.</think><answer>(No\.|Yes\. \{'bbox_2d': \[\d+, \d+, \d+, \d+\], 'label': '\w+'\})</answer>"
@@ -104,3 +104,17 @@ def test_loose_cells_vary_and_stay_on_the_grid():
     texts = choices(Annotators(looseness=9.0), "hole", Task.grid)
     numbers = [int(number) for text in texts for number in re.findall(r"\d+", text)]
     assert len(set(texts)) > 50 and 0 <= min(numbers) <= max(numbers) <= 15
+
+
+def test_reports_on_one_image_call_only_places_even_that_are_so():
+    rng, order, thirds = np.random.default_rng(0), [], np.arange(SIZE) * 3 // SIZE
+    for defect in (*DEFECTS * 20, None):
+        part = make_part(rng, "metal", defect, CONTRASTS)
+        text = Annotators().answer(rng, part, Task.yes_no)
+        named = re.search(r"Even at the ([\w ,]+)\.", text).group(1).split(", ")
+        assert len(set(named)) == 3
+        for row, column in (place.split() for place in named):
+            there = (thirds == ROWS.index(row))[:, None] & (thirds == COLUMNS.index(column))
+            assert not (part.mask & there).any()
+        order.append(text.startswith("<think>Even"))
+    assert 0.3 < np.mean(order) < 0.7
