@@ -122,8 +122,8 @@ CLAIMS = [
         check=by_tests,
     ),
     Claim(
-        text="A preference run killed with its cache torn, a chain killed in a stage and between two, and DCR²-AD's chain "
-        "killed at a random point of each of its stages go on as if nothing had happened",
+        text="A preference run killed with its cache torn, a chain killed in a stage and between two, and DCR²-AD's "
+        "chain killed at a random point of each of its stages go on as if nothing had happened",
         command=f"{SLOW} tests/e2e/test_taught_runs.py tests/e2e/test_chains.py tests/e2e/test_preset_chain.py",
         check=by_tests,
     ),

@@ -20,6 +20,7 @@ from rollout.config import check_endpoint, check_teacher
 from rollout.endpoint_key import endpoint_key
 
 COLDEST = 0.01
+FEWEST_OF_KTO = 3
 """vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
 
 FILES_COME_FROM = {
@@ -251,8 +252,11 @@ def _check_kto(algo: AlgoConfig, is_cached: bool) -> None:
             "algo.objective=kto compares with answers to other prompts, which change from step to step; choose "
             "cluster.reference=actor or adapter_off"
         )
-    if algo.num_prompts < 2:
-        raise ValueError("algo.objective=kto compares with answers to other prompts; give algo.num_prompts ≥ 2")
+    if algo.num_prompts < FEWEST_OF_KTO:
+        raise ValueError(
+            "algo.objective=kto compares with answers to other prompts, and two in a row can be the same one where an "
+            f"epoch ends; give algo.num_prompts ≥ {FEWEST_OF_KTO}"
+        )
 
 
 def _check_knowledge(data: DataConfig) -> None:

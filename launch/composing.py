@@ -80,17 +80,22 @@ class Composer:
         return [f"{name}={value}" for name, value in (composed.hydra.sweeper.get("params") or {}).items()]
 
     def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:
-        """Where a file names what is in a mapping, a name that is only typed is a mistyped one."""
+        """Where a file names what is in a mapping, another name is mistyped, and a key of one that is null is vain."""
         inside = [override for override in overrides if override.key_or_group.startswith(f"{mapping}.")]
         if not inside:
             return
         others = [str(override.input_line) for override in overrides if override not in inside]
-        known = list(_compose(self.name, [*others, *self.hydra_arguments], self.schema)[mapping])
+        known = _compose(self.name, [*others, *self.hydra_arguments], self.schema)[mapping]
         for override in inside:
-            name = override.key_or_group.split(".")[1]
+            _, name, *key = override.key_or_group.split(".")
             if known and name not in known:
-                meant = f"{mapping}.{nearest(name, known)}"
+                meant = f"{mapping}.{nearest(name, list(known))}"
                 raise ValueError(f"{mapping}.{name} is not there; did you mean {meant}? There are {', '.join(known)}")
+            if key and name in known and known[name] is None:
+                raise ValueError(
+                    f"{override.key_or_group}: {mapping}.{name} is null here, which leaves it out; leave this key out "
+                    f"too, or give {'.'.join(key)}, which is for all"
+                )
 
 
 @contextmanager

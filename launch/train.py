@@ -274,6 +274,10 @@ def read_data(config: TrainConfig) -> Data:
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     if config.algo.objective is not Objective.grpo:
         taught = {sample.id: lessons.get(sample.id) or own_lesson(sample) for sample in training}
+        if config.algo.objective is Objective.kto and len(taught) < 2:
+            raise ValueError(
+                "algo.objective=kto compares with answers to other prompts; give data.lessons of two or more"
+            )
         check_lessons(taught, response_tokens(builder, config.model.path, config.rollout))
         if config.algo.span is not LossSpan.response:
             check_spans(taught)

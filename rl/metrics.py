@@ -64,6 +64,7 @@ MEANINGS = {
     ),
     "attention/agreement_normal/mean": Meaning(text="the same of answers to normal samples, which should not agree"),
     "attention/selected/mean": Meaning(text="share of a step's tokens that make up its maps: relevant and focused"),
+    "attention/lone/mean": Meaning(text="share of answers with a single selected token, whose look agrees with itself"),
     "attention/entropy/mean": Meaning(text="how scattered over the inspected image a token looks, in nats"),
     "preference/sft_loss/mean": Meaning(text="cross-entropy of the chosen answers, per token"),
     "preference/chosen_reward/mean": Meaning(text="β log π/π_ref of the chosen answers: what the policy gives them"),
@@ -227,6 +228,7 @@ def _attention(groups: Sequence[Group]) -> Metrics:
     means: dict[str, list[float]] = {
         **{f"agreement_{label}": values for label, values in agreement.items()},
         "selected": [weight > 0 for look in looks for weight in look.weights],
+        "lone": [len(look.top) == 1 for look in looks],
         "entropy": [value for look in looks for value in look.entropy],
     }
     return {f"attention/{name}/mean": fmean(values) for name, values in means.items() if values}

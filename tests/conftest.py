@@ -25,6 +25,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def starter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real `vllm serve` of the starter; one a session, for it takes half a minute to start."""
+    """Address of a real `vllm serve` of the starter; one a pytest process, for it takes half a minute to start."""
     with serving(STARTER, tmp_path_factory.mktemp("server") / "log.txt") as url:
         yield url

@@ -23,7 +23,7 @@ def look(
         relevance=(0.1,) * len(weights),
         entropy=tuple(entropy) or (0.5,) * len(weights),
         weights=tuple(weights),
-        top=(),
+        top=tuple(index for index, weight in enumerate(weights) if weight)[:3],
         supports=np.zeros((0, 1), np.uint8),
         shape=(len(rdam), len(rdam[0])) if len(rdam) else (2, 2),
         agreement=agreement,

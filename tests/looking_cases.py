@@ -63,6 +63,8 @@ def look_and_update(rank: int, ports: list[int], folder: Path, num_ranks: int) -
         passes.clear()
         (single,) = plan_updates(groups, num_updates=1, num_ranks=num_ranks, micro_batch_tokens=BUDGET)[rank]
         learner.update([single])
+        if looks:
+            (found["of one group"],) = learner.look(deal(groups[:1], num_ranks, BUDGET)[rank], LOOK, with_maps=False)
         learner.close()
         found["with look" if looks else "without"] = {
             "report": {name: value for name, value in report.items() if not name.startswith("time/")},

@@ -111,8 +111,11 @@ def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
         ),
         Chart(
             title="Selected tokens",
-            caption=_sentence(MEANINGS["attention/selected/mean"].text),
-            series=(series(rows, "attention/selected/mean", "selected"),),
+            caption="Share of a step's tokens that make up its maps, and of answers with one such token: their J is 1.",
+            series=(
+                series(rows, "attention/selected/mean", "selected"),
+                series(rows, "attention/lone/mean", "answers with a lone one", 1),
+            ),
         ),
         Chart(
             title="Scatter of looks",

@@ -78,7 +78,7 @@ def test_all_ranks_refuse_a_group_that_one_of_them_cannot_take(pair):
         assert kind == "ValueError"
         assert message.startswith("sample tiny/")
         assert "beyond the model's" in message
-        assert seconds < 10
+        assert seconds < 60
 
 
 def test_accumulating_micro_batches_equals_one_full_batch(single):

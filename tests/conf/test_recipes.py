@@ -86,7 +86,7 @@ def test_in_miniature_the_algorithm_is_the_same(name):
 
 
 HOST = "127.0.0.1:8000"
-TEACHER = (f"stages.pairs.rollout.teacher.url=http://{HOST}/v1", "stages.pairs.rollout.teacher.model=large")
+TEACHER = (f"rollout.teacher.url=http://{HOST}/v1", "rollout.teacher.model=large")
 DATA = ("data.root=photos", "data.knowledge.file=domain_knowledge.json", "output=runs/x")
 GIVEN = (*DATA, *TEACHER)
 
@@ -118,8 +118,14 @@ def test_dcr2ads_72b_learns_by_an_adapter():
 @pytest.mark.parametrize("ablation", ["sft", "dpo", "kto", "grpo", "kr_dpo", "kr_dpo_related"])
 @pytest.mark.parametrize("name", ["dcr2ad", "dcr2ad_mini"])
 def test_each_ablation_of_dcr2ad_is_a_chain_without_contradiction(name, ablation):
-    given = {"dcr2ad": DATA if ablation == "sft" else GIVEN, "dcr2ad_mini": ("output=runs/x",)}[name]
+    given = {"dcr2ad": GIVEN, "dcr2ad_mini": ("output=runs/x",)}[name]
     check_run_elsewhere(recipe(name, *given, f"ablation={ablation}"))
+
+
+def test_a_key_of_a_stage_that_the_ablation_leaves_out_does_not_bring_it_back():
+    sentence = "stages.prefer.algo.lr: stages.prefer is null here, .* or give algo.lr, which is for all"
+    with pytest.raises(ValueError, match=sentence):
+        recipe("dcr2ad_mini", "output=runs/x", "ablation=sft", "stages.prefer.algo.lr=1e-5")
 
 
 def test_the_ablations_differ_in_what_they_are_called_by():

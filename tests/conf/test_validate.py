@@ -65,8 +65,8 @@ CONTRADICTIONS = {
         "data": DataConfig(root=".", lessons="f"),
         "cluster": ClusterConfig(reference=ReferenceKind.cached),
     },
-    "give algo.num_prompts ≥ 2": {
-        "algo": AlgoConfig(objective=Objective.kto, num_prompts=1),
+    "give algo.num_prompts ≥ 3": {
+        "algo": AlgoConfig(objective=Objective.kto, num_prompts=2),
         "data": DataConfig(root=".", lessons="f"),
     },
     "algo.span=knowledge is not read by algo.objective=kto": {

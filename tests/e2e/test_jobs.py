@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
+from ranks import free_ports
 from small_runs import ROOT
 
 from launch.jobs import LOOPBACK, JobServer
@@ -75,7 +75,7 @@ def head() -> Iterator[Head]:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
-        port, dashboard, agent, client = _free_ports(4)
+        port, dashboard, agent, client = free_ports(4)
         command = ["ray", "start", "--head", "--block", "--num-cpus=4", f"--dashboard-host={LOOPBACK}"]
         command += [f"--port={port}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
         command += [f"--ray-client-server-port={client}", f"--temp-dir={folder}/ray", "--disable-usage-stats"]
@@ -237,16 +237,6 @@ def _wait_for_head(address: str, environment: dict[str, str]) -> None:
 def _files_with_secrets(folder: Path) -> set[Path]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path for path in files if any(secret.encode() in path.read_bytes() for secret in SECRETS.values())}
-
-
-def _free_ports(count: int) -> list[int]:
-    found = [socket.socket() for _ in range(count)]
-    for one in found:
-        one.bind((LOOPBACK, 0))
-    ports = [one.getsockname()[1] for one in found]
-    for one in found:
-        one.close()
-    return ports
 
 
 def _end(cluster: subprocess.Popen[bytes]) -> None:

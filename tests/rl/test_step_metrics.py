@@ -92,13 +92,14 @@ def test_length_against_reward_tells_whether_words_pay() -> None:
 def test_where_completions_look_is_told_by_label_and_over_all_tokens() -> None:
     box = ((2.0, 2.0, 6.0, 6.0),)
     defective = looked(group([score()] * 2, boxes=box), look(0.25, (0, 0, 1)), look(0.75, (2,), entropy=(1.5,)))
-    normal = looked(group([score()]), look(0.125, (0.5, 0, 0, 0)))
+    normal = looked(group([score()]), look(0.125, (0.5, 0, 0, 0.5)))
     found = step_metrics([defective, normal, group([score()])], {}, TIMINGS)
     assert {name: value for name, value in found.items() if name.startswith("attention/")} == pytest.approx(
         {
             "attention/agreement_defective/mean": 0.5,
             "attention/agreement_normal/mean": 0.125,
-            "attention/selected/mean": 3 / 8,
+            "attention/selected/mean": 4 / 8,
+            "attention/lone/mean": 2 / 3,
             "attention/entropy/mean": (7 * 0.5 + 1.5) / 8,
         }
     )

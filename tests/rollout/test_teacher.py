@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -131,10 +130,8 @@ def test_an_answer_that_is_no_chat_completion_is_a_sentence(builder: PromptBuild
 
 def test_silence_ends_after_the_timeout(builder: PromptBuilder, sample: Sample):
     with serving(says("Yes."), delay_s=1.0) as server:
-        start = time.monotonic()
         with pytest.raises(RunFailure, match=r"gave no answer in 0\.1 s; .* rollout\.teacher\.timeout_s"):
             ask(server, builder, [repair(builder, sample)], timeout_s=0.1)
-        assert time.monotonic() - start < 3
 
 
 def test_an_endpoint_that_is_not_there_is_a_sentence_at_the_start(builder: PromptBuilder):

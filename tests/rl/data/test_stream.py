@@ -43,14 +43,14 @@ def test_the_order_of_an_epoch_is_that_of_its_seed_and_number():
 
 def test_a_batch_of_a_large_data_set_is_drawn_at_once():
     stream = SampleStream(list(range(100_000)), seed=0)
-    start = time.perf_counter()
+    start = time.process_time()
     stream.take(1)
-    one = time.perf_counter() - start
+    one = time.process_time() - start
 
-    start = time.perf_counter()
+    start = time.process_time()
     stream.take(1_000)
 
-    assert time.perf_counter() - start < 10 * one
+    assert time.process_time() - start < 10 * one
 
 
 def test_another_seed_gives_another_order():
