@@ -12,15 +12,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := .venv/.installed-$(DEVICE)-$(shell cat pyproject.toml constraints/*.txt | cksum | cut -d' ' -f1)
 PINS := -c constraints/$(DEVICE).txt -c constraints/dev.txt
-# Two files at a time: two runs of the real thing fit into 24 GiB and 2 cores.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 demo: setup
 	@test -d data/demo || $(BIN)/assay data output=data/demo
 	@$(BIN)/assay train experiment=demo seed=$(SEED) $(if $(filter gpu,$(DEVICE)),cluster=local_gpu)
 
 test: check
-	$(PYTEST) -m slow --timeout 900
+	$(BIN)/pytest -m slow --timeout 900
 
 check: setup
 	$(BIN)/ruff check .
@@ -29,7 +27,7 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/deptry .
-	$(PYTEST) -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 # Rebuilds models/starter from nothing, from that models/starter_forms, and from that models/starter_routed.
 starter: setup

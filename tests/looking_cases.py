@@ -63,6 +63,7 @@ def look_and_update(rank: int, ports: list[int], folder: Path, num_ranks: int) -
         passes.clear()
         (single,) = plan_updates(groups, num_updates=1, num_ranks=num_ranks, micro_batch_tokens=BUDGET)[rank]
         learner.update([single])
+        of_one = (passes.count(False), passes.count(True))
         if looks:
             (found["of one group"],) = learner.look(deal(groups[:1], num_ranks, BUDGET)[rank], LOOK, with_maps=False)
         learner.close()
@@ -70,7 +71,7 @@ def look_and_update(rank: int, ports: list[int], folder: Path, num_ranks: int) -
             "report": {name: value for name, value in report.items() if not name.startswith("time/")},
             "weights": weights,
             "passes": of_two,
-            "passes of a single update": (passes.count(False), passes.count(True)),
+            "passes of a single update": of_one,
         }
     return found
 
