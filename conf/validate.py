@@ -20,8 +20,9 @@ from rollout.config import check_endpoint, check_teacher
 from rollout.endpoint_key import endpoint_key
 
 COLDEST = 0.01
-FEWEST_OF_KTO = 3
 """vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
+FEWEST_OF_KTO = 3
+"""Three samples in a row of a stream are never one sample alone, two are where an epoch ends."""
 
 FILES_COME_FROM = {
     "data.lessons": "`assay pairs` writes one",
