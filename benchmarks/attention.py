@@ -1,7 +1,8 @@
 """What looking costs: `python -m benchmarks.attention` prints one line of JSON; about five minutes on two cores.
 
 The same batch is passed forward plainly, with the tap and all that ReAL makes of it, and through transformers' eager
-attention, in turns. `--shape 3b --device cuda` does it with the layers of Qwen2.5-VL-3B in bf16 and two images.
+attention, in turns; and what the tap saw is compared with that. `--shape 3b --device cuda` does it with the layers of
+Qwen2.5-VL-3B in bf16 and two images.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -19,13 +20,14 @@ import rl.torchvision_ops  # noqa: F401
 
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLCausalLMOutputWithPast
 
 from actors.looking import Looker
 from actors.model import PolicyModel
 from benchmarks.random_model import IMAGE, SHAPES, config_of, random_answer, random_prompt
 from rl.batching import GroupBatch, to_batch
 from rl.types import Group
-from rollout.attention import TAPPED
+from rollout.attention import TAPPED, Tap, gazes_of
 from rollout.config import LocalizeConfig
 
 SIDE = 30
@@ -46,42 +48,70 @@ def main() -> None:
     options = parser.parse_args()
     if options.peak:
         mode, tokens = options.peak
-        print(_peak(_passes(options.shape, options.device, int(tokens))[mode], options.device))
+        print(_peak(_passes(_case(options.shape, options.device, int(tokens)))[mode], options.device))
         return
     found = {}
     for tokens in RESPONSES:
-        seconds = _seconds(_passes(options.shape, options.device, tokens), options.device)
+        case = _case(options.shape, options.device, tokens)
+        seconds = _seconds(_passes(case), options.device)
         peaks = {mode: _peak_alone(options, mode, tokens) for mode in MODES}
         found[f"{tokens} response tokens"] = {
             f"{mode}_to_plain_{what}": round(values[mode] / values["plain"], 3)
             for what, values in (("time", seconds), ("memory", peaks))
             for mode in MODES[1:]
-        }
+        } | {"gap_to_eager": _gap(case)}
     print(json.dumps(found))
 
 
-def _passes(shape: str, device: str, num_tokens: int) -> dict[str, Callable[[], object]]:
-    """A forward pass in each way, over the same tokens and weights."""
-    torch.manual_seed(0)
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Two models of the same weights, and what they read."""
+
+    policy: PolicyModel
+    eager: Qwen2_5_VLForConditionalGeneration
+    group: Group
+    batch: GroupBatch
+
+
+def _case(shape: str, device: str, num_tokens: int) -> Case:
     num_images = 1 if device == "cpu" else 2
+    tapped, eager = (_model(shape, device, attention) for attention in (TAPPED, "eager"))
+    group = _group(num_images, num_tokens)
+    return Case(
+        policy=PolicyModel(tapped, temperature=1.0, banned_token_ids=()).to(device).eval(),
+        eager=eager,
+        group=group,
+        batch=to_batch([group]).to(torch.device(device)),
+    )
+
+
+def _model(shape: str, device: str, attention: str) -> Qwen2_5_VLForConditionalGeneration:
+    torch.manual_seed(0)
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    hf = Qwen2_5_VLForConditionalGeneration(config_of(shape)).to(device, dtype).eval()
-    hf.set_attn_implementation({"text_config": TAPPED, "vision_config": "sdpa"})
-    policy = PolicyModel(hf, temperature=1.0, banned_token_ids=()).to(device).eval()
-    looker, group = Looker(policy, TOKENIZER), _group(num_images, num_tokens)
-    batch, localize = to_batch([group]).to(torch.device(device)), LocalizeConfig()
-    eager = Qwen2_5_VLForConditionalGeneration(config_of(shape)).to(device, dtype).eval()
-    eager.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
+    model = Qwen2_5_VLForConditionalGeneration(config_of(shape)).to(device, dtype).eval()
+    model.set_attn_implementation({"text_config": attention, "vision_config": "sdpa"})
+    return model
+
+
+def _passes(case: Case) -> dict[str, Callable[[], object]]:
+    """A forward pass in each way, over the same tokens."""
+    looker, batch, localize = Looker(case.policy, TOKENIZER), case.batch, LocalizeConfig()
     return {
-        "plain": torch.no_grad()(lambda: policy(batch).logprobs.tolist()),
-        "look": lambda: looker.look([group], batch, localize, with_maps=True),
-        "eager": torch.no_grad()(lambda: _eager(eager, batch)),
+        "plain": torch.no_grad()(lambda: case.policy(batch).logprobs.tolist()),
+        "look": lambda: looker.look([case.group], batch, localize, with_maps=True),
+        "eager": torch.no_grad()(lambda: _eager(case.eager, batch)),
     }
 
 
 def _eager(model: Qwen2_5_VLForConditionalGeneration, batch: GroupBatch) -> tuple[torch.Tensor, list[list[float]]]:
     """All attention of all layers, then the mean, as the authors of such methods do it; and the log-probs."""
-    made = model(
+    made = _attended(model, batch)
+    taken = made.logits.float().log_softmax(-1)[0, batch.sources].gather(-1, batch.labels[:, None]).tolist()
+    return torch.stack(made.attentions).mean((0, 2)), taken
+
+
+def _attended(model: Qwen2_5_VLForConditionalGeneration, batch: GroupBatch) -> Qwen2_5_VLCausalLMOutputWithPast:
+    return model(
         input_ids=batch.ids,
         attention_mask=torch.ones_like(batch.ids),
         pixel_values=batch.pixels.to(model.dtype),
@@ -89,8 +119,19 @@ def _eager(model: Qwen2_5_VLForConditionalGeneration, batch: GroupBatch) -> tupl
         mm_token_type_ids=(batch.ids == IMAGE).int(),
         output_attentions=True,
     )
-    taken = made.logits.float().log_softmax(-1)[0, batch.sources].gather(-1, batch.labels[:, None]).tolist()
-    return torch.stack(made.attentions).mean((0, 2)), taken
+
+
+@torch.no_grad()
+def _gap(case: Case) -> float:
+    """How far what the tap sees lies from eager attention, relative to it."""
+    config = LocalizeConfig()
+    (gaze,) = gazes_of([case.group], case.batch, config.row)
+    tap = Tap([gaze], config)
+    case.policy(case.batch, tap)
+    (found,) = tap.shares()
+    layers = _attended(case.eager, case.batch).attentions
+    expected = torch.stack([layer[0][:, gaze.rows][..., gaze.columns].float() for layer in layers]).mean((0, 1))
+    return float((found - expected).norm() / expected.norm())
 
 
 def _seconds(passes: dict[str, Callable[[], object]], device: str) -> dict[str, float]:

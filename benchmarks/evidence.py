@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 
 PAGE = Path("docs/evidence.md")
+DEVIATIONS = 1.96
+"""Of a normal distribution, 95 % of which lies within so many on either side."""
 FAREWELL = re.compile("nanobind|leaked|skipped remainder")
 """What vLLM's libraries print when a process that held an engine ends."""
 HEADER = "| claim | command | holds | figure | measured |\n|---|---|---|---|---|\n"

@@ -20,7 +20,8 @@ CLAIMS = [
         check=by_tests,
     ),
     Claim(
-        text="Ten steps straight equal five, kill -9 of everything, resume and five more, bit for bit",
+        text="Ten steps straight equal a run in which everything is killed after eight, the newest checkpoint is "
+        "truncated and the one before is gone on from, bit for bit",
         command=f"{PYTEST} tests/e2e/test_going_on.py -k bit_for_bit",
         check=by_tests,
     ),
@@ -30,8 +31,9 @@ CLAIMS = [
         check=by_tests,
     ),
     Claim(
-        text="An epoch's end, the last step and beyond, a truncated checkpoint, another model's: right or a sentence",
-        command=f"{PYTEST} tests/e2e/test_going_on.py -k 'steps_says or past or truncated or another'",
+        text="An epoch's end, the last step and beyond, another model's checkpoint: right or a sentence",
+        command=".venv/bin/pytest -rP -m '' --timeout 900 tests/e2e/test_going_on.py tests/rl/data/test_stream.py "
+        "tests/actors/test_learner.py -k 'steps_says or past or goes_on_from_there or another_model'",
         check=by_tests,
     ),
     Claim(

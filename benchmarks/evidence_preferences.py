@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.evidence import Claim, Outcome, by_tests, run
+from benchmarks.evidence import DEVIATIONS, Claim, Outcome, by_tests, run
 from rl.evaluation.members import OVERRIDES
 
 PYTEST = ".venv/bin/pytest -rP"
@@ -16,8 +16,6 @@ SEEDS = (0, 1, 2)
 LONGEST_S = 600
 SHARED, EXACT = 0.65, 1e-5
 NUM_VARIANTS = 6
-DEVIATIONS = 1.96
-"""Of a normal distribution, 95 % of which lies within so many on either side."""
 ASSAY = "{ test -f data/demo/knowledge.yaml || .venv/bin/assay data >/dev/null; } && .venv/bin/assay train"
 Figures = dict[str, Any]
 
@@ -122,7 +120,7 @@ CLAIMS = [
         check=by_tests,
     ),
     Claim(
-        text="A preference run killed with its cache torn, a chain killed in a stage and between two, and DCR²-AD's "
+        text="A preference run killed with its cache torn, a chain killed between two stages, and DCR²-AD's "
         "chain killed at a random point of each of its stages go on as if nothing had happened",
         command=f"{SLOW} tests/e2e/test_taught_runs.py tests/e2e/test_chains.py tests/e2e/test_preset_chain.py",
         check=by_tests,

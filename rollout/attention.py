@@ -161,9 +161,9 @@ def _on_cuda(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if mask is not None:
         length = mask.shape[-1]
-        padded = mask.new_zeros(*mask.shape[:-1], -(-length // KERNEL_COLUMNS) * KERNEL_COLUMNS)
+        padded = query.new_zeros(*mask.shape[:-1], -(-length // KERNEL_COLUMNS) * KERNEL_COLUMNS)
         padded[..., :length] = mask
-        mask = padded[..., :length].to(query.dtype).expand(*query.shape[:3], length)
+        mask = padded[..., :length].expand(*query.shape[:3], length)
     kernel = torch.ops.aten._scaled_dot_product_efficient_attention
     output, lse, _, _ = kernel(query, key, value, mask, True, is_causal=mask is None, scale=scale)
     return output, lse[..., : query.shape[2]]

@@ -1,4 +1,4 @@
-"""A chain of two trainings that was killed between them and in the second one comes to what an undisturbed one does."""
+"""A chain of two trainings that was killed between them comes to what an undisturbed one does."""
 
 import json
 import signal
@@ -50,9 +50,7 @@ def test_the_second_stage_starts_from_the_weights_that_the_first_one_learned(str
     assert record["config"]["model"]["path"] == str(straight / "1_first/model")
 
 
-def test_a_chain_killed_between_its_stages_and_in_the_second_one_equals_one_that_was_not(
-    straight: Path, demo_data: Path, tmp_path: Path
-):
+def test_a_chain_killed_between_its_stages_equals_one_that_was_not(straight: Path, demo_data: Path, tmp_path: Path):
     with start("train", *options(demo_data, tmp_path)) as run:
         wait_for(run, tmp_path / "1_first/summary.json")
         kill_all(run)
@@ -61,10 +59,6 @@ def test_a_chain_killed_between_its_stages_and_in_the_second_one_equals_one_that
     torn = tmp_path / "1_first/.model.unfinished"
     torn.mkdir(exist_ok=True)
     (torn / "model.safetensors").write_bytes(b"torn")
-    with start("train", *options(demo_data, tmp_path, "resume=auto")) as run:
-        run.wait_for_step(tmp_path / "2_second", 5)
-        kill_all(run)
-    assert list(json.loads((tmp_path / "chain.json").read_text())["done"]) == ["1_first"]
 
     done = assay("train", *options(demo_data, tmp_path, "resume=auto"))
 

@@ -163,3 +163,10 @@ def test_a_group_that_others_joined_is_looked_at_anew():
     assert crew.looked_at[:2] == [["yes"] * 4, ["yes", "no"] * 2]
     assert crew.looked_at[2:] == [[each.text for each in joined.completions]]
     assert Origin.teacher in {each.origin for each in joined.completions} and len(joined.old_logprobs) == 4
+
+
+def test_further_groups_are_looked_at_before_they_are_judged():
+    crew = Crew()
+    found, _ = drawn(crew, [RIGHT, MIXED], contrastive=False, max_refills=1, num_prompts=1, looks=True)
+    assert crew.looked_at == [["yes"] * 4, ["yes", "no"] * 2]
+    assert all(len(group.old_logprobs) == 4 for group in found.sampled)
