@@ -50,17 +50,19 @@ def main() -> None:
         mode, tokens = options.peak
         print(_peak(_passes(_case(options.shape, options.device, int(tokens)))[mode], options.device))
         return
-    found = {}
-    for tokens in RESPONSES:
-        case = _case(options.shape, options.device, tokens)
-        seconds = _seconds(_passes(case), options.device)
-        peaks = {mode: _peak_alone(options, mode, tokens) for mode in MODES}
-        found[f"{tokens} response tokens"] = {
-            f"{mode}_to_plain_{what}": round(values[mode] / values["plain"], 3)
-            for what, values in (("time", seconds), ("memory", peaks))
-            for mode in MODES[1:]
-        } | {"gap_to_eager": _gap(case)}
-    print(json.dumps(found))
+    print(json.dumps({f"{tokens} response tokens": _measured(options, tokens) for tokens in RESPONSES}))
+
+
+def _measured(options: argparse.Namespace, tokens: int) -> dict[str, float]:
+    peaks = {mode: _peak_alone(options, mode, tokens) for mode in MODES}
+    case = _case(options.shape, options.device, tokens)
+    seconds = _seconds(_passes(case), options.device)
+    ratios = {
+        f"{mode}_to_plain_{what}": round(values[mode] / values["plain"], 3)
+        for what, values in (("time", seconds), ("memory", peaks))
+        for mode in MODES[1:]
+    }
+    return ratios | {"gap_to_eager": _gap(case)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ CLAIMS = [
         check=by_tests,
     ),
     Claim(
-        text="Ten steps straight equal a run in which everything is killed after eight, the newest checkpoint is "
+        text="Ten steps straight equal a run in which everything is killed after seven, the newest checkpoint is "
         "truncated and the one before is gone on from, bit for bit",
         command=f"{PYTEST} tests/e2e/test_going_on.py -k bit_for_bit",
         check=by_tests,
@@ -32,8 +32,8 @@ CLAIMS = [
     ),
     Claim(
         text="An epoch's end, the last step and beyond, another model's checkpoint: right or a sentence",
-        command=".venv/bin/pytest -rP -m '' --timeout 900 tests/e2e/test_going_on.py tests/rl/data/test_stream.py "
-        "tests/actors/test_learner.py -k 'steps_says or past or goes_on_from_there or another_model'",
+        command=f"{PYTEST} -m '' tests/e2e/test_going_on.py tests/rl/data/test_stream.py tests/actors/test_learner.py "
+        "-k 'steps_says or past or goes_on_from_there or another_model'",
         check=by_tests,
     ),
     Claim(

@@ -1,7 +1,6 @@
 """Runs a chain: its stages one after the other, each from the model that the last one made."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 from conf.schema import ExportConfig, TrainConfig
 from launch.composing import dump_config
 from launch.export import main as export
-from launch.resume import CHAIN, METRICS, SUMMARY, run_folder
+from launch.resume import CHAIN, METRICS, SUMMARY, run_folder, write_json
 from launch.stages import MODEL, Stage, stages_of
 from launch.train import plain
 from launch.wandb_run import without_secrets
@@ -72,7 +71,7 @@ class Chain:
         last = list(done.values())[-1] if done else {}
         seconds = round(sum(summary.get("seconds", 0.0) for summary in done.values()), 1)
         told = {**last, "output": str(self.folder), "seconds": seconds, **ending, "stages": done}
-        (self.folder / SUMMARY).write_text(json.dumps(told, indent=1), encoding="utf-8")
+        write_json(self.folder / SUMMARY, told)
         rows = [
             StageRow(
                 name=stage.name,
@@ -88,10 +87,7 @@ class Chain:
         return told
 
     def _write(self) -> None:
-        told = {"stages": [stage.folder.name for stage in self.stages], "done": self._done}
-        unfinished = self.folder / f".{CHAIN}.unfinished"
-        unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
-        os.replace(unfinished, self.folder / CHAIN)
+        write_json(self.folder / CHAIN, {"stages": [stage.folder.name for stage in self.stages], "done": self._done})
 
 
 def main(config: TrainConfig) -> int:

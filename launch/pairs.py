@@ -20,7 +20,7 @@ from launch.composing import dump_config
 from launch.pairs_folder import PairsFolder, claim, key_of
 from launch.pairs_report import write_pairs_report
 from launch.progress import ImageProgress
-from launch.resume import SUMMARY, how_to_go_on, run_folder
+from launch.resume import SUMMARY, how_to_go_on, run_folder, write_json
 from launch.samples import offers_of, read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
@@ -80,7 +80,7 @@ def _go(run: Run, began: float) -> int:
     finally:
         ray.shutdown()
         summary = summarize(run, time.perf_counter() - began) | ended
-        (folder.path / SUMMARY).write_text(json.dumps(summary, indent=1))
+        write_json(folder.path / SUMMARY, summary)
         write_pairs_report(folder, run.config, summary)
     if ended:
         print(f"{ended['stopped']}; {go_on}", flush=True)

@@ -22,7 +22,7 @@ from conf.schema import PredictConfig
 from launch.album import Album, Drawing
 from launch.composing import dump_config
 from launch.progress import ImageProgress
-from launch.resume import SUMMARY, run_folder
+from launch.resume import SUMMARY, run_folder, write_json
 from launch.samples import with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
@@ -77,7 +77,7 @@ def _go(config: PredictConfig, folder: Path, work: Work, began: float) -> int:
     finally:
         ray.shutdown()
         summary = summarize(config, album, time.perf_counter() - began, ended)
-        (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
+        write_json(folder / SUMMARY, summary)
         write_page(folder, _record(config, album, summary, ended))
     print(json.dumps(summary))
     return exit_code(brake.reason) if ended else int(bool(work.damaged))

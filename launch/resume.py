@@ -2,8 +2,9 @@
 
 import fcntl
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,13 @@ def run_folder(output: str) -> Iterator[Path]:
                 f"output={output}: another process runs in it; wait for it or give another folder"
             ) from error
         yield folder
+
+
+def write_json(path: Path, told: Mapping[str, Any]) -> None:
+    """All of it or nothing, whenever the process is killed."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    os.replace(unfinished, path)
 
 
 def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:

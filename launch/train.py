@@ -23,7 +23,7 @@ from launch.answers import answers_file, read_answers
 from launch.archive import RunArchive
 from launch.composing import dump_config
 from launch.kept_reference import Kept, kept_reference
-from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder
+from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder, write_json
 from launch.samples import read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from launch.summary import counted_ranges, summarize, write_run_report
@@ -154,7 +154,7 @@ def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None)
         if sentence or ending is Ending.failed:
             summary[ending.name] = sentence or "stopped before the end"
         try:
-            (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
+            write_json(folder / SUMMARY, summary)
             write_run_report(config, tracker, summary, (len(data.training), len(data.heldout)))
         finally:
             tracker.finish(summary, ending)

@@ -27,7 +27,7 @@ TAPPED = "tapped_sdpa"
 CHUNKS = {"cpu": 2**18, "cuda": 2**25}
 """Entries (heads × rows × columns) that exist at once: they fit a core's cache, or keep a GPU busy."""
 KERNEL_COLUMNS = 16
-"""Strides in which the memory-efficient CUDA kernel wants a mask; it pads its sums to whole blocks of rows."""
+"""The memory-efficient CUDA kernel takes a mask whose strides are multiples of so many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,12 +165,13 @@ def _on_cuda(
         padded[..., :length] = mask
         mask = padded[..., :length].expand(*query.shape[:3], length)
     kernel = torch.ops.aten._scaled_dot_product_efficient_attention
+    # Its sums are padded to whole blocks of rows.
     output, lse, _, _ = kernel(query, key, value, mask, True, is_causal=mask is None, scale=scale)
     return output, lse[..., : query.shape[2]]
 
 
 KERNELS: dict[str, Kernel] = {"cpu": _on_cpu, "cuda": _on_cuda}
-"""The kernel by which sdpa attends under a mask, on each kind of device; only it gives the sums."""
+"""A kernel of sdpa's that attends under a mask and gives the sums, on each kind of device."""
 
 AttentionInterface.register(TAPPED, tapped_attention)
 AttentionMaskInterface.register(TAPPED, sdpa_mask)

@@ -77,6 +77,13 @@ class Started:
             assert time.monotonic() < deadline, f"no {count} lines in {file} in {timeout_s:g} s"
             time.sleep(0.02)
 
+    def wait_for(self, path: Path, timeout_s: float = 300) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not path.exists():
+            assert self.process.poll() is None, self.process.communicate()[0][-2000:]
+            assert time.monotonic() < deadline, f"no {path} in {timeout_s:g} s"
+            time.sleep(0.02)
+
     def signal_group(self, number: int) -> None:
         os.killpg(self.process.pid, number)
 
