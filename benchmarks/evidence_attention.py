@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks.evidence import DEVIATIONS, Claim, Outcome, by_tests, run
 
 PYTEST = ".venv/bin/pytest -rP"
-SEEDS = (4, 5, 6)
-"""Not those on which the recipe was chosen: 0 to 3."""
+SEEDS = (7, 8, 9)
+"""Not those on which the recipe was chosen: 0 to 6."""
 LIMITS = {"200 response tokens": 1.10, "512 response tokens": 1.15}
 MEMORY = 1.2
 LAST_STEPS = 10
