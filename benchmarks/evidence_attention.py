@@ -42,24 +42,33 @@ def cost(command: str) -> Outcome:
     return Outcome(holds=holds, figure="; ".join(told))
 
 
-def cgro_rises(command: str) -> Outcome:
-    """Against the same run in which consistency is only measured."""
+def agreement_follows(command: str) -> Outcome:
+    """J against the same run in which consistency is only measured."""
     runs = _compared(command)
     if isinstance(runs, str):
         return Outcome(holds=False, figure=runs)
     told = [
-        f"seed {seed}: J of defective {without.defective:.3f} → {with_.defective:.3f}, "
-        f"of normal {without.normal:.3f} → {with_.normal:.3f}, "
-        f"accuracy {_accuracy(without):.3f} → {_accuracy(with_):.3f}"
+        f"seed {seed}: defective {without.defective:.3f} → {with_.defective:.3f}, "
+        f"normal {without.normal:.3f} → {with_.normal:.3f}"
         for seed, (without, with_) in runs.items()
     ]
-    pairs = list(runs.values())
-    gained, reach = _interval([with_.right[name] - was for old, with_ in pairs for name, was in old.right.items()])
-    before, after = (fmean(each.normal for each in side) for side in zip(*pairs, strict=True))
-    told.append(f"all: J of normal {before:.3f} → {after:.3f}, accuracy {gained:+.4f} ± {reach:.4f}")
-    rises = all(with_.defective > max(without.defective, DELTA_HIGH) for without, with_ in pairs)
-    not_lower = gained + reach >= 0 and gained - reach > -WORST_FALL
-    return Outcome(holds=rises and after < before and not_lower, figure=f"{ARROW}; " + "; ".join(told))
+    before, after = (fmean(each.normal for each in side) for side in zip(*runs.values(), strict=True))
+    rises = all(with_.defective > max(without.defective, DELTA_HIGH) for without, with_ in runs.values())
+    return Outcome(holds=rises and after < before, figure=f"{ARROW}; " + "; ".join(told))
+
+
+def accuracy_is_kept(command: str) -> Outcome:
+    runs = _compared(command)
+    if isinstance(runs, str):
+        return Outcome(holds=False, figure=runs)
+    told = [
+        f"seed {seed}: {fmean(without.right.values()):.3f} → {fmean(with_.right.values()):.3f}"
+        for seed, (without, with_) in runs.items()
+    ]
+    changes = [with_.right[name] - was for without, with_ in runs.values() for name, was in without.right.items()]
+    gained, reach = fmean(changes), DEVIATIONS * stdev(changes) / sqrt(len(changes))
+    told.append(f"{len(changes)} answers: {gained:+.4f} ± {reach:.4f}")
+    return Outcome(holds=gained + reach >= 0 and gained - reach > -WORST_FALL, figure=f"{ARROW}; " + "; ".join(told))
 
 
 def selection_pays(command: str) -> Outcome:
@@ -128,15 +137,6 @@ def _last_mean(rows: Sequence[dict[str, Any]], name: str) -> float:
     return fmean([row[name] for row in rows if name in row][-LAST_STEPS:])
 
 
-def _accuracy(trained: Trained) -> float:
-    return fmean(trained.right.values())
-
-
-def _interval(differences: Sequence[float]) -> tuple[float, float]:
-    """The mean, and how far the 95 % interval reaches on either side."""
-    return fmean(differences), DEVIATIONS * stdev(differences) / sqrt(len(differences))
-
-
 def predicts(command: str) -> Outcome:
     done = run(command, timeout_s=900)
     try:
@@ -186,11 +186,15 @@ CLAIMS = [
     ),
     Claim(
         text="CGRO in miniature, three seeds, against the same runs without the consistency reward: in the last ten "
-        "steps J of defective samples is above δ1 and higher for each seed, J of normal ones lower on average over "
-        "them; accuracy on 1,000 held-out samples each is not measurably lower (the 95 % interval of its change over "
-        "these answers reaches 0 and stays above −1 percentage point)",
+        "steps J of defective samples is above δ1 and higher for each seed, J of normal ones lower on average",
         command=CGRO,
-        check=cgro_rises,
+        check=agreement_follows,
+    ),
+    Claim(
+        text="With the reward accuracy on up to 1,000 held-out samples a seed is not measurably lower: the 95 % "
+        "interval of its change over these answers reaches 0 and stays above −1 percentage point",
+        command=CGRO,
+        check=accuracy_is_kept,
     ),
     Claim(
         text="With the reward the map of the selected tokens has a higher pixel AUROC than that of all tokens",
