@@ -1,7 +1,7 @@
 """The claims of looking: ReAL, CGRO and `assay predict`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
@@ -42,48 +42,6 @@ def cost(command: str) -> Outcome:
     return Outcome(holds=holds, figure="; ".join(told))
 
 
-def agreement_follows(command: str) -> Outcome:
-    """J against the same run in which consistency is only measured."""
-    runs = _compared(command)
-    if isinstance(runs, str):
-        return Outcome(holds=False, figure=runs)
-    told = [
-        f"seed {seed}: defective {without.defective:.3f} → {with_.defective:.3f}, "
-        f"normal {without.normal:.3f} → {with_.normal:.3f}"
-        for seed, (without, with_) in runs.items()
-    ]
-    before, after = (fmean(each.normal for each in side) for side in zip(*runs.values(), strict=True))
-    rises = all(with_.defective > max(without.defective, DELTA_HIGH) for without, with_ in runs.values())
-    return Outcome(holds=rises and after < before, figure=f"{ARROW}; " + "; ".join(told))
-
-
-def accuracy_is_kept(command: str) -> Outcome:
-    runs = _compared(command)
-    if isinstance(runs, str):
-        return Outcome(holds=False, figure=runs)
-    told = [
-        f"seed {seed}: {fmean(without.right.values()):.3f} → {fmean(with_.right.values()):.3f}"
-        for seed, (without, with_) in runs.items()
-    ]
-    changes = [with_.right[name] - was for without, with_ in runs.values() for name, was in without.right.items()]
-    gained, reach = fmean(changes), DEVIATIONS * stdev(changes) / sqrt(len(changes))
-    told.append(f"{len(changes)} answers: {gained:+.4f} ± {reach:.4f}")
-    return Outcome(holds=gained + reach >= 0 and gained - reach > -WORST_FALL, figure=f"{ARROW}; " + "; ".join(told))
-
-
-def selection_pays(command: str) -> Outcome:
-    runs = _compared(command)
-    if isinstance(runs, str):
-        return Outcome(holds=False, figure=runs)
-    told = [
-        f"seed {seed}: selected {without.auroc_selected:.4f} → {with_.auroc_selected:.4f}, "
-        f"all {without.auroc_all:.4f} → {with_.auroc_all:.4f}"
-        for seed, (without, with_) in runs.items()
-    ]
-    holds = all(with_.auroc_selected > with_.auroc_all for _, with_ in runs.values())
-    return Outcome(holds=holds, figure=f"{ARROW}; " + "; ".join(told))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """What a run came to."""
@@ -100,9 +58,62 @@ class Trained:
     """The same of all tokens."""
 
 
+Runs = dict[int, tuple[Trained, Trained]]
+"""By seed, the run without the consistency reward and the one with it."""
+
+
+def _of_runs(judge: Callable[[Runs], tuple[bool, list[str]]]) -> Callable[[str], Outcome]:
+    """A check that judges what the runs of its command came to."""
+
+    def check(command: str) -> Outcome:
+        runs = _compared(command)
+        if isinstance(runs, str):
+            return Outcome(holds=False, figure=runs)
+        holds, told = judge(runs)
+        return Outcome(holds=holds, figure="without → with the consistency reward; " + "; ".join(told))
+
+    return check
+
+
+@_of_runs
+def agreement_follows(runs: Runs) -> tuple[bool, list[str]]:
+    """J against the same run in which consistency is only measured."""
+    told = [
+        f"seed {seed}: defective {without.defective:.3f} → {with_.defective:.3f}, "
+        f"normal {without.normal:.3f} → {with_.normal:.3f}"
+        for seed, (without, with_) in runs.items()
+    ]
+    before, after = (fmean(each.normal for each in side) for side in zip(*runs.values(), strict=True))
+    rises = all(with_.defective > max(without.defective, DELTA_HIGH) for without, with_ in runs.values())
+    return rises and after < before, told
+
+
+@_of_runs
+def accuracy_is_kept(runs: Runs) -> tuple[bool, list[str]]:
+    told = [
+        f"seed {seed}: {fmean(without.right.values()):.3f} → {fmean(with_.right.values()):.3f}"
+        for seed, (without, with_) in runs.items()
+    ]
+    changes = [with_.right[name] - was for without, with_ in runs.values() for name, was in without.right.items()]
+    gained, reach = fmean(changes), DEVIATIONS * stdev(changes) / sqrt(len(changes))
+    told.append(f"{len(changes)} answers: {gained:+.4f} ± {reach:.4f}")
+    return gained + reach >= 0 and gained - reach > -WORST_FALL, told
+
+
+@_of_runs
+def selection_pays(runs: Runs) -> tuple[bool, list[str]]:
+    told = [
+        f"seed {seed}: selected {without.auroc_selected:.4f} → {with_.auroc_selected:.4f}, "
+        f"all {without.auroc_all:.4f} → {with_.auroc_all:.4f}"
+        for seed, (without, with_) in runs.items()
+    ]
+    holds = all(with_.auroc_selected > with_.auroc_all for _, with_ in runs.values())
+    return holds, told
+
+
 @cache
-def _compared(command: str) -> dict[int, tuple[Trained, Trained]] | str:
-    """By seed, the run without the consistency reward and the one with it; or what went wrong."""
+def _compared(command: str) -> Runs | str:
+    """The runs; or what went wrong."""
     runs = {}
     for seed in SEEDS:
         without, with_ = (_trained(f"{command} seed={seed} {options}".strip()) for options in (WITHOUT, ""))
@@ -149,7 +160,6 @@ def predicts(command: str) -> Outcome:
 
 DELTA_HIGH = 0.3
 WITHOUT = "reward.consistency.weight=0"
-ARROW = "without → with the consistency reward"
 CGRO = (
     "{ test -d data/demo_large || .venv/bin/assay data output=data/demo_large num_parts=1250 >/dev/null; } && "
     ".venv/bin/assay train experiment=cgro_mini data.root=data/demo_large data.num_heldout=1000 "

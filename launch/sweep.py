@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from launch.resume import write_json
 from rl.evaluation.members import (
     OVERRIDES,
     SUMMARY,
@@ -48,7 +49,7 @@ def fail_member(folder: Path, sentence: str) -> None:
     """Notes why a member ended when it did not come as far as to write a summary."""
     path = folder / SUMMARY
     if not path.exists():
-        path.write_text(json.dumps({"failed": sentence}), encoding="utf-8")
+        write_json(path, {"failed": sentence})
 
 
 def member_value(folder: Path, rank_by: str) -> float | None:
