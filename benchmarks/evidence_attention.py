@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks.evidence import DEVIATIONS, Claim, Outcome, by_tests, run
 
 PYTEST = ".venv/bin/pytest -rP"
-SEEDS = (7, 8, 9)
-"""Not those on which the recipe was chosen: 0 to 6."""
+SEEDS = (10, 11, 12)
+"""Not those on which the recipe was chosen: 0 to 9."""
 LIMITS = {"200 response tokens": 1.10, "512 response tokens": 1.15}
 MEMORY = 1.2
 LAST_STEPS = 10
