@@ -10,13 +10,13 @@ from typing import Any
 from conf.schema import ExportConfig, TrainConfig
 from launch.composing import dump_config
 from launch.export import main as export
-from launch.resume import CHAIN, METRICS, SUMMARY, run_folder, write_json
+from launch.resume import CHAIN, METRICS, run_folder, write_json
 from launch.stages import MODEL, Stage, stages_of
 from launch.train import plain
 from launch.wandb_run import without_secrets
 from rl.checkpoints import step_folders
 from rl.evaluation.chain_page import StageRow, chain_page
-from rl.evaluation.members import flattened, read_summary, why_ended_early
+from rl.evaluation.members import SUMMARY, flattened, read_summary, why_ended_early
 from rl.faults import RunFailure
 
 MADE = "model"

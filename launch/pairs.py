@@ -20,7 +20,7 @@ from launch.composing import dump_config
 from launch.pairs_folder import PairsFolder, claim, key_of
 from launch.pairs_report import write_pairs_report
 from launch.progress import ImageProgress
-from launch.resume import SUMMARY, how_to_go_on, run_folder, write_json
+from launch.resume import how_to_go_on, run_folder, write_json
 from launch.samples import offers_of, read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
@@ -29,6 +29,7 @@ from rl.data.journal import Line, in_batches
 from rl.data.pairs_config import Writer, asks_engines, selects
 from rl.data.prompts import PromptBuilder, check_prompts
 from rl.data.trajectories import CHOSEN, REJECTED, Pairing, Scribe, TemplateScribe, pairing, seed_of, write_pairs
+from rl.evaluation.members import SUMMARY
 from rl.faults import RunFailure
 from rl.types import Sample
 from rollout.scribe import EndpointScribe

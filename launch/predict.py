@@ -22,7 +22,7 @@ from conf.schema import PredictConfig
 from launch.album import Album, Drawing
 from launch.composing import dump_config
 from launch.progress import ImageProgress
-from launch.resume import SUMMARY, run_folder, write_json
+from launch.resume import run_folder, write_json
 from launch.samples import with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
@@ -30,6 +30,7 @@ from rl.data.images import decoded_size, in_threads
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.questions import QUESTIONS
+from rl.evaluation.members import SUMMARY
 from rl.evaluation.predictions_page import NAME, PageRecord, write_page
 from rl.types import Sample, Target
 from rollout.config import reads_words

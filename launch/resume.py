@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from rl.checkpoints import (
     step_of,
 )
 from rl.evaluation.kept_maps import kept_files
+from rl.evaluation.members import SUMMARY
 
 AUTO = "auto"
 METRICS = "metrics.jsonl"
-SUMMARY = "summary.json"
 LOCK = ".lock"
 CHAIN = "chain.json"
 """File of a folder whose runs are the stages of a chain."""
@@ -50,7 +50,7 @@ def run_folder(output: str) -> Iterator[Path]:
         yield folder
 
 
-def write_json(path: Path, told: Mapping[str, Any]) -> None:
+def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:
     """All of it or nothing, whenever the process is killed."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")

@@ -5,7 +5,6 @@
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +41,7 @@ def members_in(folder: Path) -> list[Path]:
 def begin_member(folder: Path, overrides: Sequence[str]) -> None:
     """Notes what a member is started with: the table names it by what differs."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / OVERRIDES).write_text(json.dumps(list(overrides)), encoding="utf-8")
+    write_json(folder / OVERRIDES, list(overrides))
 
 
 def fail_member(folder: Path, sentence: str) -> None:

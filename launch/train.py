@@ -23,7 +23,7 @@ from launch.answers import answers_file, read_answers
 from launch.archive import RunArchive
 from launch.composing import dump_config
 from launch.kept_reference import Kept, kept_reference
-from launch.resume import LOCK, SUMMARY, find_start, finished, how_to_resume, prepare, run_folder, write_json
+from launch.resume import LOCK, find_start, finished, how_to_resume, prepare, run_folder, write_json
 from launch.samples import read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from launch.summary import counted_ranges, summarize, write_run_report
@@ -39,6 +39,7 @@ from rl.data.lessons import Lesson, check_spans, own_lesson, read_lessons, with_
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.readers import check_boxes
 from rl.data.stream import SampleStream
+from rl.evaluation.members import SUMMARY
 from rl.faults import RunFailure
 from rl.loop import Exam, Team, train
 from rl.preference_config import LossSpan
@@ -189,7 +190,7 @@ async def _run(run: Run) -> None:
         asyncio.get_running_loop().add_signal_handler(number, _stop, run.brake, name, whole)
     run.tracker.say(f"starting {_crew_in_words(sections)}")
     crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream))
-    (run.folder / "actors.json").write_text(json.dumps({peer.name: peer.place for peer in crew.everyone}, indent=1))
+    write_json(run.folder / "actors.json", {peer.name: peer.place for peer in crew.everyone})
     watching = asyncio.ensure_future(watch(crew.everyone))
     training = asyncio.ensure_future(_train(run, crew, stream, kept))
     try:
