@@ -26,7 +26,7 @@ from launch.resume import run_folder, write_json
 from launch.samples import with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
-from rl.data.images import decoded_size, in_threads
+from rl.data.images import check_mask_size, decoded_size, in_threads, stated_size
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.questions import QUESTIONS
@@ -34,6 +34,8 @@ from rl.evaluation.members import SUMMARY
 from rl.evaluation.predictions_page import NAME, PageRecord, write_page
 from rl.types import Sample, Target
 from rollout.config import reads_words
+
+CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,10 @@ def main(config: PredictConfig) -> int:
     """Its last printed line is the summary; 1 when there were images that do not open."""
     began = time.perf_counter()
     config = with_absolute_paths(config)
-    if (Path(config.output) / PREDICTIONS).exists():
-        raise ValueError(f"output={config.output} holds predictions; give another folder")
+    check_free(Path(config.output))
     work = read_work(config)
     with run_folder(config.output) as folder:
-        (folder / "config.yaml").write_text(dump_config(config))
+        (folder / CONFIG).write_text(dump_config(config))
         return _go(config, folder, work, began)
 
 
@@ -65,7 +66,8 @@ def _go(config: PredictConfig, folder: Path, work: Work, began: float) -> int:
     album = Album(folder, drawing, work.builder, work.photos)
     for _, sentence in work.damaged:
         print(f"assay predict: {sentence}", file=sys.stderr)
-    album.add_damaged(work.damaged)
+    if work.damaged:
+        album.add_damaged(work.damaged)
     brake, ended = Brake(), "stopped before the end"
     try:
         asyncio.run(_run(config, work.samples, album, brake))
@@ -115,7 +117,15 @@ async def _inspect(
         async for groups in batches:
             await asyncio.to_thread(album.add, groups)
             num_done += len(groups)
-            progress.show(num_done, album.counts())
+            progress.show(num_done, {kind: count for kind, count in album.counts().items() if kind != "error"})
+
+
+def check_free(output: Path) -> None:
+    """Raises a ValueError for a folder that holds more than a run leaves which ended before its first image."""
+    found = sorted(each.name for each in output.glob("[!.]*") if each.name not in (CONFIG, SUMMARY, NAME))
+    if found:
+        held = "predictions" if PREDICTIONS in found else f"something else ({found[0]})"
+        raise ValueError(f"output={output} holds {held}; give another folder")
 
 
 def read_work(config: PredictConfig) -> Work:
@@ -126,12 +136,16 @@ def read_work(config: PredictConfig) -> Work:
     photos = paired_photos(config)
     paths = list(dict.fromkeys(path for photo in photos for path in _files(photo)))
     print(f"opening {len(paths)} images", flush=True)
-    in_threads(decoded_size, [photo.mask for photo in photos if photo.mask])
+    masks = {photo.id: photo.mask for photo in photos if photo.mask}
+    mask_sizes = dict(zip(masks, in_threads(decoded_size, list(masks.values())), strict=True))
     faults = dict(zip(paths, in_threads(lambda path: _fault(path, builder), paths), strict=True))
     damaged = [(photo, fault) for photo in photos if (fault := next(filter(None, map(faults.get, _files(photo))), ""))]
     if len(damaged) == len(photos):
         raise ValueError(f"none of the {len(photos)} images can be inspected; the first: {damaged[0][1]}")
     lost = {photo.id for photo, _ in damaged}
+    for photo in photos:
+        if photo.mask and photo.id not in lost:
+            check_mask_size(photo.mask, mask_sizes[photo.id], stated_size(photo.path))
     samples = [sample_of(photo, config) for photo in photos if photo.id not in lost]
     check_prompts(samples, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     check_looks(samples, builder, config.data.anomaly_words, read=reads_words(config.localize))

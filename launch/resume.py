@@ -21,6 +21,7 @@ from rl.checkpoints import (
     step_folders,
     step_of,
 )
+from rl.data.photos import PREDICTIONS
 from rl.evaluation.kept_maps import kept_files
 from rl.evaluation.members import SUMMARY
 
@@ -147,6 +148,8 @@ def newest_run(runs: Path) -> Path | None:
 def _holds_run(folder: Path) -> bool:
     if (folder / CHAIN).exists():
         raise ValueError(f"output={folder} holds a chain; name its stages, or give another folder")
+    if (folder / PREDICTIONS).exists():
+        raise ValueError(f"output={folder} holds predictions; give another folder")
     metrics = folder / METRICS
     return metrics.exists() and metrics.stat().st_size > 0 or bool(step_folders(folder))
 

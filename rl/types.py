@@ -150,7 +150,7 @@ class Maps:
     rdam: np.ndarray
     """The reasoning-driven anomaly map: Σ w_r A_r over its tokens."""
     every: np.ndarray
-    """The mean of A_r over all its tokens, selected or not."""
+    """The mean of A_r over all tokens that could be selected, selected or not."""
 
 
 @dataclass(frozen=True, kw_only=True)

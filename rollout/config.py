@@ -96,7 +96,7 @@ class LocalizeConfig:
     alpha: float = key(0.5, "Weight of a token's relevance (ours).", ge=0)
     beta: float = key(0.5, "Weight of its concentration (ours).", ge=0)
     num_top: int = key(3, "Tokens of the largest weights that have to agree on a place.", ge=1)
-    percentile: float = key(95.0, "A token looks at the places above this percentile of its map.", ge=0, le=100)
+    percentile: float = key(95.0, "A token looks at the places above this percentile of its map.", ge=0, le=99.9)
     resize: Resize = key(Resize.bilinear, "How a map is enlarged to its image.")
 
 

@@ -33,7 +33,7 @@ def look(attention: Attention, config: LocalizeConfig, *, with_maps: bool) -> Lo
     top = np.argsort(-weights, kind="stable")[: config.num_top]
     top = top[weights[top] > 0]
     looked_at = supports(attention.maps[top], config.percentile)
-    every = Maps(rdam=anomaly_map(attention.maps, weights), every=attention.maps.mean(0).astype(np.float32))
+    every = Maps(rdam=anomaly_map(attention.maps, weights), every=attention.maps[part].mean(0).astype(np.float32))
     return Look(
         relevance=tuple(attention.relevance.tolist()),
         entropy=tuple(entropy.tolist()),

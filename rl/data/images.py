@@ -35,6 +35,12 @@ def open_mask(path: Path) -> np.ndarray:
     return values != 0 if values.ndim == 2 else (values != 0).any(axis=2)
 
 
+def check_mask_size(mask: Path, found: Size, size: Size) -> None:
+    """Raises a ValueError for a mask that is not as large as its image."""
+    if found != size:
+        raise ValueError(f"{mask}: the mask is {found[0]}x{found[1]} and its image {size[0]}x{size[1]}; redraw it")
+
+
 def decoded_size(path: Path) -> Size:
     """Of an image that decodes to its end."""
     return _read(path, lambda image: (image.load(), image.size)[1])

@@ -38,26 +38,28 @@ def find_photos(named: str) -> list[Photo]:
         root = Path(os.path.commonpath([path.parent for path in paths] or [Path.cwd()]))
     if not paths:
         raise ValueError(f"input={named} holds no image ({', '.join(IMAGES)}); give a folder that does")
-    bare = Counter(_bare(path, root) for path in paths)
+    bare, whole = Counter(_bare(path, root) for path in paths), {path.relative_to(root).as_posix() for path in paths}
     return [
-        Photo(id=name if bare[name] == 1 else path.relative_to(root).as_posix(), path=path)
+        Photo(id=name if bare[name] == 1 and name not in whole else path.relative_to(root).as_posix(), path=path)
         for path, name in sorted((path, _bare(path, root)) for path in paths)
     ]
 
 
 def named_images(named: str) -> list[Path]:
     """The folder, or the files with commas between; raises a ValueError when one does not exist."""
-    if is_folder(named):
+    if is_folder(named) or os.path.isfile(named):
         return [Path(named).absolute()]
     paths = list(dict.fromkeys(Path(part.strip()).absolute() for part in named.split(",") if part.strip()))
     missing = [path for path in paths if not path.is_file()]
+    if missing and missing[0].is_dir():
+        raise ValueError(f"input: '{missing[0]}' is a folder; give it alone, commas stand between files")
     if missing:
         raise ValueError(f"input: there is no folder or file '{missing[0]}'")
     return paths
 
 
 def is_folder(named: str) -> bool:
-    """Whether it is one folder; many files in a row are too long a name for Path.is_dir."""
+    """Whether it is one folder; many files in a row are too long a name for Path.is_dir, and for Path.is_file."""
     return os.path.isdir(named)
 
 
@@ -69,7 +71,7 @@ def references_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
         return dict.fromkeys((photo.id for photo in photos), Path(named).absolute())
     if not Path(named).is_dir():
         raise ValueError(f"reference: there is no file or folder '{named}'")
-    found = Namesakes(Path(named).absolute()).of(photos, ("",))
+    found = Namesakes(Path(named).absolute()).of(photos, ("",), by_name=True)
     lacking = [photo.path for photo in photos if photo.id not in found]
     if lacking:
         raise ValueError(
@@ -80,14 +82,30 @@ def references_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
 
 
 def masks_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
-    """The masks by the ids of their photos; a photo without one has no defect."""
+    """The masks by the ids of their photos; a photo without one has no defect.
+
+    Names repeat in MVTec-AD's folders, good/000.png beside scratch/000.png: where masks lie in folders, only the same
+    path tells whose they are.
+    """
     if not named:
         return {}
     if not Path(named).is_dir():
         raise ValueError(f"masks: there is no folder '{named}'")
-    found = Namesakes(Path(named).absolute()).of(photos, ("", MASK))
+    namesakes = Namesakes(Path(named).absolute())
+    found = namesakes.of(photos, ("", MASK), by_name=namesakes.is_flat)
     if not found:
-        raise ValueError(f"masks={named} has no image that is named like one of input, with or without {MASK}")
+        raise ValueError(
+            f"masks={named} has no image of the same path below it as one of input, with or without {MASK}; lay both "
+            "out alike, or put all masks into one folder"
+        )
+    owners: dict[Path, Path] = {}
+    for photo in photos:
+        other = owners.setdefault(found[photo.id], photo.path) if photo.id in found else photo.path
+        if other != photo.path:
+            raise ValueError(
+                f"masks={named}: {found[photo.id]} is named like {other} and {photo.path}; put it into a folder named "
+                "like that of its image"
+            )
     return found
 
 
@@ -97,13 +115,19 @@ class Namesakes:
 
     root: Path
 
-    def of(self, photos: Sequence[Photo], endings: Sequence[str]) -> dict[str, Path]:
-        """By id, the image of the same path below its folder, or else the only one of the same name."""
+    @property
+    def is_flat(self) -> bool:
+        """Whether none lies in a folder below it."""
+        return not any("/" in name for name in self._by_path)
+
+    def of(self, photos: Sequence[Photo], endings: Sequence[str], *, by_name: bool) -> dict[str, Path]:
+        """By id, the image of the same path below its folder, or else, by name, the only one of the same name."""
         found = {}
         for photo in photos:
             below, name = Path(photo.id).with_name(photo.path.stem).as_posix(), photo.path.stem
             same = [path for ending in endings for path in self._by_path.get(below + ending, ())]
-            same = same or [path for ending in endings for path in self._by_name.get(name + ending, ())]
+            if by_name and not same:
+                same = [path for ending in endings for path in self._by_name.get(name + ending, ())]
             if len(same) > 1:
                 raise ValueError(
                     f"{self.root} has {len(same)} images for {photo.path}, {same[0]} and {same[1]}; leave one"

@@ -12,7 +12,7 @@ from scipy import ndimage
 from rl.data.annotations import Note, check_within, entry_of, read_notes
 from rl.data.config import DataConfig
 from rl.data.grid import cells_of_boxes, cells_of_mask
-from rl.data.images import Size, decoded_size, in_threads, open_mask
+from rl.data.images import Size, check_mask_size, decoded_size, in_threads, open_mask
 from rl.data.questions import (
     NO_DEFECT,
     QUESTIONS,
@@ -193,8 +193,7 @@ def _read_mask(mask: Path, image: Path, size: Size) -> np.ndarray:
         raise ValueError(f"{mask}: the mask of {image} is missing; add it or move the image to test/good")
     pixels = open_mask(mask)
     height, width = pixels.shape
-    if (width, height) != size:
-        raise ValueError(f"{mask}: the mask is {width}x{height} and its image {size[0]}x{size[1]}; redraw it")
+    check_mask_size(mask, (width, height), size)
     if not pixels.any():
         raise ValueError(f"{mask}: the mask of a defective image is empty; redraw it or move the image to test/good")
     return pixels

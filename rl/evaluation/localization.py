@@ -15,8 +15,8 @@ from rl.types import Group, Look, Maps, Sample
 def localization_metrics(groups: Sequence[Group], resize: str) -> Metrics:
     """pixel_auroc, pixel_aupr, pixel_aupro, pixel_f1_max, pixel_accuracy of the anomaly maps, as far as defined.
 
-    And pixel_auroc_all_tokens, that of the attention of all tokens alike. A normal sample has no defective pixel; a
-    defective one without a mask tells nothing and is left out.
+    And pixel_auroc_all_tokens, that of the mean attention of all tokens that could be selected. A normal sample has no
+    defective pixel; a defective one without a mask tells nothing and is left out.
     """
     if not any(group.looks and group.prompt.sample.target.mask for group in groups):
         return {}

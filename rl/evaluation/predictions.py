@@ -37,7 +37,7 @@ class Prediction:
     num_places: int = 0
     """Of the image, among which tokens look."""
     map: str | None = None
-    """The picture of where it looked, below the run folder; None where no token was selected."""
+    """The picture of where it looked, below the run folder; None where there is no prediction."""
     error: str | None = None
     """Why there is no prediction, in one sentence."""
 

@@ -157,10 +157,9 @@ def _chips(prediction: Prediction) -> str:
     if prediction.p_yes is not None:
         chips.append(("", f"p {_percent(prediction.p_yes)}", "probability of Yes against No, after this reasoning"))
     if prediction.agreement is not None and prediction.num_places >= FEWEST_PLACES:
-        chips.append(
-            ("", f"agreement {prediction.agreement:.2f}", "share of the places at which all its top tokens look")
-        )
-    drawn = "".join(f'<span class="chip {tone}" title="{note}">{text}</span>' for tone, text, note in chips)
+        note = "of the places at which any of its top tokens looks, the share at which all do"
+        chips.append(("", f"agreement {prediction.agreement:.2f}", note))
+    drawn = "".join(f'<span class="chip {tone}" title="{title}">{text}</span>' for tone, text, title in chips)
     bar = "" if prediction.p_yes is None else f'<span class="bar"><i style="width:{prediction.p_yes:.1%}"></i></span>'
     return f'<div class="chips">{drawn}</div>{bar}'
 
@@ -186,8 +185,7 @@ def _pictures(prediction: Prediction) -> str:
     )
     drawn = f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none">{boxes}</svg>' if boxes else ""
     plain = _figure(prediction, PLAIN, drawn, "inspected")
-    if prediction.map is None:
-        return plain
+    assert prediction.map
     mapped = f'<a href="{_url(prediction.map)}">{_picture(prediction, MAPPED, "where it looked")}</a>'
     return f'{plain}<figure><div class="frame">{mapped}</div><figcaption>where it looked</figcaption></figure>'
 

@@ -20,7 +20,7 @@ from launch.arguments import in_full
 from launch.cli import assay
 from launch.composing import open_composer
 from launch.mistakes import reason_unread
-from launch.predict import read_work
+from launch.predict import check_free, read_work
 from launch.progress import ImageProgress
 from rl.data.config import DataConfig, Instructions
 from rl.types import Completion, Group, Look, Maps, Task
@@ -85,6 +85,7 @@ FAULTS = {
     "rollout.max_prompt_tokens=20": "its prompt has 45 tokens, more than rollout.max_prompt_tokens=20",
     "rollout.max_images=1": "has 2 images, more than rollout.max_images=1",
     "output=PHOTOS/old": "holds predictions; give another folder",
+    "output=PHOTOS/in": "holds something else (good); give another folder",
     "model.path=PHOTOS/empty": "neither a model folder with a config.json nor a hub id",
 }
 
@@ -95,7 +96,7 @@ def test_wrong_input_is_one_sentence_before_any_actor_starts(typed, photos, caps
     (photos / "few").mkdir()
     (photos / "few/1.png").write_bytes((photos / "normal/1.png").read_bytes())
     (photos / "old").mkdir()
-    (photos / "old/predictions.jsonl").write_text("")
+    (photos / "old/predictions.jsonl").write_text("{}\n")
     given = [f"input={photos / 'in'}", f"reference={photos / 'normal'}", f"output={photos / 'run'}"]
     typed_names = {word.partition("=")[0] for word in typed.split()}
     words = [word for word in given if word.partition("=")[0] not in typed_names] + typed.split()
@@ -138,6 +139,23 @@ def test_a_damaged_mask_is_refused_before_anything_starts(photos):
     (photos / "masks/2.png").write_text("no image")
     with pytest.raises(ValueError, match=r"masks/2\.png: the image is damaged"):
         read_work(config(photos, masks=str(photos / "masks")))
+
+
+def test_a_mask_of_another_size_is_refused_before_anything_starts(photos):
+    (photos / "masks").mkdir()
+    Image.new("L", (84, 112)).save(photos / "masks/2.png")
+    with pytest.raises(ValueError, match=r"masks/2\.png: the mask is 84x112 and its image 112x84; redraw it"):
+        read_work(config(photos, masks=str(photos / "masks")))
+
+
+def test_a_folder_may_be_used_again_when_nothing_came_of_it(tmp_path):
+    check_free(tmp_path / "new")
+    for name in (".lock", "config.yaml", "summary.json", "predictions.html"):
+        (tmp_path / name).touch()
+    check_free(tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(ValueError, match=r"holds something else \(metrics\.jsonl\); give another folder"):
+        check_free(tmp_path)
 
 
 def test_anomaly_words_are_asked_for_only_where_they_select(photos):

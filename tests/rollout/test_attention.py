@@ -150,7 +150,7 @@ def test_the_row_is_that_of_the_step_at_which_the_token_was_decoded(tiny_model):
     assert (found - torch.stack(steps)).abs().max() <= EXACT
 
 
-def test_in_bf16_it_is_as_near_to_the_truth_as_eager_attention(deep_model):
+def test_in_bf16_it_is_near_eager_attention_in_bf16(deep_model):
     groups = looked_groups(deep_model)
     found = tapped(policy_of(deep_model, Precision.bf16), groups)
     eager = eager_of(deep_model, torch.bfloat16)

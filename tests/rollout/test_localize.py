@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_only_the_tokens_of_the_reasoning_are_compared_and_selected() -> None:
     found = look(Attention(maps=maps, relevance=relevance, reasoning=(1, 3)), LocalizeConfig(), with_maps=True)
     assert found.weights == (0.0, 0.0, 1.0, 0.0) and found.top == (2,)
     assert len(found.entropy) == len(found.relevance) == 4
-    assert found.maps.rdam == pytest.approx(maps[2]) and found.maps.every == pytest.approx(maps.mean(0))
+    assert found.maps.rdam == pytest.approx(maps[2]) and found.maps.every == pytest.approx(maps[1:3].mean(0))
 
 
 def test_a_threshold_never_rejects_everybody() -> None:
@@ -209,6 +210,13 @@ def test_fewer_selected_tokens_than_asked_for_are_used_and_none_agree_on_nothing
     assert few.top == (1,) and few.agreement == 1
     nobody = look(Attention(maps=maps, relevance=np.array([0.0, 1.0])), LocalizeConfig(alpha=0, beta=0), with_maps=True)
     assert nobody.top == () and nobody.agreement == 0 and not nobody.maps.rdam.any()
+
+
+def test_the_map_of_every_token_is_the_ablation_that_selects_all() -> None:
+    reasoning = replace(planted(), reasoning=(4, 30))
+    every = look(reasoning, LocalizeConfig(), with_maps=True).maps.every
+    all_selected = look(reasoning, LocalizeConfig(selection=Selection.all), with_maps=True)
+    assert every == pytest.approx(all_selected.maps.rdam / sum(all_selected.weights))
 
 
 def test_a_single_token_is_its_own_response() -> None:

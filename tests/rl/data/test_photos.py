@@ -42,10 +42,14 @@ def test_images_can_be_named_one_by_one_and_are_named_below_what_they_share(tmp_
     named = ",".join(str(tmp_path / name) for name in ("two/1.png", "one/1.png", "two/1.png"))
     assert ids(find_photos(named)) == ["one/1", "two/1"]
     assert ids(find_photos(str(tmp_path / "two/2.png"))) == ["2"]
+    assert ids(find_photos(str(touch(tmp_path, "one, two.png") / "one, two.png"))) == ["one, two"]
+    with pytest.raises(ValueError, match=r"'.*/one' is a folder; give it alone, commas stand between files"):
+        find_photos(f"{tmp_path / 'one'},{tmp_path / 'two/1.png'}")
 
 
 def test_images_of_one_name_and_two_suffixes_keep_these_in_their_ids(tmp_path):
-    assert ids(find_photos(str(touch(tmp_path, "a.png", "a.jpg", "b.jpg")))) == ["a.jpg", "a.png", "b"]
+    photos = touch(tmp_path, "a.png", "a.jpg", "a.png.jpg", "b.jpg", "c.png.jpg")
+    assert ids(find_photos(str(photos))) == ["a.jpg", "a.png", "a.png.jpg", "b", "c.png"]
 
 
 @pytest.mark.parametrize(("named", "sentence"), [("nowhere", "there is no folder or file"), (".", "holds no image")])
@@ -89,5 +93,24 @@ def test_masks_are_named_like_their_images_with_or_without_an_ending(tmp_path):
     truth = tmp_path / "truth"
     assert masks_of(str(truth), photos) == {"hole/1": truth / "hole/1.png", "scratch/1": truth / "scratch/1_mask.png"}
     assert masks_of("", photos) == {}
-    with pytest.raises(ValueError, match="has no image that is named like one of input"):
+    with pytest.raises(ValueError, match="has no image of the same path below it as one of input"):
         masks_of(str(touch(tmp_path / "else", "9.png")), photos)
+
+
+def test_a_mask_of_a_namesake_in_another_folder_is_not_taken(tmp_path):
+    """As in MVTec-AD, whose numbers begin anew in every folder."""
+    touch(tmp_path, "test/good/000.png", "test/bent/000.png", "test/cut/000.png")
+    truth = touch(tmp_path / "truth", "bent/000_mask.png", "cut/000_mask.png")
+    found = masks_of(str(truth), find_photos(str(tmp_path / "test")))
+    assert found == {f"{kind}/000": truth / f"{kind}/000_mask.png" for kind in ("bent", "cut")}
+    with pytest.raises(ValueError, match="no image of the same path below it"):
+        masks_of(str(truth), find_photos(str(tmp_path / "test/good")))
+
+
+def test_a_flat_folder_of_masks_serves_images_of_different_names_alone(tmp_path):
+    touch(tmp_path, "in/bent/1.png", "in/cut/2.png", "in/good/3.png", "in/good/2.png")
+    photos, truth = find_photos(str(tmp_path / "in")), touch(tmp_path / "truth", "1.png")
+    assert masks_of(str(truth), photos) == {"bent/1": truth / "1.png"}
+    touch(truth, "2_mask.png")
+    with pytest.raises(ValueError, match=r"2_mask\.png is named like .*cut/2\.png and .*good/2\.png; put it into a"):
+        masks_of(str(truth), photos)

@@ -121,14 +121,9 @@ def test_the_agreement_is_shown_of_images_with_fifty_places(num_places, shown_ch
     assert line(replace(FOUND, num_places=num_places))["agreement"] == 0.5
 
 
-def test_without_a_map_there_is_one_picture():
-    (card,) = cards(shown(Prediction(id="a", image="/a.png", size=(4, 4), verdict="normal")))
-    assert card.count("<img") == 1 and "where it looked" not in card
-
-
 def test_the_likeliest_defects_come_first_and_damaged_images_last():
     def one(name: str, verdict: str | None, p_yes: float | None) -> Prediction:
-        return Prediction(id=name, image=f"/{name}.png", size=(4, 4), verdict=verdict, p_yes=p_yes)
+        return replace(FOUND, id=name, image=f"/{name}.png", verdict=verdict, p_yes=p_yes)
 
     mixed = [DAMAGED, one("low", "normal", 0.1), one("sure", "defective", None), one("high", "defective", 0.9)]
     order = [read(card).text for card in cards(shown(*mixed, one("unread", None, None), one("half", "normal", 0.49)))]
@@ -137,7 +132,7 @@ def test_the_likeliest_defects_come_first_and_damaged_images_last():
 
 
 def test_counts_stand_on_tiles_and_filters():
-    text = shown(FOUND, DAMAGED, Prediction(id="a", image="/a.png", size=(4, 4), verdict="normal"))
+    text = shown(FOUND, DAMAGED, replace(FOUND, id="a", verdict="normal"))
     for kind, count in {"defective": 1, "normal": 1, "unreadable": 0, "error": 1}.items():
         assert re.search(rf'class="card tile {kind}">.*?<b>{count}</b>', text)
     assert 'id="show-all" checked' in text and 'id="show-defective">' in text
