@@ -56,6 +56,12 @@ def refusal(folder: Path, resume: str = "", num_steps: int = 10) -> str:
 
 
 @pytest.mark.parametrize("resume", ["", AUTO])
+def test_a_folder_that_holds_predictions_is_refused(tmp_path, resume):
+    (tmp_path / "predictions.jsonl").touch()
+    assert refusal(tmp_path, resume) == f"output={tmp_path} holds predictions; give another folder"
+
+
+@pytest.mark.parametrize("resume", ["", AUTO])
 def test_a_new_folder_starts_anew(tmp_path, resume):
     assert start_of(tmp_path, resume) == (None, [])
 
