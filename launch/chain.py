@@ -10,7 +10,7 @@ from typing import Any
 from conf.schema import ExportConfig, TrainConfig
 from launch.composing import dump_config
 from launch.export import main as export
-from launch.resume import CHAIN, METRICS, run_folder, write_json
+from launch.resume import CHAIN, CONFIG, METRICS, run_folder, write_json
 from launch.stages import MODEL, Stage, stages_of
 from launch.train import plain
 from launch.wandb_run import without_secrets
@@ -94,7 +94,7 @@ def main(config: TrainConfig) -> int:
     """Runs the stages that are not done; the last printed line is the summary of the chain."""
     with run_folder(config.output) as folder:
         chain = Chain(folder.resolve(), stages_of(config), config.resume)
-        (folder / "config.yaml").write_text(dump_config(config))
+        (folder / CONFIG).write_text(dump_config(config))
         return run(chain)
 
 

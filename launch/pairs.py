@@ -20,7 +20,7 @@ from launch.composing import dump_config
 from launch.pairs_folder import PairsFolder, claim, key_of
 from launch.pairs_report import write_pairs_report
 from launch.progress import ImageProgress
-from launch.resume import how_to_go_on, run_folder, write_json
+from launch.resume import CONFIG, how_to_go_on, run_folder, write_json
 from launch.samples import offers_of, read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
@@ -56,7 +56,7 @@ def main(config: PairsConfig) -> int:
     samples = [each.sample for each in pairings]
     with run_folder(config.output) as path:
         claim(path, key_of(config, samples))
-        (path / "config.yaml").write_text(dump_config(config))
+        (path / CONFIG).write_text(dump_config(config))
         run = Run(config=config, pairings=pairings, folder=PairsFolder(path, samples, config), brake=Brake())
         return _go(run, began)
 

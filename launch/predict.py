@@ -22,7 +22,7 @@ from conf.schema import PredictConfig
 from launch.album import Album, Drawing
 from launch.composing import dump_config
 from launch.progress import ImageProgress
-from launch.resume import run_folder, write_json
+from launch.resume import CONFIG, run_folder, write_json
 from launch.samples import with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
@@ -34,8 +34,6 @@ from rl.evaluation.members import SUMMARY
 from rl.evaluation.predictions_page import NAME, PageRecord, write_page
 from rl.types import Sample, Target
 from rollout.config import reads_words
-
-CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +134,8 @@ def read_work(config: PredictConfig) -> Work:
     photos = paired_photos(config)
     paths = list(dict.fromkeys(path for photo in photos for path in _files(photo)))
     print(f"opening {len(paths)} images", flush=True)
-    masks = {photo.id: photo.mask for photo in photos if photo.mask}
-    mask_sizes = dict(zip(masks, in_threads(decoded_size, list(masks.values())), strict=True))
+    masks = [photo.mask for photo in photos if photo.mask]
+    mask_sizes = dict(zip(masks, in_threads(decoded_size, masks), strict=True))
     faults = dict(zip(paths, in_threads(lambda path: _fault(path, builder), paths), strict=True))
     damaged = [(photo, fault) for photo in photos if (fault := next(filter(None, map(faults.get, _files(photo))), ""))]
     if len(damaged) == len(photos):
@@ -145,7 +143,7 @@ def read_work(config: PredictConfig) -> Work:
     lost = {photo.id for photo, _ in damaged}
     for photo in photos:
         if photo.mask and photo.id not in lost:
-            check_mask_size(photo.mask, mask_sizes[photo.id], stated_size(photo.path))
+            check_mask_size(photo.mask, mask_sizes[photo.mask], stated_size(photo.path))
     samples = [sample_of(photo, config) for photo in photos if photo.id not in lost]
     check_prompts(samples, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     check_looks(samples, builder, config.data.anomaly_words, read=reads_words(config.localize))

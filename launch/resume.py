@@ -26,6 +26,7 @@ from rl.evaluation.kept_maps import kept_files
 from rl.evaluation.members import SUMMARY
 
 AUTO = "auto"
+CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 LOCK = ".lock"
 CHAIN = "chain.json"

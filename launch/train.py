@@ -23,7 +23,7 @@ from launch.answers import answers_file, read_answers
 from launch.archive import RunArchive
 from launch.composing import dump_config
 from launch.kept_reference import Kept, kept_reference
-from launch.resume import LOCK, find_start, finished, how_to_resume, prepare, run_folder, write_json
+from launch.resume import CONFIG, LOCK, find_start, finished, how_to_resume, prepare, run_folder, write_json
 from launch.samples import read_split, with_absolute_path
 from launch.signals import SIGNALS, exit_code
 from launch.summary import counted_ranges, summarize, write_run_report
@@ -124,7 +124,7 @@ def steps_of(config: TrainConfig, num_samples: int) -> int:
 
 def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> int:
     began = time.perf_counter()
-    (folder / "config.yaml").write_text(dump_config(config))
+    (folder / CONFIG).write_text(dump_config(config))
     timings = Timings()
     plan = Plan(
         num_steps=config.num_steps,

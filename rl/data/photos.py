@@ -100,11 +100,11 @@ def masks_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
         )
     owners: dict[Path, Path] = {}
     for photo in photos:
-        other = owners.setdefault(found[photo.id], photo.path) if photo.id in found else photo.path
-        if other != photo.path:
+        mask = found.get(photo.id)
+        if mask and owners.setdefault(mask, photo.path) != photo.path:
             raise ValueError(
-                f"masks={named}: {found[photo.id]} is named like {other} and {photo.path}; put it into a folder named "
-                "like that of its image"
+                f"masks={named}: {mask} is named like {owners[mask]} and {photo.path}; give each image its own, in "
+                "folders laid out like theirs"
             )
     return found
 

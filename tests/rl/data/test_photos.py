@@ -112,5 +112,5 @@ def test_a_flat_folder_of_masks_serves_images_of_different_names_alone(tmp_path)
     photos, truth = find_photos(str(tmp_path / "in")), touch(tmp_path / "truth", "1.png")
     assert masks_of(str(truth), photos) == {"bent/1": truth / "1.png"}
     touch(truth, "2_mask.png")
-    with pytest.raises(ValueError, match=r"2_mask\.png is named like .*cut/2\.png and .*good/2\.png; put it into a"):
+    with pytest.raises(ValueError, match=r"2_mask\.png is named like .*cut/2\.png and .*good/2\.png; give each image"):
         masks_of(str(truth), photos)
