@@ -1,5 +1,5 @@
 # `make demo` and `make test` do everything on a fresh machine with Python 3.11 or 3.12; nothing is installed twice.
-.PHONY: demo test check setup starter evidence constraints clean
+.PHONY: demo test test-all check setup starter evidence constraints clean
 
 SEED ?= 0
 TOPIC ?= demo
@@ -18,7 +18,11 @@ demo: setup
 	@$(BIN)/assay train experiment=demo seed=$(SEED) $(if $(filter gpu,$(DEVICE)),cluster=local_gpu)
 
 test: check
-	$(BIN)/pytest -m slow --timeout 900
+	$(BIN)/pytest -m "slow and not rare" --timeout 900
+
+# What takes long and seldom changes too: before a release, and before a change of what it proves.
+test-all: test
+	$(BIN)/pytest -m rare --timeout 1800
 
 check: setup
 	$(BIN)/ruff check .

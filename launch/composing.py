@@ -1,7 +1,7 @@
 """From what was typed to a config dataclass, by Hydra; every fault on the way is one sentence."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from yaml import YAMLError
 import conf
 from conf.keys import walk
 from conf.models import instructions_for, precision_of, task_for
-from launch.mistakes import check_override, nearest, parse_overrides, unknown_key
+from launch.mistakes import check_option, check_override, nearest, parse_overrides, unknown_key
 from launch.resume import default_output
 from launch.stages import stage_folder
 from rewards.presets import preset
@@ -50,8 +50,8 @@ class Composer:
     """Its dataclass."""
     choices: dict[str, str | None]
     """The config groups, each with the option that is chosen when none is named."""
-    options: dict[str, list[str]]
-    """The options of each group."""
+    options: Callable[[str], list[str]]
+    """List the options of a group; Hydra takes a tenth of a second and more for it."""
     hydra_arguments: list[str]
     """Overrides of hydra.*, which Hydra checks itself."""
     sweeper: str
@@ -62,22 +62,37 @@ class Composer:
     def compose(self, arguments: Sequence[str]) -> Any:
         """The config dataclass with the overrides."""
         overrides = parse_overrides(arguments)
-        for override in overrides:
-            check_override(override, self.schema, self.options)
+        composed = self._composed(overrides)
         for key in walk(self.schema):
             if key.kind is dict:
                 self._check_names(key.path, overrides)
-        composed = _compose(self.name, [*arguments, *self.hydra_arguments], self.schema)
         with open_dict(composed):
             del composed["hydra"]
         return to_dataclass(composed, self.schema)
 
     def swept_by_config(self, job: Sequence[str]) -> list[str]:
         """What a file that a job chooses adds to the sweep, hydra.sweeper.params."""
-        for override in parse_overrides(job):
-            check_override(override, self.schema, self.options)
-        composed = _compose(self.name, [*job, *self.hydra_arguments], self.schema)
+        composed = self._composed(parse_overrides(job))
         return [f"{name}={value}" for name, value in (composed.hydra.sweeper.get("params") or {}).items()]
+
+    def _composed(self, overrides: Sequence[Override]) -> DictConfig:
+        """Compose the config, after checking each override by itself."""
+        for override in overrides:
+            check_override(override, self.schema, self.choices)
+        groups = [override for override in overrides if override.key_or_group in self.choices]
+        if not all(isinstance(override.value(), str) for override in groups):
+            self._check_options(groups)
+        typed = [str(override.input_line) for override in overrides]
+        try:
+            return _compose(self.name, [*typed, *self.hydra_arguments], self.schema)
+        except ValueError:
+            # Listing the options takes longer than composing: it is left to a config that does not compose.
+            self._check_options(groups)
+            raise
+
+    def _check_options(self, groups: Sequence[Override]) -> None:
+        for override in groups:
+            check_option(override, self.options(override.key_or_group))
 
     def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:
         """Where a file names what is in a mapping, another name is mistyped, and a key of one that is null is vain."""
@@ -120,7 +135,7 @@ def open_composer(name: str, schema: type, hydra_arguments: list[str]) -> Iterat
             name=name,
             schema=schema,
             choices=choices,
-            options={group: options_in(group) for group in choices},
+            options=options_in,
             hydra_arguments=hydra_arguments,
             sweeper=chosen["hydra/sweeper"],
             launcher=chosen["hydra/launcher"],

@@ -16,11 +16,11 @@ def help_page(composer: Composer, config: Any, unread: Mapping[str, str]) -> str
 
 
 def _groups(composer: Composer) -> list[str]:
-    if not composer.options:
+    if not composer.choices:
         return []
     lines = ["Config groups (group=option; * is taken when none is named)"]
-    for group, options in composer.options.items():
-        marked = [f"{option}*" if option == composer.choices[group] else option for option in options]
+    for group, chosen in composer.choices.items():
+        marked = [f"{option}*" if option == chosen else option for option in composer.options(group)]
         lines.append(f"  {group:<12}{'  '.join(marked)}")
     return [*lines, ""]
 

@@ -1,6 +1,6 @@
 """What can be mistyped in an override, each as one sentence that names what was probably meant."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -56,19 +56,20 @@ def reason_unread(name: str, unread: Mapping[str, str]) -> str:
     return next((reason for key, reason in unread.items() if f"{name}.".startswith(f"{key}.")), "")
 
 
-def check_override(override: Override, schema: type, groups: Mapping[str, Sequence[str]]) -> None:
-    """Raises a ValueError when the key, the option or the type of the value is not one there is."""
+def check_override(override: Override, schema: type, groups: Collection[str]) -> None:
+    """Raise a ValueError when there is no such key or group, or when the value is not of the key's type.
+
+    The option of a group is left to `check_option`.
+    """
     name = override.key_or_group
     if override.is_delete() or override.is_add() or override.is_force_add():
         raise ValueError(f"'{override.input_line}': keys are neither added nor removed; write {name}=value")
     if override.is_sweep_override():
         raise ValueError(f"{name} has several values; add -m to run them all")
     keys = {key.path: key for key in walk(schema)}
-    if name in groups:
-        _check_option(name, override.get_value_string(), groups[name])
-    elif name in keys:
+    if name in keys:
         check_value(keys[name], override.value(), override.get_value_string(), schema)
-    elif not any(key.kind is dict and name.startswith(f"{key.path}.") for key in keys.values()):
+    elif name not in groups and not any(key.kind is dict and name.startswith(f"{key.path}.") for key in keys.values()):
         raise ValueError(unknown_key(name, schema, groups))
 
 
@@ -95,7 +96,9 @@ def nearest(name: str, choices: Sequence[str]) -> str:
     return max(choices, key=lambda choice: _ratio(name, choice))
 
 
-def _check_option(group: str, option: str, options: Sequence[str]) -> None:
+def check_option(override: Override, options: Sequence[str]) -> None:
+    """Raise a ValueError when a group has no such option."""
+    group, option = override.key_or_group, override.get_value_string()
     if option not in options:
         raise ValueError(
             f"{group}={option} is not an option; did you mean {group}={nearest(option, options)}? "

@@ -14,8 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-from tiny_model import write_tiny_model  # noqa: E402
-from vllm_server import STARTER, serving  # noqa: E402
+from builders.tiny_model import write_tiny_model  # noqa: E402
+from builders.vllm_server import STARTER, serving  # noqa: E402
 
 
 @pytest.fixture(scope="session")

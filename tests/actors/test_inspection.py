@@ -7,6 +7,7 @@ import rl.torchvision_ops  # noqa: F401
 import numpy as np
 import pytest
 import torch
+from builders.reference_inputs import answer_logits
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
@@ -78,16 +79,9 @@ def test_one_pass_gives_the_probability_that_transformers_gives(builder, frozen)
     groups = [with_rival(answered(builder, text, seed), builder) for seed, text in enumerate([YES, NO, YES])]
     seen = frozen.look(groups, LocalizeConfig())
     for group, ((given, rival), _), verdict in zip(groups, seen, ["defective", "normal", "defective"], strict=True):
-        place, prompt = len(rival) - 1, group.prompt
-        ids = torch.tensor([[*prompt.token_ids, *group.completions[0].token_ids]])
+        place = len(rival) - 1
         with torch.no_grad():
-            logits = model(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                mm_token_type_ids=(ids == model.config.image_token_id).int(),
-                pixel_values=torch.from_numpy(prompt.pixels.values),
-                image_grid_thw=torch.tensor(prompt.pixels.grid),
-            ).logits[0, len(prompt.token_ids) + place - 1]
+            logits = answer_logits(model, group.prompt, group.completions[0].token_ids)[place]
         yes, no = (logits[builder.vocabulary[letter]].item() for letter in "YN")
         wanted = 1 / (1 + np.exp(no - yes))
         assert p_yes(verdict, given[place], rival[place]) == pytest.approx(wanted, rel=1e-3)

@@ -1,5 +1,7 @@
-"""The learner under FSDP2, in processes of its own: two ranks, and one."""
+"""The learner's updates under FSDP2: two ranks beside one process without it, the parity gate, what is frozen."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,163 +9,218 @@ import rl.torchvision_ops  # noqa: F401
 
 import numpy as np
 import pytest
-from learner_cases import MODELS, RESUMED, plain_steps, resharded_case
-from learner_suites import one_rank, two_ranks
-from ranks import run_ranks
+import torch
+from builders.learners import (
+    ALGO,
+    FAST,
+    MODELS,
+    SAMPLING,
+    PlainTraining,
+    arrays,
+    caught,
+    model_config,
+    open_learner,
+    plain_loss,
+    plans_of,
+    timeless,
+    with_engine_logprobs,
+    without_reference,
+)
+from builders.ranks import Ranks
+from builders.tiny_groups import mixed_groups
+from builders.token_groups import random_group
 from transformers import AutoModelForImageTextToText
 
-from actors.config import ReferenceKind
-from rl.checkpoints import checkpoint_folder
+from actors.config import ClusterConfig, LoraConfig, Precision, ReferenceKind
+from actors.model import load_model
+from actors.reference import ReferencePolicy
+from rl.batching import UpdatePlan, group_length, to_batch
+from rl.types import Completion, Group, Origin
 
 pytestmark = pytest.mark.slow
 LANGUAGE_MODEL = {"_proj", "embed_tokens", "norm", "lm_head"}
 
 
-@pytest.fixture(scope="module")
-def two_ranks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pair")
+def three_updates(rank: int, folder: Path, model: str) -> dict[str, Any]:
+    """Of two ranks: the reports, the weights, and how many tokens of the first update's groups went where."""
+    learner = open_learner(model_config(folder, **MODELS[model]))
+    plans = plans_of(mixed_groups(folder), rank, num_ranks=2)
+    reports = [learner.update(plans) for _ in range(3)]
+    weights = arrays(learner.weights())
+    learner.close()
+    dealt = [[group_length(group) for group in part] for part in plans[0].micro_batches]
+    return {"model": model, "reports": reports, "weights": weights, "dealt": dealt}
 
 
-@pytest.fixture(scope="module")
-def pair(tiny_model: Path, two_ranks_folder: Path) -> list[dict[str, Any]]:
-    """What each of two ranks found."""
-    return run_ranks(two_ranks, 2, tiny_model, two_ranks_folder, num_groups=20, timeout_s=240)
+def three_plain_updates(folder: Path, model: str) -> tuple[list[float], list[float], dict[str, Any]]:
+    """Losses, gradient norms and weights of the same in one micro-batch."""
+    training, batch = PlainTraining(model_config(folder, **MODELS[model]), ALGO), to_batch(mixed_groups(folder))
+    steps = []
+    for _ in range(3):
+        logprobs = training.policy(batch).logprobs
+        steps.append(training.step(plain_loss(logprobs, logprobs.detach(), batch, ALGO)))
+    losses, norms = zip(*steps, strict=True)
+    return [*losses], [*norms], training.weights()
 
 
-@pytest.fixture(scope="module")
-def single(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a learner alone found."""
-    (found,) = run_ranks(one_rank, 1, tiny_model, tmp_path_factory.mktemp("single"), num_groups=34, timeout_s=240)
-    return found
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request: pytest.FixtureRequest, two_ranks: Ranks, tiny_model: Path) -> list[dict[str, Any]]:
+    """What each of two ranks found, for each kind of model."""
+    return two_ranks.run(three_updates, tiny_model, request.param)
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_two_ranks_give_the_loss_and_gradient_norm_of_one_process_without_fsdp(pair, tiny_model, model):
-    plain = plain_steps(tiny_model, MODELS[model])
-    for rank in pair:
-        reports = rank[model]["reports"]
-        losses, norms = ([report[f"actor/{name}"] for report in reports] for name in ("loss", "grad_norm"))
-        assert losses == pytest.approx(plain["losses"], rel=1e-5)
-        assert norms == pytest.approx(plain["norms"], rel=1e-5)
-    apart = {"loss": furthest(losses, plain["losses"]), "gradient norm": furthest(norms, plain["norms"])}
-    print(f"figure: {model}, relative: " + ", ".join(f"{name} {gap:.0e}" for name, gap in apart.items()))
-
-
-def furthest(found: list[float], expected: list[float]) -> float:
+def furthest(found: Sequence[float], expected: Sequence[float]) -> float:
     return max(abs(one / other - 1) for one, other in zip(found, expected, strict=True))
 
 
-def test_two_ranks_train_the_weights_of_one_process(pair, tiny_model):
-    plain = plain_steps(tiny_model, MODELS["full"])["weights"]
-    trained = pair[0]["full"]["weights"]
-    assert set(trained) == set(plain)
-    for name, weight in trained.items():
+def test_two_ranks_give_the_losses_norms_and_weights_of_one_process_without_fsdp(pair, tiny_model):
+    model = pair[0]["model"]
+    losses, norms, weights = three_plain_updates(tiny_model, model)
+    for rank in pair:
+        found = {name: [report[f"actor/{name}"] for report in rank["reports"]] for name in ("loss", "grad_norm")}
+        assert found["loss"] == pytest.approx(losses, rel=1e-5)
+        assert found["grad_norm"] == pytest.approx(norms, rel=1e-5)
+    apart = {"loss": furthest(found["loss"], losses), "gradient norm": furthest(found["grad_norm"], norms)}
+    print(f"figure: {model}, relative: " + ", ".join(f"{name} {gap:.0e}" for name, gap in apart.items()))
+    if "lora" in model:
+        # The learner hands out merged weights, plain training has them apart.
+        return
+    assert set(pair[0]["weights"]) == set(weights)
+    for name, weight in pair[0]["weights"].items():
         # Adam turns the rounding of a near-zero gradient into a visible step.
-        assert np.abs(weight - plain[name]).max() < 3e-4, name
+        assert np.abs(weight - weights[name]).max() < 3e-4, name
+
+
+def test_weights_carry_the_names_and_shapes_of_the_checkpoint_and_only_rank_0_hands_them_out(pair, tiny_model):
+    model = AutoModelForImageTextToText.from_pretrained(tiny_model)
+    expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    assert {name: weight.shape for name, weight in pair[0]["weights"].items()} == expected
+    assert pair[1]["weights"] == {}
 
 
 def test_the_ranks_were_dealt_unequal_work_so_that_one_idled_in_step(pair):
-    first, second = (rank["full"]["dealt"] for rank in pair)
+    first, second = (rank["dealt"] for rank in pair)
     assert len(first) == len(second)
     assert [] in first + second
 
 
-def test_only_rank_0_hands_out_weights(pair):
-    assert pair[1]["full"]["weights"] == {}
+def update_with_a_bad_token_on_rank_1(rank: int, folder: Path) -> tuple[str, str, float]:
+    learner = open_learner(model_config(folder))
+    (plan,) = plans_of(mixed_groups(folder)[:4], rank, num_ranks=2)
+    if rank == 1:
+        plan = with_token(plan, 9999)
+    found = caught(lambda: learner.update([plan]))
+    learner.close()
+    return found
 
 
-def test_all_ranks_refuse_a_group_that_one_of_them_cannot_take(pair):
-    for rank in pair:
-        kind, message, seconds = rank["bad token"]
+def with_token(plan: UpdatePlan, token: int) -> UpdatePlan:
+    """The plan with this token in its first group's answer."""
+    first, *others = plan.micro_batches
+    group = random_group(first[0].prompt, [2])
+    completion = replace(group.completions[0], token_ids=(token, 1))
+    return replace(plan, micro_batches=[[replace(group, completions=(completion,))], *others])
+
+
+def test_all_ranks_refuse_a_group_that_one_of_them_cannot_take(two_ranks, tiny_model):
+    for kind, message, seconds in two_ranks.run(update_with_a_bad_token_on_rank_1, tiny_model):
         assert kind == "ValueError"
         assert message.startswith("sample tiny/")
         assert "beyond the model's" in message
         assert seconds < 60
 
 
-def test_accumulating_micro_batches_equals_one_full_batch(single):
-    (many, parts), (one, whole) = single["accumulation"]
+def accumulated(_: int, folder: Path, budget: int) -> tuple[int, dict[str, float]]:
+    """Number of micro-batches, and the report."""
+    learner = open_learner(model_config(folder, **MODELS["full"]))
+    plans = plans_of(mixed_groups(folder), budget=budget)
+    report = learner.update(plans)
+    learner.close()
+    return len(plans[0].micro_batches), report
+
+
+def test_accumulating_micro_batches_equals_one_full_batch(one_rank, tiny_model):
+    ((many, parts),), ((one, whole),) = (one_rank.run(accumulated, tiny_model, budget) for budget in (60, 10_000))
     assert (many, one) == (5, 1)
     for name in ("actor/loss", "actor/grad_norm", "actor/kl", "actor/entropy", "parity/logprob_abs_mean"):
         assert parts[name] == pytest.approx(whole[name], rel=1e-5)
 
 
-def test_the_parity_gate_lets_equal_logprobs_through(single):
-    report, refusal, moved = single["gate"][0.0]
+def gated(_: int, folder: Path, shift: float) -> tuple[dict[str, float], str, bool]:
+    """Report or refusal where every engine log-prob is off by `shift`, and whether the weights moved."""
+    learner = open_learner(model_config(folder), replace(ALGO, kl_weight=0.0, parity_warn=1e-3, parity_stop=0.1))
+    groups = with_engine_logprobs(without_reference(mixed_groups(folder)), load_model(model_config(folder)), shift)
+    before, report = learner.weights(), {}
+    refusal = caught(lambda: report.update(learner.update(plans_of(groups))))[1]
+    after = learner.weights()
+    learner.close()
+    return report, refusal, any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_parity_gate_lets_equal_logprobs_through(one_rank, tiny_model):
+    ((report, refusal, moved),) = one_rank.run(gated, tiny_model, 0.0)
     assert (refusal, moved) == ("", True)
     assert report["parity/logprob_abs_max"] <= 1e-5
 
 
-def test_the_parity_gate_stops_before_the_optimizers_step(single):
-    _, refusal, moved = single["gate"][0.5]
+@pytest.mark.parametrize(
+    ("shift", "said"),
+    [
+        (0.5, "engine and learner log-probs differ by 0.5 on average and 0.5 at most"),
+        (float("nan"), "engine and learner log-probs differ by nan"),
+    ],
+)
+def test_the_parity_gate_stops_before_the_optimizers_step(one_rank, tiny_model, shift, said):
+    ((_, refusal, moved),) = one_rank.run(gated, tiny_model, shift)
     assert not moved
-    assert refusal.startswith("engine and learner log-probs differ by 0.5 on average and 0.5 at most")
+    assert refusal.startswith(said)
     assert "algo.parity_stop=0.1" in refusal
 
 
-def test_the_parity_gate_stops_at_nan(single):
-    (_, refusal, moved) = next(found for shift, found in single["gate"].items() if shift != shift)
-    assert not moved
-    assert "differ by nan" in refusal
+def off_policy(_: int, folder: Path, num_updates: int) -> tuple[dict[str, float], dict[str, float], bool]:
+    """Reports without and with a first completion that a teacher wrote, and whether the weights came out the same."""
+    algo = replace(FAST, kl_weight=0.0, parity_warn=1e-3, parity_stop=1e-2)
+    own = with_engine_logprobs(without_reference(mixed_groups(folder)), load_model(model_config(folder)))
+    found = []
+    for groups in (own, [replace(group, completions=by_a_teacher(group)) for group in own]):
+        learner = open_learner(model_config(folder), algo)
+        report = timeless(learner.update(plans_of(groups, num_updates=num_updates)))
+        found.append((report, learner.weights()))
+        learner.close()
+    (before, weights), (after, others) = found
+    return before, after, all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def by_a_teacher(group: Group) -> tuple[Completion, ...]:
+    first, *others = group.completions
+    return replace(first, origin=Origin.teacher, logprobs=()), *others
 
 
 @pytest.mark.parametrize("num_updates", [1, 2])
-def test_a_completion_that_somebody_else_wrote_is_learnt_from_as_if_its_ratio_were_1(single, num_updates):
-    own, foreign, same = single["off policy"][num_updates]
+def test_what_somebody_else_wrote_is_learnt_from_as_if_its_ratio_were_1(one_rank, tiny_model, num_updates):
+    ((own, foreign, same),) = one_rank.run(off_policy, tiny_model, num_updates)
     # The same gradients to the bit, so the policy's own log-probs at scoring time were the old ones.
     assert same
-    assert {name: value for name, value in own.items() if not name.startswith("parity/")} == {
-        name: value for name, value in foreign.items() if not name.startswith("parity/")
-    }
+    assert without_parity(own) == without_parity(foreign)
+    if num_updates == 1:
+        # The gate leaves the missing log-probs out: they are far from the learner's, about -5 a token.
+        assert 0 < foreign["parity/logprob_abs_mean"] <= foreign["parity/logprob_abs_max"] <= 1e-5
 
 
-def test_the_parity_gate_leaves_out_what_the_engine_did_not_sample(single):
-    _, foreign, _ = single["off policy"][1]
-    # Its missing log-probs are far from the learner's, about -5 a token.
-    assert 0 < foreign["parity/logprob_abs_mean"] <= foreign["parity/logprob_abs_max"] <= 1e-5
+def without_parity(report: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in report.items() if not name.startswith("parity/")}
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_saved_folder_loads_with_transformers_and_gives_the_same_logprobs(single, model):
-    gaps = single["saved"][model]
-    assert gaps["saved"] <= 1e-5
-    assert gaps["published"] <= 1e-6
-    assert gaps["moved"] > 0.1
-
-
-def test_a_checkpoint_holds_an_adapter_alone_where_nothing_else_learned(single):
-    kinds = {name: found["kinds"] for name, found in single["saved"].items()}
-    assert kinds["full"] == ["hf"]
-    assert kinds["lora"] == ["adapter"]
-    assert kinds["lora and projector"] == ["adapter", "hf"]
-
-
-@pytest.mark.parametrize("model", RESUMED)
-def test_a_restored_learner_goes_on_bit_for_bit(single, pair, model):
-    for found in (single["resumed"][model], *(rank["resumed"][model] for rank in pair)):
-        assert found["resumed"] == found["straight"]
-        assert found["same"]
-
-
-def test_a_checkpoint_of_two_ranks_goes_on_in_one(pair, two_ranks_folder, tiny_model):
-    step = checkpoint_folder(two_ranks_folder / "frozen vision", 2)
-    (report,) = run_ranks(resharded_case, 1, tiny_model, step, num_groups=1, timeout_s=120)
-    straight = pair[0]["resumed"]["frozen vision"]["straight"][0]
-    for name in ("actor/loss", "actor/grad_norm", "actor/lr", "actor/entropy"):
-        assert report[name] == pytest.approx(straight[name], rel=1e-4), name
-
-
-def test_a_checkpoint_of_another_model_is_refused(single):
-    weights, shapes = single["refused"]
-    assert "started from other weights than model.path=" in weights
-    assert "the checkpoint of another model" in shapes and "lora_A" in shapes
-
-
-def test_weights_carry_the_names_and_shapes_of_the_checkpoint(pair, tiny_model):
-    model = AutoModelForImageTextToText.from_pretrained(tiny_model)
-    expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    for name in MODELS:
-        assert {each: weight.shape for each, weight in pair[0][name]["weights"].items()} == expected
+def changed_parts(_: int, folder: Path, model: str) -> set[str]:
+    """Which parts of the model an update changed."""
+    learner = open_learner(model_config(folder, **MODELS[model]))
+    before = learner.weights()
+    learner.update(plans_of(mixed_groups(folder)))
+    after = learner.weights()
+    learner.close()
+    parts = ("visual.merger", "visual", "_proj", "embed_tokens", "norm", "lm_head")
+    moved = [name for name, tensor in before.items() if not torch.equal(tensor, after[name])]
+    return {next(part for part in parts if part in name) for name in moved}
 
 
 @pytest.mark.parametrize(
@@ -175,33 +232,72 @@ def test_weights_carry_the_names_and_shapes_of_the_checkpoint(pair, tiny_model):
         ("lora and projector", {"_proj", "visual.merger"}),
     ],
 )
-def test_frozen_parts_do_not_change(single, model, parts):
-    assert single["changed"][model] == parts
+def test_frozen_parts_do_not_change(one_rank, tiny_model, model, parts):
+    assert one_rank.run(changed_parts, tiny_model, model) == [parts]
 
 
-def test_the_policy_without_its_adapter_is_the_same_reference_as_an_actor(single):
-    by = dict(zip(ReferenceKind, single["reference"], strict=True))
-    for own, actor in zip(by[ReferenceKind.adapter_off], by[ReferenceKind.actor], strict=True):
+def referred(_: int, folder: Path, kind: ReferenceKind) -> list[dict[str, float]]:
+    """Two updates with the KL to the starting policy, which an actor or the adapter switched off computes."""
+    config = model_config(folder, **MODELS["lora"])
+    learner = open_learner(config, replace(FAST, kl_weight=0.5), reference=kind)
+    groups = without_reference(mixed_groups(folder))
+    if kind is ReferenceKind.actor:
+        answers = ReferencePolicy(config, ClusterConfig(reference=kind), SAMPLING).logprobs(groups)
+        groups = [replace(group, reference_logprobs=each) for group, each in zip(groups, answers, strict=True)]
+    reports = [learner.update(plans_of(groups)) for _ in range(2)]
+    learner.close()
+    return reports
+
+
+def test_the_policy_without_its_adapter_is_the_same_reference_as_an_actor(one_rank, tiny_model):
+    (own,), (by_actor,) = (
+        one_rank.run(referred, tiny_model, kind) for kind in (ReferenceKind.adapter_off, ReferenceKind.actor)
+    )
+    for one, other in zip(own, by_actor, strict=True):
         for name in ("actor/loss", "actor/kl", "actor/grad_norm"):
-            assert own[name] == pytest.approx(actor[name], rel=1e-4, abs=1e-6)
-    first, second = by[ReferenceKind.adapter_off]
-    assert first["actor/kl"] == pytest.approx(0, abs=1e-6)
-    assert second["actor/kl"] > 1e-3
+            assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6)
+    assert own[0]["actor/kl"] == pytest.approx(0, abs=1e-6)
+    assert own[1]["actor/kl"] > 1e-3
 
 
-def test_several_updates_compare_with_the_policy_before_the_first(single):
-    report, losses = single["two updates"]
+def two_updates_of_a_batch(_: int, folder: Path) -> dict[str, float]:
+    learner = open_learner(model_config(folder), replace(ALGO, lr=3e-3))
+    report = learner.update(plans_of(mixed_groups(folder)[:4], num_updates=2))
+    learner.close()
+    return report
+
+
+def test_several_updates_compare_with_the_policy_before_the_first(one_rank, tiny_model):
+    (report,) = one_rank.run(two_updates_of_a_batch, tiny_model)
+    algo, groups = replace(ALGO, lr=3e-3), mixed_groups(tiny_model)
+    training = PlainTraining(model_config(tiny_model), algo)
+    batches = [to_batch(groups[:2]), to_batch(groups[2:4])]
+    old = [training.policy(batch).logprobs.detach() for batch in batches]
+    losses = [
+        training.step(plain_loss(training.policy(batch).logprobs, before, batch, algo))[0]
+        for batch, before in zip(batches, old, strict=True)
+    ]
     assert report["actor/loss"] == pytest.approx(sum(losses) / 2, rel=1e-5)
     assert report["actor/clip_ratio"] > 0
 
 
-def test_bf16_computes_in_bf16_and_hands_out_bf16(single):
-    report, types = single["bf16"]
+def parity(_: int, folder: Path, model: dict[str, Any]) -> tuple[dict[str, float], set[str]]:
+    """Parity with the log-probs of the model loaded anew, and the number types of the weights handed out."""
+    config = model_config(folder, **model)
+    learner = open_learner(config)
+    report = learner.update(plans_of(with_engine_logprobs(mixed_groups(folder), load_model(config))))
+    types = {str(tensor.dtype) for tensor in learner.weights().values()}
+    learner.close()
+    return report, types
+
+
+def test_bf16_computes_in_bf16_and_hands_out_bf16(one_rank, tiny_model):
+    ((report, types),) = one_rank.run(parity, tiny_model, {"precision": Precision.bf16})
     assert types == {"torch.bfloat16"}
     assert 1e-5 < report["parity/logprob_abs_mean"] < 0.1
 
 
-def test_dropout_does_not_touch_the_old_logprobs(single):
-    report, types = single["dropout"]
+def test_dropout_does_not_touch_the_old_logprobs(one_rank, tiny_model):
+    ((report, types),) = one_rank.run(parity, tiny_model, {"lora": LoraConfig(rank=4, dropout=0.5)})
     assert types == {"torch.float32"}
     assert report["parity/logprob_abs_max"] <= 1e-5

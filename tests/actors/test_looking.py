@@ -1,37 +1,59 @@
 """Looking under FSDP2: exact on two ranks, and no forward pass more than the old log-probs take anyway."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import rl.torchvision_ops  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
-from eager_attention import Eager, eager_shares
-from looking_cases import LOOK, look_and_update, looked_groups, same
-from ranks import run_ranks
+from builders.eager_attention import Eager, eager_shares
+from builders.learners import FAST, arrays, caught, model_config, open_learner, plans_of, timeless
+from builders.tiny_groups import groups_with_words
 
+from actors.config import LoraConfig
+from actors.looking import Seen
+from rl.batching import deal
+from rl.types import Group
 from rollout.attention import attention_of
+from rollout.config import LocalizeConfig
 from rollout.localize import look
 
 pytestmark = pytest.mark.slow
+BUDGET = 100
+LOOK = LocalizeConfig(percentile=80.0)
 
 
-@pytest.fixture(scope="module")
-def pair(tiny_model: Path) -> list[dict[str, Any]]:
-    return run_ranks(look_and_update, 2, tiny_model, 2, num_groups=2, timeout_s=240)
+def open_lora_learner(folder: Path) -> Any:
+    return open_learner(model_config(folder, lora=LoraConfig(rank=4)), FAST)
 
 
-@pytest.fixture(scope="module")
-def single(tiny_model: Path) -> dict[str, Any]:
-    (found,) = run_ranks(look_and_update, 1, tiny_model, 1, num_groups=2, timeout_s=240)
-    return found
+def seen_by_id(learner: Any, groups: list[Group], rank: int, num_ranks: int) -> dict[str, Seen]:
+    """Of each group that this rank was dealt, by its sample's id."""
+    share = deal(groups, num_ranks, BUDGET)[rank]
+    seen = learner.look(share, LOOK, with_maps=True)
+    return {
+        group.prompt.sample.id: each
+        for part, of_part in zip(share, seen, strict=True)
+        for group, each in zip(part, of_part, strict=True)
+    }
 
 
-def test_what_two_ranks_see_is_what_eager_attention_shows(pair, tiny_model):
-    seen = dict(item for rank in pair for item in rank["looks"])
+def looked_at(rank: int, folder: Path, num_ranks: int) -> dict[str, Seen]:
+    learner = open_lora_learner(folder)
+    seen = seen_by_id(learner, groups_with_words(folder), rank, num_ranks)
+    learner.close()
+    return seen
+
+
+def test_what_two_ranks_see_is_what_eager_attention_shows(two_ranks, tiny_model):
+    first, second = two_ranks.run(looked_at, tiny_model, 2)
+    seen = first | second
     eager = Eager.from_pretrained(tiny_model, dtype=torch.float32, attn_implementation="eager").eval()
     gaps = []
-    for group in looked_groups(tiny_model):
+    for group in groups_with_words(tiny_model):
         expected = attention_of(group, torch.cat(eager_shares(eager, group)))
         for found, attention in zip(seen[group.prompt.sample.id][1], expected, strict=True):
             wanted = look(attention, LOOK, with_maps=True)
@@ -42,28 +64,55 @@ def test_what_two_ranks_see_is_what_eager_attention_shows(pair, tiny_model):
     assert max(gaps) <= 1e-6
 
 
-def test_a_step_of_two_updates_makes_the_passes_of_one_that_does_not_look(single):
-    assert single["with look"]["passes"] == single["without"]["passes"]
+def updated(_: int, folder: Path, looks: bool) -> dict[str, Any]:
+    """Two updates, then a single one, after a look or without; passes are counted by (no gradient, gradient)."""
+    learner, groups, passes = open_lora_learner(folder), groups_with_words(folder), []
+    learner._policy.register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
+    if looks:
+        seen = seen_by_id(learner, groups, 0, 1)
+        groups = [replace(group, old_logprobs=seen[group.prompt.sample.id][0]) for group in groups]
+    report = timeless(learner.update(plans_of(groups, num_updates=2, budget=BUDGET)))
+    weights, of_two = arrays(learner.weights()), (passes.count(False), passes.count(True))
+    passes.clear()
+    learner.update(plans_of(groups, budget=BUDGET))
+    of_one = (passes.count(False), passes.count(True))
+    learner.close()
+    return {"report": report, "weights": weights, "passes of two": of_two, "passes of one": of_one}
 
 
-def test_an_update_after_a_look_makes_no_pass_for_old_log_probs(single):
-    for kind in ("with look", "without"):
-        without_gradient, with_gradient = single[kind]["passes of a single update"]
+def test_a_look_gives_the_old_log_probs_of_an_update_and_changes_no_bit_of_it(one_rank, tiny_model):
+    (with_look,), (without,) = (one_rank.run(updated, tiny_model, looks) for looks in (True, False))
+    assert with_look["passes of two"] == without["passes of two"]
+    for found in (with_look, without):
+        without_gradient, with_gradient = found["passes of one"]
         assert without_gradient == 0 < with_gradient
+    assert with_look["report"] == without["report"]
+    assert with_look["weights"].keys() == without["weights"].keys()
+    assert all(np.array_equal(with_look["weights"][name], array) for name, array in without["weights"].items())
 
 
-def test_a_rank_without_a_group_takes_part_in_the_look_of_another(pair, single):
-    assert sorted(len(rank["of one group"]) for rank in pair) == [0, 1]
-    assert len(single["of one group"]) == 1
+def number_looked_at_of_one_group(rank: int, folder: Path, num_ranks: int) -> int:
+    learner = open_lora_learner(folder)
+    (seen,) = learner.look(deal(groups_with_words(folder)[:1], num_ranks, BUDGET)[rank], LOOK, with_maps=False)
+    learner.close()
+    return len(seen)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_all_ranks_refuse_together_a_prompt_without_the_words(pair, rank):
-    kind, sentence, seconds = pair[rank]["refused"]
-    assert kind == "ValueError" and "none of data.anomaly_words" in sentence
-    assert seconds < 60
+def test_a_rank_without_a_group_takes_part_in_the_look_of_another(one_rank, two_ranks, tiny_model):
+    assert sorted(two_ranks.run(number_looked_at_of_one_group, tiny_model, 2)) == [0, 1]
+    assert one_rank.run(number_looked_at_of_one_group, tiny_model, 1) == [1]
 
 
-def test_what_is_learnt_from_the_log_probs_of_the_look_is_the_same_bit_for_bit(single):
-    assert single["with look"]["report"] == single["without"]["report"]
-    assert same(single["with look"]["weights"], single["without"]["weights"])
+def look_with_a_mute_group_on_the_last_rank(rank: int, folder: Path, num_ranks: int) -> tuple[str, str, float]:
+    learner, group = open_lora_learner(folder), groups_with_words(folder)[0]
+    if rank == num_ranks - 1:
+        group = replace(group, prompt=replace(group.prompt, anomaly_tokens=()))
+    found = caught(lambda: learner.look([[group]], LOOK, with_maps=False))
+    learner.close()
+    return found
+
+
+def test_all_ranks_refuse_together_a_prompt_without_the_words(two_ranks, tiny_model):
+    for kind, sentence, seconds in two_ranks.run(look_with_a_mute_group_on_the_last_rank, tiny_model, 2):
+        assert kind == "ValueError" and "none of data.anomaly_words" in sentence
+        assert seconds < 60

@@ -6,14 +6,15 @@ import rl.torchvision_ops  # noqa: F401
 
 import pytest
 import torch
+from builders.reference_inputs import answer_logits
+from builders.tiny_model import tiny_prompt, write_tiny_model
+from builders.token_groups import random_group
 from huggingface_hub import constants
-from tiny_model import tiny_prompt, write_tiny_model
-from token_groups import random_group
 
 from actors.config import LoraConfig, ModelConfig, Precision
 from actors.model import PolicyModel, TokenStats, check_localize, load_model, weights_name, with_lora
 from rl.batching import mrope_positions, to_batch
-from rl.types import Group, Prompt
+from rl.types import Group
 from rollout.config import LocalizeConfig
 
 
@@ -32,23 +33,9 @@ def policy(folder: Path, *, temperature: float = 1.0, banned: tuple[int, ...] = 
     return PolicyModel(model, temperature=temperature, banned_token_ids=banned)
 
 
-def logits_of_one_completion(model: PolicyModel, prompt: Prompt, answer: tuple[int, ...]) -> torch.Tensor:
-    """[tokens, vocabulary] by transformers' own forward pass on prompt + answer."""
-    ids = torch.tensor([prompt.token_ids + answer])
-    images = {}
-    if prompt.pixels:
-        images = {
-            "pixel_values": torch.from_numpy(prompt.pixels.values),
-            "image_grid_thw": torch.tensor(prompt.pixels.grid),
-            "mm_token_type_ids": (ids == model.hf.config.image_token_id).int(),
-        }
-    logits = model.hf(input_ids=ids, attention_mask=torch.ones_like(ids), **images).logits
-    return logits[0, len(prompt.token_ids) - 1 : -1]
-
-
 def logprobs_one_by_one(model: PolicyModel, groups: list[Group]) -> list[torch.Tensor]:
     return [
-        logits_of_one_completion(model, group.prompt, completion.token_ids)
+        answer_logits(model.hf, group.prompt, completion.token_ids)
         .log_softmax(-1)
         .gather(-1, torch.tensor(completion.token_ids)[:, None])[:, 0]
         for group in groups
@@ -104,7 +91,7 @@ def test_logprobs_and_entropy_are_those_of_the_distribution_that_the_engine_samp
     model = policy(tiny_model, temperature=0.7, banned=banned)
     found: TokenStats = model(to_batch(groups[:1]))
     answer = groups[0].completions[0].token_ids
-    logits = logits_of_one_completion(model, groups[0].prompt, answer).double() / 0.7
+    logits = answer_logits(model.hf, groups[0].prompt, answer).double() / 0.7
     kept = [token for token in range(logits.shape[-1]) if token not in banned]
     probabilities = logits[:, kept].softmax(-1)
     taken = torch.tensor([kept.index(token) for token in answer])

@@ -7,6 +7,7 @@ import rl.torchvision_ops  # noqa: F401
 
 import pytest
 import torch
+from builders.reference_inputs import inputs_of
 from transformers import AutoModelForImageTextToText
 
 from actors.config import ModelConfig, Precision
@@ -50,14 +51,7 @@ def by_transformers(prefix: str, sample: Sample, data: DataConfig) -> torch.Tens
     """p of each option's letter behind the prefix, renormalised over the options."""
     builder, model = PromptBuilder(MODEL, data), AutoModelForImageTextToText.from_pretrained(MODEL).eval()
     prompt = builder.build(sample)
-    ids = torch.tensor([[*prompt.token_ids, *builder.encode_answer(prefix)[:-1]]])
-    logits = model(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        mm_token_type_ids=(ids == model.config.image_token_id).int(),
-        pixel_values=torch.from_numpy(prompt.pixels.values),
-        image_grid_thw=torch.tensor(prompt.pixels.grid),
-    ).logits[0, -1]
+    logits = model(**inputs_of(model, prompt, builder.encode_answer(prefix)[:-1])).logits[0, -1]
     letters = [builder.vocabulary[letter] for letter in sample.target.options]
     return logits[letters].softmax(-1)
 

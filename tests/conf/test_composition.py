@@ -74,5 +74,5 @@ def test_run_folders_are_named_after_the_experiment_and_the_time():
 
 def test_the_data_verb_composes_without_groups():
     with open_composer("data", DemoDataConfig, []) as composer:
-        assert composer.options == {}
+        assert composer.choices == {}
         assert composer.compose(["seed=3"]) == DemoDataConfig(seed=3)

@@ -1,10 +1,9 @@
 """One small run of the real thing, shared by the tests that look at it."""
 
-import json
 from pathlib import Path
 
 import pytest
-from small_runs import SMALL, Run, assay
+from builders.small_runs import TEN_STEPS, Run, assay, finished_run
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +16,6 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Ten steps without a break."""
     folder = tmp_path_factory.mktemp("run") / "first"
-    done = assay("train", *SMALL, f"data.root={demo_data}", f"output={folder}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Run(folder=folder, summary=json.loads(done.stdout.strip().splitlines()[-1]), output=done.stdout)
+    return finished_run(folder, *TEN_STEPS, f"data.root={demo_data}", f"output={folder}")

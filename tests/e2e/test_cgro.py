@@ -1,10 +1,9 @@
 """A run that rewards where the policy looks, from the command to the report."""
 
-import json
 from pathlib import Path
 
 import pytest
-from small_runs import FEW, SMALL, Run, assay
+from builders.small_runs import FEW, THREE_STEPS, Run, finished_run
 
 pytestmark = pytest.mark.slow
 OPTIONS = (
@@ -19,28 +18,21 @@ OPTIONS = (
 
 @pytest.fixture(scope="module")
 def run(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    small = [option for option in (*THREE_STEPS, *FEW) if not option.startswith(("experiment=", "algo.kl_weight="))]
     folder = tmp_path_factory.mktemp("cgro") / "run"
-    small = [option for option in (*SMALL, *FEW) if not option.startswith(("experiment=", "algo.kl_weight=0"))]
-    done = assay("train", *OPTIONS, *small, "algo.kl_weight=0.04", f"data.root={demo_data}", f"output={folder}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Run(folder=folder, summary=json.loads(done.stdout.splitlines()[-1]), output=done.stdout)
-
-
-def rows(run: Run) -> list[dict]:
-    return [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    return finished_run(folder, *OPTIONS, *small, "algo.kl_weight=0.04", f"data.root={demo_data}", f"output={folder}")
 
 
 def test_every_step_says_how_far_looks_agree_and_what_that_earned(run):
-    steps = [row for row in rows(run) if "reward/mean" in row]
-    assert len(steps) == 3
-    for row in steps:
+    assert len(run.steps) == 3
+    for row in run.steps:
         assert 0 <= row["reward/consistency/mean"] <= 1 and 0 < row["attention/selected/mean"] <= 1
         assert row["time/look"] > 0 and row["parity/logprob_abs_mean"] < 1e-4
         assert row["attention/entropy/mean"] >= 0
 
 
 def test_held_out_maps_are_measured_against_the_masks(run):
-    evaluations = [row for row in rows(run) if "eval/heldout/accuracy" in row]
+    evaluations = [row for row in run.rows if "eval/heldout/accuracy" in row]
     assert [row["step"] for row in evaluations] == [0, 2, 3]
     for row in evaluations:
         for name in ("pixel_auroc", "pixel_aupr", "pixel_aupro", "pixel_f1_max", "pixel_accuracy"):

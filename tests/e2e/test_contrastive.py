@@ -5,8 +5,8 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-from small_runs import FEW, SMALL, assay
-from vllm_server import LOCAL, NAME
+from builders.small_runs import FEW, THREE_STEPS, assay, finished_run
+from builders.vllm_server import LOCAL
 
 pytestmark = pytest.mark.slow
 CONTRASTIVE = ("algo.contrastive=true", "logging.wandb=disabled", "algo.num_prompts=8")
@@ -16,20 +16,11 @@ Rows = list[dict[str, float]]
 
 
 def trained(data: Path, output: Path, *options: str) -> Rows:
-    """The rows of the training steps of a run."""
-    done = assay("train", *SMALL, *FEW, *CONTRASTIVE, f"data.root={data}", f"output={output}", *options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return rows(output)
-
-
-def at(url: str) -> list[str]:
-    """A teacher at this address."""
-    return ["rollout.teacher.kind=endpoint", f"rollout.teacher.url={url}", f"rollout.teacher.model={NAME}"]
-
-
-def rows(output: Path) -> Rows:
-    found = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in found if "contrastive/left" in row]
+    """Train with contrastive sampling; return the rows of the training steps."""
+    arguments = [*THREE_STEPS, *FEW, *CONTRASTIVE, f"data.root={data}", f"output={output}", *options]
+    run = finished_run(output, *arguments)
+    assert all("contrastive/left" in row for row in run.steps)
+    return run.steps
 
 
 @pytest.fixture(scope="module")
@@ -52,23 +43,23 @@ def test_what_others_wrote_is_no_part_of_what_is_said_of_the_policy(borrowed: Ro
     assert all(row["staleness/max"] == 0 and row["response/length/clipped"] < 0.5 for row in borrowed)
 
 
-def test_the_runs_own_workers_write_negatives(demo_data: Path, tmp_path: Path):
-    found = trained(demo_data, tmp_path, "rollout.teacher.kind=policy", "algo.num_completions=8")
+def test_the_runs_own_workers_write_negatives_and_what_stays_without_contrast_is_replaced(
+    demo_data: Path, tmp_path: Path
+):
+    options = ("rollout.teacher.kind=policy", "algo.num_prompts=4", "algo.max_refills=3")
+    found = trained(demo_data, tmp_path, *options)
     assert sum(row["contrastive/repaired_all_right"] for row in found) > 0
-    assert all(row["contrastive/left"] <= row["reward/zero_std_groups"] for row in found)
+    assert any(row["contrastive/left_out"] > 0 for row in found)
+    for row in found:
+        assert row["contrastive/left_out"] <= row["contrastive/left"] <= row["reward/zero_std_groups"]
+    record = json.loads((tmp_path / "checkpoints/step_3/run.json").read_text())
+    assert record["progress"]["position"] > 3 * 4
 
 
 def test_a_teacher_that_is_not_there_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Path):
-    options = [f"data.root={demo_data}", f"output={tmp_path}", *at(NOWHERE)]
-    done = assay("train", *SMALL, *FEW, *CONTRASTIVE, *options)
+    teacher = ["rollout.teacher.kind=endpoint", f"rollout.teacher.url={NOWHERE}", "rollout.teacher.model=large"]
+    options = [f"data.root={demo_data}", f"output={tmp_path}", *teacher]
+    done = assay("train", *THREE_STEPS, *FEW, *CONTRASTIVE, *options)
     assert done.returncode == 1
     assert f"the teacher at rollout.teacher.url={NOWHERE} is out of reach" in done.stderr
     assert not (tmp_path / "actors.json").exists()
-
-
-def test_refills_take_further_samples_and_leave_what_has_no_contrast_out(demo_data: Path, tmp_path: Path):
-    found = trained(demo_data, tmp_path, "algo.contrastive=false", "algo.max_refills=3", "algo.num_prompts=4")
-    assert any(row["contrastive/left_out"] > 0 for row in found)
-    assert all(row["contrastive/left_out"] <= row["contrastive/left"] for row in found)
-    record = json.loads((tmp_path / "checkpoints/step_3/run.json").read_text())
-    assert record["progress"]["position"] > 3 * 4

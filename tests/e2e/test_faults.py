@@ -1,17 +1,18 @@
-"""When something of a run dies, the run ends soon, says what and where, leaves nothing behind, and can go on."""
+"""Whatever of a run dies or hangs, the run ends soon, says what and where, leaves nothing behind, and can go on.
+
+That a learner dies is among what happens in test_going_on.py.
+"""
 
 import json
 import re
 import time
 from pathlib import Path
 
-import psutil
 import pytest
-from small_runs import FEW, SMALL, assay, start
+from builders.small_runs import FEW, SMALL, actor_among, children, finished_run, start, still_alive
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.rare]
 ACTORS = {
-    "learner": "LearnerActor",
     "rollout worker": "RolloutActor",
     "reward worker": "RewardActor",
     "reference": "ReferenceActor",
@@ -22,10 +23,6 @@ def options(data: Path, output: Path, *more: str) -> list[str]:
     return [*SMALL, f"data.root={data}", f"output={output}", "logging.wandb=offline", "checkpoint.every=2", *more]
 
 
-def family_of(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
-
-
 def test_a_killed_actor_of_each_kind_ends_the_run_with_one_sentence_and_the_run_goes_on(
     demo_data: Path, tmp_path: Path
 ):
@@ -33,13 +30,13 @@ def test_a_killed_actor_of_each_kind_ends_the_run_with_one_sentence_and_the_run_
     for kind in ACTORS:
         with start("train", *options(demo_data, tmp_path, "num_steps=200", "resume=auto")) as run:
             run.wait_for_step(tmp_path, done + 3)
-            family = family_of(run.process.pid)
-            victim = next(process for process in family if ACTORS[kind] in " ".join(process.cmdline()))
+            family = children(run)
+            victim = actor_among(family, ACTORS[kind])
             began = time.monotonic()
             victim.kill()
             output, _ = run.process.communicate(timeout=90)
             seconds = time.monotonic() - began
-        _, alive = psutil.wait_procs(family, timeout=60 - seconds)
+        alive = still_alive(family, 60 - seconds)
 
         assert run.process.returncode == 1, output[-2000:]
         assert seconds < 60 and not alive, alive
@@ -54,11 +51,9 @@ def test_a_killed_actor_of_each_kind_ends_the_run_with_one_sentence_and_the_run_
         assert step > done
         done = step
 
-    whole = assay("train", *options(demo_data, tmp_path, "resume=auto", f"num_steps={done + 2}"))
-    assert whole.returncode == 0, whole.stderr
-    assert json.loads(whole.stdout.strip().splitlines()[-1])["steps"] == done + 2
-    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert sorted(set(steps)) == list(range(done + 3))
+    whole = finished_run(tmp_path, *options(demo_data, tmp_path, "resume=auto", f"num_steps={done + 2}"))
+    assert whole.summary["steps"] == done + 2
+    assert sorted({row["step"] for row in whole.rows}) == list(range(done + 3))
 
 
 def newest_step(folder: Path) -> int:
@@ -69,13 +64,12 @@ def test_a_hung_actor_ends_the_run_in_the_time_of_a_call(demo_data: Path, tmp_pa
     more = [*FEW, "num_steps=200", "cluster.call_timeout_s=15"]
     with start("train", *options(demo_data, tmp_path, *more)) as run:
         run.wait_for_step(tmp_path, 3)
-        family = family_of(run.process.pid)
-        next(process for process in family if ACTORS["learner"] in " ".join(process.cmdline())).suspend()
+        family = children(run)
+        actor_among(family, "LearnerActor").suspend()
         began = time.monotonic()
         output, _ = run.process.communicate(timeout=120)
 
     assert run.process.returncode == 1
     assert re.search(r"learner \d \(.*\) gave no answer in 15 s; .*cluster\.call_timeout_s", output), output[-2000:]
     assert time.monotonic() - began < 60
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not alive, alive
+    assert not still_alive(family, 30)

@@ -1,88 +1,151 @@
-"""A run that was cut off goes on as if it had not been."""
+"""A run that was stopped, lost an actor, was killed and found its checkpoint cut off equals one left alone."""
 
 import json
+import re
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from safetensors.torch import load_file
-from small_runs import FEW, SMALL, assay, kill_all, measured, start
+from builders.small_runs import (
+    TEN_STEPS,
+    Run,
+    Started,
+    actor_among,
+    assay,
+    children,
+    finished_run,
+    kill_all,
+    measured,
+    same_weights,
+    start,
+    still_alive,
+)
 
 pytestmark = pytest.mark.slow
-STEPS = ("num_steps=10", "checkpoint.every=3", "checkpoint.keep_last=5", "eval_every=3", "algo.schedule=linear")
 
 
-def options(data: Path, output: Path, *more: str) -> list[str]:
-    return [*SMALL, *STEPS, f"data.root={data}", f"output={output}", "logging.wandb=disabled", *more]
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What became of a run that was cut off; the next one goes on in its folder."""
+
+    folder: Path
+    code: int
+    output: str
+    seconds: float
+    """From what ended it to the end of all its processes."""
+    step: int
+    """Of its newest checkpoint."""
+    summary: dict[str, Any]
+    killed_pid: int = 0
+
+
+def ended(run: Started, folder: Path, family: list[psutil.Process], began: float, killed_pid: int = 0) -> Ended:
+    """Wait for the end of a run and of all its processes."""
+    output, _ = run.process.communicate(timeout=90)
+    assert not still_alive(family, 30)
+    return Ended(
+        folder=folder,
+        code=run.process.returncode,
+        output=output,
+        seconds=time.monotonic() - began,
+        step=newest_step(folder),
+        summary=json.loads((folder / "summary.json").read_text()),
+        killed_pid=killed_pid,
+    )
+
+
+def options(data: Path, output: Path) -> list[str]:
+    return [*TEN_STEPS, f"data.root={data}", f"output={output}", "logging.wandb=disabled", "resume=auto"]
+
+
+def newest_step(folder: Path) -> int:
+    return max(int(path.name.removeprefix("step_")) for path in (folder / "checkpoints").glob("step_*"))
 
 
 @pytest.fixture(scope="module")
-def straight(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten steps without a break."""
-    folder = tmp_path_factory.mktemp("straight")
-    done = assay("train", *options(demo_data, folder))
-    assert done.returncode == 0, done.stderr
-    return folder
+def stopped(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """SIGTERM in the second step or soon after."""
+    folder = tmp_path_factory.mktemp("going_on")
+    with start("train", *options(demo_data, folder)) as run:
+        run.wait_for_step(folder, 1)
+        family, began = children(run), time.monotonic()
+        # As a scheduler does: to the whole group.
+        run.signal_group(signal.SIGTERM)
+        return ended(run, folder, family, began)
 
 
-def test_a_kill_and_a_truncated_checkpoint_later_the_run_equals_ten_steps_straight_bit_for_bit(
-    straight: Path, demo_data: Path, tmp_path: Path
-):
-    with start("train", *options(demo_data, tmp_path)) as run:
-        run.wait_for_step(tmp_path, 7)
-        run.wait_for(tmp_path / "checkpoints/step_6")
+@pytest.fixture(scope="module")
+def bereft(stopped: Ended, demo_data: Path) -> Ended:
+    """One learner is killed after the next checkpoint."""
+    folder = stopped.folder
+    with start("train", *options(demo_data, folder)) as run:
+        run.wait_for(folder / "checkpoints/step_3")
+        run.wait_for_step(folder, max(stopped.step, 3) + 1)
+        family = children(run)
+        victim, began = actor_among(family, "LearnerActor"), time.monotonic()
+        victim.kill()
+        return ended(run, folder, family, began, victim.pid)
+
+
+@pytest.fixture(scope="module")
+def finished(bereft: Ended, demo_data: Path) -> Run:
+    """All processes are killed, the newest checkpoint is cut off, and the run is left to end."""
+    folder = bereft.folder
+    with start("train", *options(demo_data, folder)) as run:
+        run.wait_for(folder / "checkpoints/step_6")
+        run.wait_for_step(folder, 7)
         kill_all(run)
-    assert [path.name for path in sorted((tmp_path / "checkpoints").glob("step_*"))] == ["step_3", "step_6"]
-    state = next((tmp_path / "checkpoints/step_6/state").glob("*.distcp"))
+    assert newest_step(folder) == 6
+    state = next((folder / "checkpoints/step_6/state").glob("*.distcp"))
     state.write_bytes(state.read_bytes()[:-100])
-
-    done = assay("train", *options(demo_data, tmp_path, "resume=auto"))
-
-    assert done.returncode == 0, done.stderr
-    assert "passed over" in done.stdout
-    assert measured(tmp_path) == measured(straight)
-    weights, expected = (
-        load_file(folder / "checkpoints/step_10/hf/model.safetensors") for folder in (tmp_path, straight)
-    )
-    assert weights.keys() == expected.keys()
-    assert all(bool((weights[name] == expected[name]).all()) for name in weights)
-    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (tmp_path, straight)]
-    assert [summary["heldout_before"] for summary in summaries] == [summaries[0]["heldout_before"]] * 2
-    print(f"figure: {len(measured(tmp_path))} rows of metrics and {len(weights)} tensors identical, bit for bit")
+    return finished_run(folder, *options(demo_data, folder))
 
 
-def test_a_run_that_has_done_its_steps_says_so_and_ends_well(straight: Path, demo_data: Path):
-    done = assay("train", *options(demo_data, straight, "resume=auto"))
+def going_on(run: Ended) -> str:
+    return f"resume=auto output={run.folder} goes on from {run.folder}/checkpoints/step_{run.step}"
+
+
+def test_sigterm_writes_a_checkpoint_and_ends_all_processes(stopped: Ended):
+    assert stopped.code == 128 + signal.SIGTERM, stopped.output[-2000:]
+    assert going_on(stopped) in stopped.output
+    assert "stopped by" in stopped.summary["stopped"]
+    print(f"figure: SIGTERM to the end of all processes in {stopped.seconds:.0f} s")
+
+
+def test_a_killed_learner_ends_the_run_with_one_sentence_that_says_how_to_go_on(bereft: Ended):
+    assert bereft.code == 1, bereft.output[-2000:]
+    assert bereft.seconds < 60
+    sentence = bereft.output.strip().splitlines()[-1]
+    who = rf"assay train: learner \d \(node [^,]+, pid {bereft.killed_pid}, log /.*\.err\) died"
+    assert re.match(who, sentence), sentence
+    assert going_on(bereft) in sentence and "learner" in bereft.summary["failed"]
+    assert "Traceback" not in bereft.output
+    print(f"figure: a killed learner ended the run and all its processes in {bereft.seconds:.0f} s")
+
+
+def test_after_all_that_every_row_and_tensor_equals_ten_steps_straight_bit_for_bit(finished: Run, small_run: Run):
+    assert "passed over" in finished.output
+    rows = measured(finished.folder)
+    assert rows == measured(small_run.folder)
+    num_tensors = same_weights(*(run.folder / "checkpoints/step_10/hf" for run in (finished, small_run)))
+    assert finished.summary["heldout_before"] == small_run.summary["heldout_before"]
+    print(f"figure: {len(rows)} rows of metrics and {num_tensors} tensors identical, bit for bit")
+
+
+def test_a_run_that_has_done_its_steps_says_so_and_ends_well(finished: Run, demo_data: Path):
+    done = assay("train", *options(demo_data, finished.folder))
 
     assert done.returncode == 0
     assert "has done its 10 steps; raise num_steps or num_epochs to go on" in done.stdout
     assert json.loads(done.stdout.strip().splitlines()[-1])["steps"] == 10
 
 
-def test_a_checkpoint_past_the_last_step_is_refused(straight: Path, demo_data: Path):
-    done = assay("train", *options(demo_data, straight, "resume=auto", "num_steps=4"))
+def test_a_checkpoint_past_the_last_step_is_refused(finished: Run, demo_data: Path):
+    done = assay("train", *options(demo_data, finished.folder), "num_steps=4")
 
     assert done.returncode == 1
     assert "is at step 10, past num_steps=4" in done.stderr and done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_writes_a_checkpoint_and_ends_cleanly(number: signal.Signals, demo_data: Path, tmp_path: Path):
-    more = [*FEW, "num_steps=500", "checkpoint.every=0", "eval_every=0"]
-    with start("train", *options(demo_data, tmp_path, *more)) as run:
-        run.wait_for_step(tmp_path, 3)
-        family = psutil.Process(run.process.pid).children(recursive=True)
-        began = time.monotonic()
-        # As a terminal does: to the whole group.
-        run.signal_group(number)
-        output, _ = run.process.communicate(timeout=90)
-    assert run.process.returncode == 128 + number, output[-2000:]
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not alive, alive
-    (step,) = (tmp_path / "checkpoints").glob("step_*")
-    assert f"resume=auto output={tmp_path} goes on from {step}" in output
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert "stopped by" in summary["stopped"]
-    print(f"figure: {number.name} to the end of all processes in {time.monotonic() - began:.0f} s")

@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from browser import browser, opened
-from small_runs import assay, start
+from builders.browser import browser, opened
+from builders.small_runs import assay, start
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +68,7 @@ def test_ctrl_c_and_kill_9_change_no_byte(whole: Path, demo_data: Path, tmp_path
         assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes(), name
 
 
+@pytest.mark.rare
 def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, tmp_path: Path):
     arguments = [*SMALL, *BY_ITSELF, f"data.root={demo_data}", "data.heldout_share=0.7"]
     done = assay("pairs", *arguments, f"output={tmp_path}/whole")
@@ -79,6 +80,7 @@ def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, 
     assert (tmp_path / "killed/trajectories.jsonl").read_bytes() == whole and len(whole) > 1000
 
 
+@pytest.mark.rare
 def test_a_model_that_knows_another_form_is_found_out_after_two_batches(demo_data: Path, tmp_path: Path):
     arguments = [*SMALL, "pairs.num_answers=1", "model=starter", f"data.root={demo_data}", f"output={tmp_path}/run"]
     done = assay("pairs", *arguments)

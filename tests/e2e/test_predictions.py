@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Tab, browser, opened
+from builders.browser import Tab, browser, opened
+from builders.small_runs import assay, start
 from PIL import Image
-from small_runs import assay, start
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
-from small_runs import Started, assay, kill_all, measured, start
+from builders.small_runs import Started, finished_run, kill_all, measured, same_weights, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.rare]
 SMALL = (
     "experiment=dcr2ad_mini",
     "data.num_heldout=8",
@@ -36,9 +35,8 @@ def options(data: Path, output: Path, *more: str) -> list[str]:
 @pytest.fixture(scope="module")
 def straight(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("straight")
-    done = assay("train", *options(demo_data, folder))
-    assert done.returncode == 0, done.stderr
-    assert list(json.loads(done.stdout.splitlines()[-1])["stages"]) == [name[2:] for name in STAGES]
+    done = finished_run(folder, *options(demo_data, folder))
+    assert list(done.summary["stages"]) == [name[2:] for name in STAGES]
     return folder
 
 
@@ -74,16 +72,13 @@ def test_a_chain_killed_in_each_of_its_stages_equals_one_that_was_not(straight: 
     (cache,) = (tmp_path / "reference_cache").iterdir()
     cache.write_bytes(cache.read_bytes()[:-20])
 
-    done = assay("train", *options(demo_data, tmp_path, "resume=auto"))
+    done = finished_run(tmp_path, *options(demo_data, tmp_path, "resume=auto"))
 
-    assert done.returncode == 0, done.stderr
-    assert "damaged lines there: 1, made anew as needed" in done.stdout
+    assert "damaged lines there: 1, made anew as needed" in done.output
     for stage in ("1_lessons", "3_pairs"):
         for file in FILES[stage]:
             assert (tmp_path / stage / file).read_bytes() == (straight / stage / file).read_bytes(), f"{stage}/{file}"
     for stage in ("2_sft", "4_prefer"):
         assert measured(tmp_path / stage) == measured(straight / stage)
-        weights, expected = (load_file(folder / stage / "model/model.safetensors") for folder in (tmp_path, straight))
-        assert weights.keys() == expected.keys()
-        assert all(weights[name].equal(tensor) for name, tensor in expected.items())
+        same_weights(tmp_path / stage / "model", straight / stage / "model")
     print(f"figure: killed at {points}, its cache torn: every file, row and tensor identical, bit for bit")

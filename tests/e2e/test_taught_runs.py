@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
-from small_runs import assay, kill_all, measured, start
+from builders.small_runs import Run, assay, finished_run, kill_all, measured, same_weights, start
 
 from rl.data.config import DataConfig
 from rl.data.prompts import answer_text
@@ -59,52 +58,42 @@ def options(data: Path, pairs: Path, folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def straight(demo_data: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run without a break."""
+def straight(demo_data: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run without a break, which asks the reference about every lesson."""
     folder = tmp_path_factory.mktemp("straight")
-    done = assay("train", *options(demo_data, pairs, folder))
-    assert done.returncode == 0, done.stderr
-    assert f"reference log-probs of 0 of {NUM_LESSONS} lessons are in" in done.stdout
-    return folder
+    return finished_run(folder / "run", *options(demo_data, pairs, folder))
 
 
-def test_pairs_are_learnt_in_whole_epochs_and_their_margin_grows(straight):
-    steps = [row for row in measured(straight / "run") if "actor/loss" in row]
-    assert len(steps) == NUM_STEPS
-    margins = [row["preference/margin/mean"] for row in steps]
+def test_pairs_are_learnt_in_whole_epochs_and_their_margin_grows(straight: Run):
+    assert f"reference log-probs of 0 of {NUM_LESSONS} lessons are in" in straight.output
+    assert len(straight.steps) == NUM_STEPS
+    margins = [row["preference/margin/mean"] for row in straight.steps]
     assert margins[0] == pytest.approx(0, abs=1e-5)
     assert margins[-1] > 0.05
-    summary = json.loads((straight / "run/summary.json").read_text())
-    assert {"accuracy", "samples"} <= summary["heldout_after"].keys()
-    page = (straight / "run/report.html").read_text()
+    assert {"accuracy", "samples"} <= straight.summary["heldout_after"].keys()
+    page = (straight.folder / "report.html").read_text()
     assert "Preference margin" in page and "DPO, sigmoid of the response" in page
 
 
-def test_a_run_killed_with_its_cache_torn_goes_on_bit_for_bit(straight, demo_data, pairs, tmp_path):
+def test_a_whole_cache_spares_the_reference_and_a_kill_with_a_torn_one_changes_no_bit(
+    straight: Run, demo_data: Path, pairs: Path, tmp_path: Path
+):
+    shutil.copytree(straight.folder.parent / "cache", tmp_path / "cache")
     with start("train", *options(demo_data, pairs, tmp_path)) as run:
         run.wait_for_step(tmp_path / "run", 3)
         kill_all(run)
+    output = run.process.communicate()[0]
+    assert f"reference log-probs of {NUM_LESSONS} of {NUM_LESSONS} lessons are in" in output
+    assert "1 reference" not in output
     (cache,) = (tmp_path / "cache").iterdir()
     cache.write_bytes(cache.read_bytes()[:-20])
 
-    done = assay("train", *options(demo_data, pairs, tmp_path), "resume=auto")
+    done = finished_run(tmp_path / "run", *options(demo_data, pairs, tmp_path), "resume=auto")
 
-    assert done.returncode == 0, done.stderr
-    assert "damaged lines there: 1, made anew as needed" in done.stdout
-    assert measured(tmp_path / "run") == measured(straight / "run")
-    weights = [
-        load_file(folder / f"run/checkpoints/step_{NUM_STEPS}/hf/model.safetensors") for folder in (tmp_path, straight)
-    ]
-    assert all(weights[0][name].equal(tensor) for name, tensor in weights[1].items())
-
-
-def test_a_whole_cache_spares_the_reference_and_gives_the_same(straight, demo_data, pairs, tmp_path):
-    shutil.copytree(straight / "cache", tmp_path / "cache")
-    done = assay("train", *options(demo_data, pairs, tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert f"reference log-probs of {NUM_LESSONS} of {NUM_LESSONS} lessons are in" in done.stdout
-    assert "1 reference" not in done.stdout
-    assert measured(tmp_path / "run") == measured(straight / "run")
+    assert "damaged lines there: 1, made anew as needed" in done.output
+    assert measured(done.folder) == measured(straight.folder)
+    num_tensors = same_weights(*(run.folder / f"checkpoints/step_{NUM_STEPS}/hf" for run in (done, straight)))
+    print(f"figure: {len(done.rows)} rows and {num_tensors} tensors identical, bit for bit")
 
 
 def test_lessons_of_held_out_samples_are_refused_in_one_sentence(demo_data, pairs, tmp_path):

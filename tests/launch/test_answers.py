@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from looked_groups import look, looked
-from scored_groups import NO, YES, completion, group, score
+from builders.looked_groups import look, looked
+from builders.scored_groups import NO, YES, completion, group, score
 
 from launch.answers import answers_file, read_answers, write_answers
 from rl.evaluation.metrics import evaluation_metrics

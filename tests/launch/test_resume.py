@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from checkpoint_folders import damage, names, write_checkpoint, write_unfinished
+from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
 
 from conf.schema import TrainConfig
 from launch.answers import answers_file

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from looked_groups import look, looked
+from builders.looked_groups import look, looked
+from builders.scored_groups import group, score
 from PIL import Image
-from scored_groups import group, score
 
 from conf.schema import TrainConfig
 from launch.summary import counted_ranges, summarize, write_run_report

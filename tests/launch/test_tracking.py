@@ -8,10 +8,10 @@ from statistics import median
 
 import numpy as np
 import pytest
-from looked_groups import look, looked
+from builders.looked_groups import look, looked
+from builders.scored_groups import NO, YES, completion, group, score
 from PIL import Image
 from rich.console import Console
-from scored_groups import NO, YES, completion, group, score
 from wandb.proto.wandb_internal_pb2 import Record
 
 from launch.progress import RunProgress

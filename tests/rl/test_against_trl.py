@@ -10,8 +10,8 @@ import rl.torchvision_ops  # noqa: F401
 import numpy as np
 import pytest
 import torch
+from builders.token_groups import bare_prompt, token_group
 from datasets import Dataset
-from token_groups import bare_prompt, token_group
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer

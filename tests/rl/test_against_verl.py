@@ -8,7 +8,7 @@ import rl.torchvision_ops  # noqa: F401
 import numpy as np
 import pytest
 import torch
-from token_groups import bare_prompt, token_group
+from builders.token_groups import bare_prompt, token_group
 from verl.trainer.ppo import core_algos
 from verl.workers.config import ActorConfig
 

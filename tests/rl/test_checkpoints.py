@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from checkpoint_folders import STATE_FILE, damage, names, record, write_checkpoint, write_unfinished
+from builders.checkpoint_folders import STATE_FILE, damage, names, record, write_checkpoint, write_unfinished
 from hypothesis import given
 from hypothesis import strategies as st
 

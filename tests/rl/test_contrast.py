@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from scored_groups import completion, group, score
+from builders.scored_groups import completion, group, score
 
 from rl.algorithm import AlgoConfig
 from rl.contrast import Draw, Repair, hinted, joined, lacks_contrast, plan_repair, untruths

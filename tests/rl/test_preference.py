@@ -4,8 +4,8 @@ from dataclasses import replace
 import hypothesis
 import pytest
 import torch
+from builders.preference_inputs import one_pair, pair_scale, preference_inputs
 from hypothesis import strategies as st
-from preference_cases import one_pair, pair_scale, preference_inputs
 
 from rl.config import check_ranges
 from rl.loss import sft_loss

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from scored_groups import group, score
+from builders.scored_groups import group, score
 
 from rl.types import Score
 from rl.unjudged import check_unjudged

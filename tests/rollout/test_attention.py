@@ -7,9 +7,10 @@ import rl.torchvision_ops  # noqa: F401
 
 import pytest
 import torch
-from eager_attention import Eager, eager_shares, whole_attention
-from looking_cases import looked_groups
-from tiny_model import write_tiny_model
+from builders.eager_attention import Eager, eager_shares, whole_attention
+from builders.reference_inputs import inputs_of
+from builders.tiny_groups import groups_with_words
+from builders.tiny_model import write_tiny_model
 
 from actors.config import LoraConfig, ModelConfig, Precision
 from actors.model import PolicyModel, load_model, with_lora
@@ -55,14 +56,14 @@ def furthest(found: list[torch.Tensor], eager: Eager, groups: list[Group], **opt
 @pytest.mark.parametrize("kind", ["two layers", "twelve layers"])
 def test_a_padded_batch_of_groups_is_as_each_answer_alone_in_eager_attention(tiny_model, deep_model, kind):
     folder = tiny_model if kind == "two layers" else deep_model
-    groups, policy, eager = looked_groups(folder), policy_of(folder), eager_of(folder)
+    groups, policy, eager = groups_with_words(folder), policy_of(folder), eager_of(folder)
     gap = furthest(tapped(policy, groups), eager, groups)
     print(f"figure: {kind}, GQA, padding, two images of different sizes: {gap:.0e}")
     assert gap <= EXACT
 
 
 def test_chunks_change_nothing(tiny_model, monkeypatch):
-    groups, policy = looked_groups(tiny_model), policy_of(tiny_model)
+    groups, policy = groups_with_words(tiny_model), policy_of(tiny_model)
     whole = tapped(policy, groups)
     monkeypatch.setitem(CHUNKS, "cpu", 64)
     for one, other in zip(tapped(policy, groups), whole, strict=True):
@@ -70,19 +71,19 @@ def test_chunks_change_nothing(tiny_model, monkeypatch):
 
 
 def test_layers_and_heads_can_be_chosen(deep_model):
-    groups, policy, eager = looked_groups(deep_model), policy_of(deep_model), eager_of(deep_model)
+    groups, policy, eager = groups_with_words(deep_model), policy_of(deep_model), eager_of(deep_model)
     chosen = {"layers": [3, 7, 11], "heads": [0, 2]}
     assert furthest(tapped(policy, groups, **chosen), eager, groups, **chosen) <= EXACT
 
 
 def test_a_token_can_look_from_its_own_position(tiny_model):
-    groups, policy, eager = looked_groups(tiny_model), policy_of(tiny_model), eager_of(tiny_model)
+    groups, policy, eager = groups_with_words(tiny_model), policy_of(tiny_model), eager_of(tiny_model)
     assert furthest(tapped(policy, groups, row=Row.own), eager, groups, offset=0) <= EXACT
     assert furthest(tapped(policy, groups), eager, groups, offset=0) > 100 * EXACT
 
 
 def test_an_adapter_is_seen_through(tiny_model):
-    groups, eager = looked_groups(tiny_model), eager_of(tiny_model)
+    groups, eager = groups_with_words(tiny_model), eager_of(tiny_model)
     policy = policy_of(tiny_model)
     adapted = with_lora(policy.hf, LoraConfig(rank=4))
     torch.manual_seed(0)
@@ -126,15 +127,10 @@ def test_sequences_packed_in_a_row_see_only_themselves(tiny_model):
 
 
 def test_the_row_is_that_of_the_step_at_which_the_token_was_decoded(tiny_model):
-    (group,) = looked_groups(tiny_model)[:1]
+    (group,) = groups_with_words(tiny_model)[:1]
     eager, prompt = eager_of(tiny_model), group.prompt
-    ids = torch.tensor([prompt.token_ids])
     made = eager.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        pixel_values=torch.from_numpy(prompt.pixels.values),
-        image_grid_thw=torch.tensor(prompt.pixels.grid),
-        mm_token_type_ids=(ids == eager.config.image_token_id).int(),
+        **inputs_of(eager, prompt),
         do_sample=False,
         min_new_tokens=6,
         max_new_tokens=6,
@@ -151,7 +147,7 @@ def test_the_row_is_that_of_the_step_at_which_the_token_was_decoded(tiny_model):
 
 
 def test_in_bf16_it_is_near_eager_attention_in_bf16(deep_model):
-    groups = looked_groups(deep_model)
+    groups = groups_with_words(deep_model)
     found = tapped(policy_of(deep_model, Precision.bf16), groups)
     eager = eager_of(deep_model, torch.bfloat16)
     expected = [torch.cat(eager_shares(eager, group)) for group in groups]
@@ -161,7 +157,7 @@ def test_in_bf16_it_is_near_eager_attention_in_bf16(deep_model):
 
 
 def test_log_probs_are_those_of_a_pass_without_a_tap(tiny_model):
-    groups, policy = looked_groups(tiny_model), policy_of(tiny_model)
+    groups, policy = groups_with_words(tiny_model), policy_of(tiny_model)
     batch = to_batch(groups)
     with torch.no_grad():
         tap = Tap(gazes_of(groups, batch, Row.producing), LocalizeConfig())
@@ -174,7 +170,7 @@ def test_an_empty_micro_batch_is_passed_and_nobody_looks(tiny_model):
 
 
 def test_maps_have_the_shape_of_the_inspected_image_and_relevance_is_the_sum_over_the_words(tiny_model):
-    (group,) = looked_groups(tiny_model)[1:2]
+    (group,) = groups_with_words(tiny_model)[1:2]
     (shares,) = tapped(policy_of(tiny_model), [group])
     first, second = attention_of(group, shares)
     assert first.maps.shape == (3, 3, 5) and second.maps.shape == (9, 3, 5)
@@ -186,7 +182,7 @@ def test_maps_have_the_shape_of_the_inspected_image_and_relevance_is_the_sum_ove
 
 
 def test_a_prompt_without_an_image_or_without_the_words_is_refused_in_a_sentence(tiny_model):
-    group = looked_groups(tiny_model)[0]
+    group = groups_with_words(tiny_model)[0]
     blind = replace(group, prompt=replace(group.prompt, image_spans=()))
     mute = replace(group, prompt=replace(group.prompt, anomaly_tokens=()))
     assert "has no image to look at" in gaze_fault(blind, LocalizeConfig())

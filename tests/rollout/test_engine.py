@@ -8,7 +8,8 @@ import rl.torchvision_ops  # noqa: F401
 
 import pytest
 import torch
-from tiny_model import tiny_prompt, write_tiny_model
+from builders.reference_inputs import answer_logits
+from builders.tiny_model import tiny_prompt, write_tiny_model
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from rl.types import Completion, Prompt
@@ -51,17 +52,7 @@ def sample(
 @torch.no_grad()
 def expected_logprobs(model: PreTrainedModel, engine: Engine, prompt: Prompt, answer: Completion) -> torch.Tensor:
     """[token, vocabulary] by one transformers forward over prompt and answer, at temperature 1."""
-    inputs = {"input_ids": torch.tensor([prompt.token_ids + answer.token_ids])}
-    if prompt.pixels:
-        image_tokens = torch.zeros_like(inputs["input_ids"])
-        for start, end in prompt.image_spans:
-            image_tokens[0, start:end] = 1
-        inputs |= {
-            "pixel_values": torch.tensor(prompt.pixels.values),
-            "image_grid_thw": torch.tensor(prompt.pixels.grid),
-            "mm_token_type_ids": image_tokens,
-        }
-    logits = model(**inputs).logits[0, len(prompt.token_ids) - 1 : -1]
+    logits = answer_logits(model, prompt, answer.token_ids)
     logits[:, list(engine.banned_token_ids)] = -torch.inf
     return logits.log_softmax(-1)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from chat_server import ChatServer, says, serving
+from builders.chat_server import ChatServer, says, serving
 from PIL import Image
 
 from rl.data.config import Choice, DataConfig, Instructions

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import ChatServer, says, serving
+from builders.chat_server import ChatServer, says, serving
+from builders.vllm_server import LOCAL
 from PIL import Image
-from vllm_server import LOCAL
 
 from rl.contrast import Repair
 from rl.data.config import DataConfig

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
-from looked_groups import look, looked
-from scored_groups import group, score
+from builders.looked_groups import look, looked
+from builders.scored_groups import group, score
 
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
 from rl.types import Group, Score, Task

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from looked_groups import look, looked
+from builders.looked_groups import look, looked
+from builders.scored_groups import NO, YES, completion, group, score
 from PIL import Image
-from scored_groups import NO, YES, completion, group, score
 
 from rewards.parse import parse_answer
 from rl.evaluation.gallery import Case, draw_case, shelves

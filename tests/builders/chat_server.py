@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from vllm_server import LOCAL
+from builders.vllm_server import LOCAL
 
 
 @dataclass

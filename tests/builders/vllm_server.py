@@ -11,9 +11,10 @@ from pathlib import Path
 import rl.torchvision_ops  # noqa: F401
 
 import httpx
-from ranks import free_ports
 
-ROOT = Path(__file__).parents[1]
+from builders.ranks import free_ports
+
+ROOT = Path(__file__).parents[2]
 STARTER = ROOT / "models" / "starter"
 LOCAL = "127.0.0.1"
 NAME = "starter"
@@ -46,7 +47,7 @@ def serving(model: Path, log: Path) -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, __file__, "serve", str(model), *options, "--enforce-eager", "--skip-mm-profiling"],
             cwd=ROOT,
-            env=os.environ | ENV | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | ENV | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
             stdout=file,
             stderr=subprocess.STDOUT,
         )

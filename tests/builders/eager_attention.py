@@ -7,6 +7,7 @@ import rl.torchvision_ops  # noqa: F401
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from builders.reference_inputs import inputs_of
 from rl.types import Group
 
 Eager = Qwen2_5_VLForConditionalGeneration
@@ -39,14 +40,5 @@ def eager_shares(
 @torch.no_grad()
 def whole_attention(model: Eager, group: Group, answer: Sequence[int]) -> torch.Tensor:
     """[layers, heads, length, length]."""
-    prompt = group.prompt
-    ids = torch.tensor([[*prompt.token_ids, *answer]])
-    attentions = model(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        pixel_values=torch.from_numpy(prompt.pixels.values),
-        image_grid_thw=torch.tensor(prompt.pixels.grid),
-        mm_token_type_ids=(ids == model.config.image_token_id).int(),
-        output_attentions=True,
-    ).attentions
+    attentions = model(**inputs_of(model, group.prompt, answer), output_attentions=True).attentions
     return torch.stack([layer[0] for layer in attentions]).float()

@@ -1,4 +1,4 @@
-"""How the end-to-end tests start a small run of the real thing."""
+"""Small runs of the real thing: started as a user starts them, watched, stopped and killed."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 RUN_S = 600
 SMALL = (
     "experiment=demo",
-    "num_steps=3",
     "data.num_heldout=8",
     "algo.num_prompts=4",
     "algo.num_completions=4",
@@ -29,6 +29,15 @@ SMALL = (
     "logging.samples_every=2",
 )
 """A reference actor and two updates a batch take part, unlike in the demo."""
+THREE_STEPS = (*SMALL, "num_steps=3")
+TEN_STEPS = (
+    *SMALL,
+    "num_steps=10",
+    "checkpoint.every=3",
+    "checkpoint.keep_last=5",
+    "eval_every=3",
+    "algo.schedule=linear",
+)
 FEW = ("cluster.num_learners=1", "algo.kl_weight=0")
 """For what needs no second learner and no reference: each actor takes seconds to start."""
 
@@ -38,6 +47,23 @@ class Run:
     folder: Path
     summary: dict[str, Any]
     output: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Read metrics.jsonl."""
+        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """Read the rows of the training steps."""
+        return [row for row in self.rows if "actor/loss" in row]
+
+
+def finished_run(folder: Path, *arguments: str) -> Run:
+    """Train to the end in a folder that the arguments name; a run that fails fails the test, with what it said."""
+    done = assay("train", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Run(folder=folder, summary=json.loads(done.stdout.strip().splitlines()[-1]), output=done.stdout)
 
 
 def assay(
@@ -106,14 +132,41 @@ def start(*arguments: str) -> Iterator[Started]:
         process.kill()
 
 
+def children(run: Started) -> list[psutil.Process]:
+    """List the processes that a run started, and those that these started."""
+    return psutil.Process(run.process.pid).children(recursive=True)
+
+
+def actor_among(processes: list[psutil.Process], name: str) -> psutil.Process:
+    """Find a process by the class of its Ray actor."""
+    return next(process for process in processes if name in " ".join(process.cmdline()))
+
+
+def still_alive(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    return psutil.wait_procs(processes, timeout=timeout_s)[1]
+
+
 def kill_all(run: Started) -> None:
-    family = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
+    family = [psutil.Process(run.process.pid), *children(run)]
     for process in family:
         process.kill()
     psutil.wait_procs(family, timeout=30)
 
 
 def measured(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what a clock says."""
+    """Read metrics.jsonl without what a clock says."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
+
+
+def weights_of(model: Path) -> dict[str, Any]:
+    """Read the tensors of a model folder."""
+    return load_file(model / "model.safetensors")
+
+
+def same_weights(model: Path, other: Path) -> int:
+    """Assert that two model folders hold the same bits; return how many tensors there are."""
+    found, expected = weights_of(model), weights_of(other)
+    assert found.keys() == expected.keys()
+    assert all(found[name].equal(tensor) for name, tensor in expected.items())
+    return len(found)

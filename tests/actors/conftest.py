@@ -1,0 +1,20 @@
+"""Warm ranks for all tests of the folder: starting them takes longer than what they compute."""
+
+from collections.abc import Iterator
+
+import pytest
+from builders.ranks import Ranks
+
+
+@pytest.fixture(scope="session")
+def one_rank() -> Iterator[Ranks]:
+    ranks = Ranks(1)
+    yield ranks
+    ranks.close()
+
+
+@pytest.fixture(scope="session")
+def two_ranks() -> Iterator[Ranks]:
+    ranks = Ranks(2)
+    yield ranks
+    ranks.close()

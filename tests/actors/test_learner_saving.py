@@ -1,0 +1,172 @@
+"""What a learner saves loads elsewhere, and a learner that is restored from it goes on bit for bit."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rl.torchvision_ops  # noqa: F401
+
+import pytest
+import torch
+from builders.learners import (
+    FAST,
+    MODELS,
+    as_policy,
+    caught,
+    model_config,
+    open_learner,
+    plans_of,
+    timeless,
+    with_engine_logprobs,
+)
+from builders.ranks import Ranks
+from builders.tiny_groups import mixed_groups
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+
+from actors.config import LoraConfig
+from actors.model import load_model
+from rl.algorithm import AlgoConfig
+from rl.batching import to_batch
+from rl.checkpoints import Progress, Record, checkpoint_folder, read_checkpoint
+
+pytestmark = pytest.mark.slow
+RECORD = Record(
+    progress=Progress(step=2, position=0), policy_version=2, metrics_bytes=0, wandb_id="", data_hash="", config={}
+)
+WARMING_UP = AlgoConfig(**{**vars(FAST), "warmup_steps": 3})
+RESUMED: dict[str, dict[str, Any]] = {"frozen vision": {}, "lora": {"lora": LoraConfig(rank=4, dropout=0.5)}}
+"""With dropout, so that random states matter."""
+
+
+def saved(_: int, folder: Path, out: Path, model: str) -> dict[str, Any]:
+    """How far a trained learner is from what it saved, and from its adapter on the base model."""
+    learner = open_learner(model_config(folder, **MODELS[model]), FAST)
+    groups = mixed_groups(folder)
+    for _ in range(2):
+        learner.update(plans_of(groups))
+    step = checkpoint_folder(out, 2)
+    learner.save(str(step), RECORD)
+    learner.finish_saving()
+    loaded = loaded_weights(folder, step)
+    gaps: dict[str, Any] = {"published": furthest_weight(learner.weights(), loaded.state_dict())}
+    report = learner.update(plans_of(with_engine_logprobs(groups, loaded)))
+    gaps["saved"] = report["parity/logprob_abs_max"]
+    learner.close()
+    batch = to_batch(groups)
+    with torch.no_grad():
+        merged = as_policy(loaded)(batch).logprobs
+        gaps["moved"] = float((merged - as_policy(load_model(model_config(folder)))(batch).logprobs).abs().max())
+    gaps["kinds"] = sorted(path.name for path in step.iterdir() if path.name in ("hf", "adapter"))
+    return gaps
+
+
+def loaded_weights(folder: Path, step: Path) -> Any:
+    """The model that a checkpoint's weights give: hf/ as it is, else the adapter merged into the base."""
+    if (step / "hf").is_dir():
+        return AutoModelForImageTextToText.from_pretrained(step / "hf", dtype=torch.float32)
+    return PeftModel.from_pretrained(load_model(model_config(folder)), step / "adapter").merge_and_unload()
+
+
+def furthest_weight(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    assert set(found) == set(expected)
+    return max(float((tensor - expected[name]).abs().max()) for name, tensor in found.items())
+
+
+@pytest.mark.parametrize(
+    ("model", "kinds"),
+    [
+        ("full", ["hf"]),
+        ("frozen vision", ["hf"]),
+        ("lora", ["adapter"]),
+        ("lora and projector", ["adapter", "hf"]),
+    ],
+)
+def test_a_saved_folder_loads_with_transformers_and_gives_the_same_logprobs(
+    one_rank, tiny_model, tmp_path, model, kinds
+):
+    (gaps,) = one_rank.run(saved, tiny_model, tmp_path, model)
+    assert gaps["saved"] <= 1e-5
+    assert gaps["published"] <= 1e-6
+    assert gaps["moved"] > 0.1
+    # An adapter alone where nothing else learned.
+    assert gaps["kinds"] == kinds
+
+
+def resumed(rank: int, folder: Path, out: Path, num_ranks: int, model: str) -> dict[str, Any]:
+    """Four updates straight; the last two again by a learner that went on from the checkpoint after two."""
+    config = model_config(folder, **RESUMED[model])
+    plans = plans_of(mixed_groups(folder), rank, num_ranks=num_ranks)
+    learner = open_learner(config, WARMING_UP)
+    step = checkpoint_folder(out, 2)
+    straight = []
+    for number in range(4):
+        if number == 2:
+            learner.save(str(step), RECORD)
+        straight.append(learner.update(plans))
+    learner.finish_saving()
+    whole = learner.weights()
+    learner.close()
+    again = open_learner(config, WARMING_UP)
+    again.restore(str(step), read_checkpoint(step).record.model)
+    later = [again.update(plans) for _ in range(2)]
+    same = all(torch.equal(tensor, whole[name]) for name, tensor in again.weights().items())
+    again.close()
+    return {
+        "straight": [timeless(each) for each in straight[2:]],
+        "resumed": [timeless(each) for each in later],
+        "same": same,
+    }
+
+
+@pytest.fixture(scope="module")
+def of_two_ranks(
+    two_ranks: Ranks, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict[str, Any]]]:
+    """Checkpoint of two ranks, and what each of them found."""
+    out = tmp_path_factory.mktemp("pair")
+    return checkpoint_folder(out, 2), two_ranks.run(resumed, tiny_model, out, 2, "frozen vision")
+
+
+@pytest.mark.parametrize("model", RESUMED)
+def test_a_restored_learner_goes_on_bit_for_bit(one_rank, tiny_model, tmp_path, model):
+    (found,) = one_rank.run(resumed, tiny_model, tmp_path, 1, model)
+    assert found["resumed"] == found["straight"]
+    assert found["same"]
+
+
+def test_two_restored_ranks_go_on_bit_for_bit(of_two_ranks, two_ranks, tiny_model, tmp_path):
+    for found in (*of_two_ranks[1], *two_ranks.run(resumed, tiny_model, tmp_path, 2, "lora")):
+        assert found["resumed"] == found["straight"]
+        assert found["same"]
+
+
+def update_after_restoring(_: int, folder: Path, step: Path) -> dict[str, float]:
+    learner = open_learner(model_config(folder), WARMING_UP)
+    learner.restore(str(step), read_checkpoint(step).record.model)
+    report = learner.update(plans_of(mixed_groups(folder)))
+    learner.close()
+    return report
+
+
+def test_a_checkpoint_of_two_ranks_goes_on_in_one(of_two_ranks, one_rank, tiny_model):
+    step, (rank, _) = of_two_ranks
+    (report,) = one_rank.run(update_after_restoring, tiny_model, step)
+    for name in ("actor/loss", "actor/grad_norm", "actor/lr", "actor/entropy"):
+        assert report[name] == pytest.approx(rank["straight"][0][name], rel=1e-4), name
+
+
+def refused(_: int, folder: Path, step: Path) -> list[str]:
+    """What a learner says to a checkpoint of other weights, and to one of other shapes."""
+    learner = open_learner(model_config(folder, lora=LoraConfig(rank=2)))
+    record = read_checkpoint(step).record
+    said = [caught(partial(learner.restore, str(step), mark))[1] for mark in ("0" * 16, record.model)]
+    learner.close()
+    return said
+
+
+def test_a_checkpoint_of_another_model_is_refused(one_rank, tiny_model, tmp_path):
+    one_rank.run(saved, tiny_model, tmp_path, "lora")
+    ((weights, shapes),) = one_rank.run(refused, tiny_model, checkpoint_folder(tmp_path, 2))
+    assert "started from other weights than model.path=" in weights
+    assert "the checkpoint of another model" in shapes and "lora_A" in shapes

@@ -1,0 +1,100 @@
+"""Warm processes that play the ranks of a torch.distributed group, so that a test pays no import of torch."""
+
+import os
+import random
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+NUM_GROUPS = 8
+"""Process groups that one call may open, one after the other."""
+TIMEOUT_S = 240.0
+
+_ports: list[int] = []
+"""In a rank: where the next groups of the present call meet."""
+
+
+class Ranks:
+    """A pool of as many processes as there are ranks; it starts with the first call, and anew after a failure."""
+
+    def __init__(self, num_ranks: int) -> None:
+        self.num_ranks = num_ranks
+        self._pipes: list[Connection] = []
+        self._processes: list[Any] = []
+
+    def run(self, work: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Call `work(rank, *arguments)` in every rank at once; return what each gave."""
+        if not self._processes:
+            self._start()
+        call = (sys.path, free_ports(NUM_GROUPS), work, arguments)
+        try:
+            for pipe in self._pipes:
+                pipe.send(call)
+            return _results(self._pipes, time.monotonic() + TIMEOUT_S)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.join(10)
+        self._processes, self._pipes = [], []
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        for rank in range(self.num_ranks):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(rank, self.num_ranks, theirs), daemon=True)
+            process.start()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+
+def open_group() -> None:
+    """Say where the next process group of this rank meets."""
+    os.environ["MASTER_PORT"] = str(_ports.pop())
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports below those that a system hands out itself, others for each pytest process: nobody takes one since."""
+    begin = 20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with ExitStack() as stack:
+        found: list[int] = []
+        for port in random.sample(range(begin, begin + 2_000), 2_000):
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise OSError(f"no {count} free ports from {begin} on")
+
+
+def _serve(rank: int, num_ranks: int, pipe: Connection) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(num_ranks), MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1")
+    while True:
+        # Arguments and functions of test modules are unpickled when the path to these is known.
+        sys.path[:], _ports[:], *call = pipe.recv()
+        work, arguments = call
+        try:
+            pipe.send((True, work(rank, *arguments)))
+        except BaseException:
+            pipe.send((False, traceback.format_exc()))
+            raise
+
+
+def _results(pipes: list[Connection], deadline: float) -> list[Any]:
+    results = []
+    for rank, pipe in enumerate(pipes):
+        if not pipe.poll(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError(f"rank {rank} did not finish in time")
+        succeeded, result = pipe.recv()
+        assert succeeded, f"rank {rank} failed:\n{result}"
+        results.append(result)
+    return results
