@@ -20,7 +20,7 @@ demo: setup
 test: check
 	$(BIN)/pytest -m "slow and not rare" --timeout 900
 
-# What takes long and seldom changes too: before a release, and before a change of what it proves.
+# Also the tests marked rare. Run it before a release, or when you change what they prove.
 test-all: test
 	$(BIN)/pytest -m rare --timeout 1800
 
@@ -31,7 +31,7 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/deptry .
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not rare"
 
 # Rebuilds models/starter from nothing, from that models/starter_forms, and from that models/starter_routed.
 starter: setup
@@ -53,7 +53,7 @@ $(STAMP):
 	touch $@
 
 # On Linux the plain wheels are CUDA builds and the CPU builds carry a local version. Where the configured index has no
-# CPU torch, PyTorch's own has it, and torchvision's. rl/torchvision_ops.py copes with CUDA builds of torchvision,
+# CPU torch, PyTorch's own has it, and torchvision's. rl/import_fixes.py copes with CUDA builds of torchvision,
 # torchaudio and torchcodec beside it.
 ifeq ($(DEVICE),cpu)
 CPU_BUILD := $(if $(filter Linux,$(shell uname)),+cpu)

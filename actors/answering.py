@@ -1,15 +1,15 @@
 """Engines alone, for runs that learn nothing: they answer, tell how likely options are, and write to order."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from actors.config import ClusterConfig, ModelConfig
-from actors.peers import Peer, ask, peers, spread
+from actors.peers import Peer, Starter, ask, spread
 from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
 from actors.spawn import spawn
-from actors.waiting import Limit, answers
+from actors.waiting import Limit
 from rl.data.config import DataConfig
 from rl.data.trajectories import Order
 from rl.types import Sample
@@ -64,12 +64,13 @@ class Engines:
         await ask(self.everyone, lambda handle: handle.forget.remote(), self._limit)
 
 
-async def start_engines(config: AnsweringConfig) -> Engines:
-    """Starts every engine at once and waits until the last one holds its model."""
+async def start_engines(config: AnsweringConfig, say: Callable[[str], None]) -> Engines:
+    """Start every engine at once and wait until the last one holds its model."""
     cluster = config.cluster
-    start = start_limit(cluster)
+    starter = Starter(start_limit(cluster), say)
     room = await reserve(cluster, with_reference=False)
-    workers = await peers("rollout worker", spawn(RolloutActor, room, cluster), start)
     options = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
-    await answers([peer.handle.start.remote(**options) for peer in workers], map(str, workers), start)
+    workers = await starter.started(
+        "rollout worker", spawn(RolloutActor, room, cluster), lambda handle, _: handle.start.remote(**options)
+    )
     return Engines(workers, call_limit(cluster))

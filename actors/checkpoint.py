@@ -2,13 +2,12 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 import torch.distributed as dist
-from peft import PeftModel, get_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import FSDPModule
@@ -58,6 +57,11 @@ def merged_state(state: State, model: nn.Module, dtype: torch.dtype) -> State:
         for name, tensor in state.items()
         if ".lora_" not in name
     }
+    if len(merged) == len(state):
+        return merged
+    # Imported where there is an adapter: processes without one start sooner.
+    from peft.tuners.lora import LoraLayer
+
     for path, layer in model.named_modules():
         if isinstance(layer, LoraLayer):
             name = path.removeprefix(PREFIX)
@@ -81,14 +85,18 @@ def save_folder(state: State, like: Qwen2_5_VLForConditionalGeneration, base: st
     AutoProcessor.from_pretrained(base).save_pretrained(folder)
 
 
-def save_adapter(state: State, adapted: PeftModel, folder: Path) -> None:
+def save_adapter(state: State, adapted: Any, folder: Path) -> None:
     """The adapter alone, as peft loads it."""
+    from peft import get_peft_model_state_dict
+
     prefixed = {f"base_model.model.{name}": tensor for name, tensor in state.items()}
     adapted.save_pretrained(folder, state_dict=get_peft_model_state_dict(adapted, state_dict=prefixed))
 
 
 def write_merged(base: str, adapter: Path, precision: str, folder: Path) -> None:
     """The base checkpoint with an adapter merged in, as a checkpoint of its own."""
+    from peft import PeftModel
+
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     merged.to(getattr(torch, precision)).save_pretrained(folder)

@@ -1,18 +1,20 @@
 """Brings a run's actors up and hands out the roles that they play."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.config import ClusterConfig, ModelConfig, needs_reference
-from actors.learner import Sampling
-from actors.peers import Peer, peers
+from ray.actor import ActorHandle
+
+from actors.config import ClusterConfig, ModelConfig, Sampling, needs_reference
+from actors.learner_actor import LearnerActor, Rank, ReferenceActor
+from actors.peers import Peer, Starter
 from actors.platform import engine_sleeps
 from actors.reward_actor import RewardActor
 from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
-from actors.spawn import LearnerActor, ReferenceActor, spawn, spawn_group
+from actors.spawn import spawn
 from actors.team import RayJudge, RayObserver, RayPolicy, RayReference, RaySampler, RayTeacher
 from actors.waiting import answers, together
 from rewards.config import RewardConfig, is_computed, weights
@@ -63,51 +65,60 @@ class Crew:
     everyone: tuple[Peer, ...]
 
 
-async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream) -> Crew:
-    """Starts every actor at once and waits until the last one holds its model; sampling goes on where the stream is."""
-    cluster = config.cluster
-    start, call = start_limit(cluster), call_limit(cluster)
+async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream, say: Callable[[str], None]) -> Crew:
+    """Start every actor at once and wait until the last one holds its model; sampling goes on where the stream is."""
+    cluster, call = config.cluster, call_limit(config.cluster)
+    starter = Starter(start_limit(cluster), say)
     outside = await _outside_teacher(config)
     room = await reserve(cluster, with_reference=config.with_reference)
-    # Looks up rank 0's address, for which it waits.
-    learners = await asyncio.to_thread(spawn_group, LearnerActor, room.learners, room, cluster)
-    reference = None
-    if room.reference:
-        reference = await asyncio.to_thread(spawn_group, ReferenceActor, room.reference, room, cluster)
-    crews = await together(
+    of_learners, of_reference, of_engines, of_rewarders = (
+        spawn(kind, room, cluster) for kind in (LearnerActor, ReferenceActor, RolloutActor, RewardActor)
+    )
+    # While their processes come up.
+    sampling = await asyncio.to_thread(_sampling, config)
+    frozen = {"model": config.model, "cluster": cluster, "sampling": sampling}
+    learners, references, engines, rewarders = await together(
         [
-            peers("learner", learners.workers, start),
-            peers("reference", reference.workers if reference else [], start),
-            peers("rollout worker", spawn(RolloutActor, room, cluster), start),
-            peers("reward worker", spawn(RewardActor, room, cluster), start),
+            _started_learners(config, sampling, of_learners, starter),
+            starter.started("reference", of_reference, lambda handle, _: handle.start.remote(**frozen)),
+            starter.started(
+                "rollout worker", of_engines, lambda handle, index: handle.start.remote(**_engine(config, index))
+            ),
+            starter.started("reward worker", of_rewarders, lambda handle, _: handle.start.remote(config=config.reward)),
         ]
     )
-    of_learners, of_reference, engines, rewarders = crews
-    starts = {
-        "learner": learners.start([_learner(config)] * cluster.num_learners),
-        "reference": reference.start([_reference(config)]) if reference else [],
-        "rollout worker": [peer.handle.start.remote(**_engine(config, i)) for i, peer in enumerate(engines)],
-        "reward worker": [peer.handle.start.remote(config=config.reward) for peer in rewarders],
-    }
-    names = [map(str, crew) for crew in crews]
-    await together(answers(calls, named, start) for calls, named in zip(starts.values(), names, strict=True))
-    policy = RayPolicy(
-        learners,
-        [str(peer) for peer in of_learners],
-        config.algo,
-        cluster,
-        timings,
-        roommates=engines if engine_sleeps(cluster) else (),
-    )
+    policy = RayPolicy(learners, config.algo, cluster, timings, roommates=engines if engine_sleeps(cluster) else ())
     return Crew(
         sampler=RaySampler(engines, config.algo.num_completions, config.seed, stream.position, call, timings),
         judge=RayJudge(rewarders, weights(config.reward), call, timings),
         policy=policy,
         observer=RayObserver(policy, config.localize) if is_computed(config.reward.consistency) else None,
-        reference=RayReference(reference, [str(peer) for peer in of_reference], call, timings) if reference else None,
+        reference=RayReference(references[0], call, timings) if references else None,
         author=_author(config, stream.samples, outside or RayTeacher(engines, call, timings), timings),
-        everyone=tuple(peer for crew in crews for peer in crew),
+        everyone=(*learners, *references, *engines, *rewarders),
     )
+
+
+async def _started_learners(
+    config: CrewConfig, sampling: Sampling, handles: Sequence[ActorHandle], starter: Starter
+) -> list[Peer]:
+    """Start the ranks of the learner group, which meet at an address of rank 0."""
+    names = [f"learner {number}" for number in range(len(handles))]
+    addresses = await answers([handle.free_address.remote() for handle in handles], names, start_limit(config.cluster))
+    host, port = addresses[0]
+    options = {
+        "model": config.model,
+        "algo": config.algo,
+        "cluster": config.cluster,
+        "sampling": sampling,
+        "num_updates": config.num_steps * config.algo.num_updates,
+        "seed": config.seed,
+    }
+
+    def begin(handle: ActorHandle, number: int) -> Awaitable[None]:
+        return handle.start.remote(Rank(number=number, count=len(handles), host=host, port=port), **options)
+
+    return await starter.started("learner", handles, begin)
 
 
 async def _outside_teacher(config: CrewConfig) -> EndpointTeacher | None:
@@ -151,20 +162,3 @@ def _sampling(config: CrewConfig) -> Sampling:
         banned_token_ids=banned_token_ids(config.model.path),
         max_response_tokens=config.rollout.max_response_tokens,
     )
-
-
-def _learner(config: CrewConfig) -> dict[str, Any]:
-    """Options of each Learner rank."""
-    return {
-        "model": config.model,
-        "algo": config.algo,
-        "cluster": config.cluster,
-        "sampling": _sampling(config),
-        "num_updates": config.num_steps * config.algo.num_updates,
-        "seed": config.seed,
-    }
-
-
-def _reference(config: CrewConfig) -> dict[str, Any]:
-    """Options of the ReferencePolicy."""
-    return {"model": config.model, "cluster": config.cluster, "sampling": _sampling(config)}

@@ -1,17 +1,17 @@
 """The actors that inspect images: engines that answer, and a frozen copy of the model that tells where they look."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from actors.config import ClusterConfig, ModelConfig
-from actors.learner import Sampling
-from actors.peers import Peer, peers
+from actors.config import ClusterConfig, ModelConfig, Sampling
+from actors.learner_actor import ReferenceActor
+from actors.peers import Peer, Starter, ask_one
 from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
-from actors.spawn import RankGroup, ReferenceActor, spawn, spawn_group
+from actors.spawn import spawn
 from actors.team import RaySampler
-from actors.waiting import Limit, answers, together
+from actors.waiting import Limit, together
 from rewards.rival import fork_of
 from rl.brake import dropped
 from rl.data.config import DataConfig
@@ -37,12 +37,11 @@ class InspectionConfig:
 class Inspectors:
     """Answer with the likeliest tokens and look once at each answer."""
 
-    def __init__(self, engines: Sequence[Peer], frozen: Peer, looker: RankGroup, config: InspectionConfig) -> None:
+    def __init__(self, engines: Sequence[Peer], frozen: Peer, config: InspectionConfig) -> None:
         self.everyone = (*engines, frozen)
         self._limit: Limit = call_limit(config.cluster)
         self._sampler = RaySampler(list(engines), 1, 0, 0, self._limit, Timings())
-        self._looker = looker
-        self._name = str(frozen)
+        self._frozen = frozen
         self._localize = config.localize
         self._builder = PromptBuilder(config.model.path, config.data)
 
@@ -66,7 +65,7 @@ class Inspectors:
 
     async def _looked_at(self, groups: Sequence[Group]) -> list[Group]:
         asked = [with_rival(group, self._builder) for group in groups]
-        (seen,) = await answers(self._looker.look([asked], [self._localize]), [self._name], self._limit)
+        seen = await ask_one(self._frozen, lambda handle: handle.look.remote(asked, self._localize), self._limit)
         return [
             replace(group, prompt=replace(group.prompt, pixels=None), old_logprobs=logprobs, looks=looks[:1])
             for group, (logprobs, looks) in zip(asked, seen, strict=True)
@@ -95,26 +94,25 @@ def with_rival(group: Group, builder: PromptBuilder) -> Group:
     return replace(group, completions=(answer, rival))
 
 
-async def start_inspectors(config: InspectionConfig) -> Inspectors:
-    """Starts every actor at once and waits until the last one holds its model."""
+async def start_inspectors(config: InspectionConfig, say: Callable[[str], None]) -> Inspectors:
+    """Start every actor at once and wait until the last one holds its model."""
     cluster = config.cluster
-    start = start_limit(cluster)
+    starter = Starter(start_limit(cluster), say)
     room = await reserve(cluster, with_reference=True)
-    looker = await asyncio.to_thread(spawn_group, ReferenceActor, room.reference, room, cluster)
-    engines, (frozen,) = await together(
-        [
-            peers("rollout worker", spawn(RolloutActor, room, cluster), start),
-            peers("frozen model", looker.workers, start),
-        ]
-    )
+    of_engines, of_frozen = (spawn(kind, room, cluster) for kind in (RolloutActor, ReferenceActor))
     sampling = Sampling(
         # The model's own probabilities, whatever temperature it was trained at.
         temperature=1.0,
-        banned_token_ids=banned_token_ids(config.model.path),
+        # While their processes come up.
+        banned_token_ids=await asyncio.to_thread(banned_token_ids, config.model.path),
         max_response_tokens=config.rollout.max_response_tokens,
     )
-    options = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
-    calls = [peer.handle.start.remote(**options) for peer in engines]
-    calls += looker.start([{"model": config.model, "cluster": cluster, "sampling": sampling}])
-    await answers(calls, [str(peer) for peer in (*engines, frozen)], start)
-    return Inspectors(engines, frozen, looker, config)
+    engine = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
+    frozen = {"model": config.model, "cluster": cluster, "sampling": sampling}
+    engines, (looker,) = await together(
+        [
+            starter.started("rollout worker", of_engines, lambda handle, _: handle.start.remote(**engine)),
+            starter.started("frozen model", of_frozen, lambda handle, _: handle.start.remote(**frozen)),
+        ]
+    )
+    return Inspectors(engines, looker, config)

@@ -5,7 +5,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import torch.distributed as dist
 from torch.optim.lr_scheduler import LambdaLR
 
 from actors.checkpoint import State, gathered_state, merged_state, published_state, save_adapter, save_folder
-from actors.config import ClusterConfig, ModelConfig, ReferenceKind
-from actors.looking import Looker, Seen
+from actors.config import ClusterConfig, ModelConfig, ReferenceKind, Sampling
+from actors.looking import Looker
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.platform import device, join_group
 from actors.saving import Saver, fingerprint
@@ -26,21 +26,12 @@ from rl.lesson_loss import LessonCounts, counts_of, lesson_loss, mismatch_share,
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
-from rl.types import Group
+from rl.types import Group, Seen
 from rl.verl_core import Scale
 from rollout.attention import gaze_fault
 from rollout.config import LocalizeConfig
 
 Metrics = dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How the engine samples, which the learner's log-probs must follow."""
-
-    temperature: float
-    banned_token_ids: tuple[int, ...]
-    max_response_tokens: int
 
 
 class Learner:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -12,13 +12,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from actors.model import PolicyModel
 from rl.batching import GroupBatch
 from rl.data.pieces import names_of, pieces, span_between
-from rl.types import Group, Look
+from rl.types import Group, Seen
 from rollout.attention import Tap, attention_of, gazes_of
 from rollout.config import LocalizeConfig, Tokens
 from rollout.localize import Attention, look
-
-Seen = tuple[tuple[tuple[float, ...], ...], tuple[Look, ...]]
-"""A group's log-probs [completion][token], and a look for each completion."""
 
 
 class Looker:

@@ -1,35 +1,30 @@
 """Qwen2.5-VL as the learner uses it: a micro-batch of groups in, log-probs of the sampled tokens out."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 import torch.distributed as dist
-from peft import LoraConfig as PeftConfig
-from peft import PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
-from transformers.utils import cached_file
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 from actors.config import LoraConfig, ModelConfig, Precision
+from actors.model_folder import check_folder
 from rl.batching import GroupBatch, tree_mask
-from rl.reference_cache import folder_digest
 from rollout.attention import TAPPED, Tap
-from rollout.config import LocalizeConfig
 
 CHUNK_TOKENS = 1024
 """Tokens whose logits exist at once: 150,000 words times all tokens of a batch would not fit."""
 LORA_TARGETS = r"model\.language_model\..*\.(q|k|v|o|gate|up|down)_proj"
 BLANK_GRID = (1, 2, 2)
 """The smallest image, encoded where a micro-batch has none, because the other ranks' collectives expect it."""
-PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,43 +113,12 @@ def load_model(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Qwen2
     return model
 
 
-def check_folder(path: str) -> None:
-    """Raises a ValueError that says what model.path lacks."""
-    try:
-        kind = AutoConfig.from_pretrained(path).model_type
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{path}: neither a model folder with a config.json nor a hub id that can be reached; "
-            "give model.path a Qwen2.5-VL checkpoint"
-        ) from error
-    if kind != "qwen2_5_vl":
-        raise ValueError(f"{path}: a model of type {kind}; model.path must be a Qwen2.5-VL checkpoint")
-    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in PROCESSOR_FILES):
-        raise ValueError(
-            f"{path}: no processor ({' or '.join(PROCESSOR_FILES)}); copy it from the checkpoint that the model was "
-            "trained from"
-        )
-
-
-def weights_name(path: str) -> str:
-    """Tells a model's weights and prompts from others: by what its folder holds, or of a hub id by its commit."""
-    if Path(path).is_dir():
-        return folder_digest(Path(path))
-    # On this machine there may be no weights of it; the folder of a snapshot is called by the commit.
-    return f"{path.replace('/', '--')}-{Path(cached_file(path, 'config.json')).parent.name}"
-
-
-def check_localize(path: str, config: LocalizeConfig) -> None:
-    """Raises a ValueError for a layer or a head that the model has not."""
-    text = AutoConfig.from_pretrained(path).text_config
-    counts = {"layers": text.num_hidden_layers, "heads": text.num_attention_heads}
-    for name, chosen in (("layers", config.layers), ("heads", config.heads)):
-        if any(not 0 <= index < counts[name] for index in chosen):
-            raise ValueError(f"localize.{name}={chosen}: {path} has {counts[name]}, counted from 0; choose among these")
-
-
-def with_lora(model: Qwen2_5_VLForConditionalGeneration, config: LoraConfig) -> PeftModel:
+def with_lora(model: Qwen2_5_VLForConditionalGeneration, config: LoraConfig) -> Any:
     """Puts adapters into the language model, in place; a vision tower that was to learn still does."""
+    # Imported by runs with adapters alone.
+    from peft import LoraConfig as PeftConfig
+    from peft import get_peft_model
+
     learns = [parameter for parameter in model.model.visual.parameters() if parameter.requires_grad]
     adapted = get_peft_model(
         model,

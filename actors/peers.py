@@ -1,6 +1,7 @@
 """A started actor under the name and place by which a run's sentences call it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from rl.faults import RunFailure
 
 T = TypeVar("T")
 Result = TypeVar("Result")
+Begin = Callable[[ActorHandle, int], Awaitable[None]]
+"""Call that starts an actor; takes its handle and its index among those of its kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +40,43 @@ async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list
     ]
 
 
+class Starter:
+    """Has the actors of a run begin, and says which are ready and after how long."""
+
+    def __init__(self, limit: Limit, say: Callable[[str], None]) -> None:
+        self._limit = limit
+        self._say = say
+        self._since = time.perf_counter()
+
+    async def started(self, kind: str, handles: Sequence[ActorHandle], begin: Begin) -> list[Peer]:
+        """Name the actors of a kind, have each begin, and wait for the last one."""
+        found = await peers(kind, handles, self._limit)
+        await ask_each(found, range(len(found)), begin, self._limit)
+        if found:
+            self._say(f"{counted(len(found), kind)} ready after {time.perf_counter() - self._since:.0f} s")
+        return found
+
+
+def counted(count: int, noun: str) -> str:
+    """Count and noun.
+
+    >>> counted(2, "learner")
+    '2 learners'
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 async def ask(who: Sequence[Peer], call: Callable[[ActorHandle], Awaitable[Any]], limit: Limit) -> list[Any]:
     """Each peer's answer to the same call."""
     return await answers([call(peer.handle) for peer in who], map(str, who), limit)
+
+
+async def ask_each(
+    who: Sequence[Peer], shares: Sequence[T], call: Callable[[ActorHandle, T], Awaitable[Any]], limit: Limit
+) -> list[Any]:
+    """Each peer's answer about its own share."""
+    calls = [call(peer.handle, share) for peer, share in zip(who, shares, strict=True)]
+    return await answers(calls, map(str, who), limit)
 
 
 async def ask_one(peer: Peer, call: Callable[[ActorHandle], Awaitable[Any]], limit: Limit) -> Any:

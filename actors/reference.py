@@ -5,16 +5,14 @@ from typing import TypeVar
 
 import torch
 
-from actors.config import ClusterConfig, ModelConfig
-from actors.learner import Sampling
-from actors.looking import Looker, Seen
+from actors.config import ClusterConfig, ModelConfig, Sampling
+from actors.looking import Looker
 from actors.model import PolicyModel, load_model
 from actors.platform import device
 from rl.batching import GroupBatch, split_by_budget, to_batch
-from rl.types import Group
+from rl.types import Group, Logprobs, Seen
 from rollout.config import LocalizeConfig
 
-Logprobs = tuple[tuple[float, ...], ...]
 Found = TypeVar("Found")
 
 

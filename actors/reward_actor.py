@@ -1,4 +1,4 @@
-"""RewardWorker behind Ray; apart from the others, whose libraries it would take seconds to import."""
+"""RewardWorker behind Ray; imports neither torch nor transformers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""RolloutWorker behind Ray; apart from the ranks, whose libraries it would take seconds to import."""
+"""RolloutWorker behind Ray."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -9,9 +9,8 @@ from typing import Any
 from ray import ObjectRef
 
 from actors.config import ClusterConfig
-from actors.peers import Peer, ask, ask_one, spread
+from actors.peers import Peer, ask, ask_each, ask_one, spread
 from actors.room import call_limit
-from actors.spawn import RankGroup
 from actors.waiting import Limit, answer, answers
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import deal, plan_updates
@@ -140,8 +139,7 @@ class RayPolicy:
 
     def __init__(
         self,
-        learners: RankGroup,
-        names: list[str],
+        learners: Sequence[Peer],
         algo: AlgoConfig,
         cluster: ClusterConfig,
         timings: Timings,
@@ -149,7 +147,6 @@ class RayPolicy:
         roommates: Sequence[Peer],
     ):
         self._learners = learners
-        self._names = names
         self._algo = algo
         self._micro_batch_tokens = cluster.micro_batch_tokens
         self._limit = call_limit(cluster)
@@ -163,10 +160,12 @@ class RayPolicy:
             plans = plan_updates(
                 groups,
                 num_updates=self._algo.num_updates,
-                num_ranks=len(self._names),
+                num_ranks=len(self._learners),
                 micro_batch_tokens=self._micro_batch_tokens,
             )
-            reports = await self._answers(self._learners.update(plans))
+            reports = await ask_each(
+                self._learners, plans, lambda handle, share: handle.update.remote(share), self._limit
+            )
         self._timings.add("gradient", max(report.pop("time/gradient") for report in reports))
         report = reports[0]
         if self._algo.objective is Objective.grpo:
@@ -177,8 +176,10 @@ class RayPolicy:
         """The groups with the log-probs of the present weights and where these look."""
         with self._timings.span("look"):
             await ask(self._roommates, lambda handle: handle.sleep.remote(), self._limit)
-            shares = deal(groups, len(self._names), self._micro_batch_tokens)
-            seen = await self._answers(self._learners.look(shares, self._each(config), self._each(with_maps)))
+            shares = deal(groups, len(self._learners), self._micro_batch_tokens)
+            seen = await ask_each(
+                self._learners, shares, lambda handle, share: handle.look.remote(share, config, with_maps), self._limit
+            )
         found = {
             id(group): each
             for share, of_rank in zip(shares, seen, strict=True)
@@ -189,32 +190,26 @@ class RayPolicy:
 
     async def publish(self) -> ObjectRef:
         with self._timings.span("publish"):
-            weights, *others = self._learners.weights(self._each(None))
-            await answers(others, self._names[1:], self._limit)
+            weights, *others = (peer.handle.weights.remote() for peer in self._learners)
+            await answers(others, map(str, self._learners[1:]), self._limit)
         return weights
 
     async def save(self, folder: Path, record: Record) -> None:
         """Takes the state of this moment; it is written while training goes on."""
         with self._timings.span("checkpoint"):
-            await self._answers(self._learners.save(self._each(str(folder)), self._each(record)))
+            await ask(self._learners, lambda handle: handle.save.remote(str(folder), record), self._limit)
 
     async def finish_saving(self) -> None:
         """Waits until what was taken last is written."""
-        await self._answers(self._learners.finish_saving(self._each(None)))
+        await ask(self._learners, lambda handle: handle.finish_saving.remote(), self._limit)
 
     async def check_shared(self, path: Path) -> None:
         """Every learner must see this file of the run folder, into which it is going to write."""
-        await self._answers(self._learners.check_sees(self._each(str(path))))
+        await ask(self._learners, lambda handle: handle.check_sees.remote(str(path)), self._limit)
 
     async def restore(self, folder: Path, model: str) -> None:
         """Goes on from a checkpoint of the same model."""
-        await self._answers(self._learners.restore(self._each(str(folder)), self._each(model)))
-
-    def _each(self, value: Any) -> list[Any]:
-        return [value] * len(self._names)
-
-    async def _answers(self, references: list[ObjectRef]) -> list[Any]:
-        return await answers(references, self._names, self._limit)
+        await ask(self._learners, lambda handle: handle.restore.remote(str(folder), model), self._limit)
 
 
 class RayObserver:
@@ -231,15 +226,14 @@ class RayObserver:
 class RayReference:
     """The frozen starting policy, in an actor of its own."""
 
-    def __init__(self, reference: RankGroup, names: list[str], limit: Limit, timings: Timings):
+    def __init__(self, reference: Peer, limit: Limit, timings: Timings):
         self._reference = reference
-        self._names = names
         self._limit = limit
         self._timings = timings
 
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         with self._timings.span("reference"):
-            (logprobs,) = await answers(self._reference.logprobs([list(groups)]), self._names, self._limit)
+            logprobs = await ask_one(self._reference, lambda handle: handle.logprobs.remote(list(groups)), self._limit)
         return [
             replace(group, reference_logprobs=per_completion)
             for group, per_completion in zip(groups, logprobs, strict=True)

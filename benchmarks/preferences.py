@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration

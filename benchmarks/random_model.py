@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 from transformers import Qwen2_5_VLConfig

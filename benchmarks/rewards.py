@@ -9,7 +9,7 @@ from functools import partial
 from multiprocessing import get_context
 from statistics import median
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 from sentence_transformers import SentenceTransformer

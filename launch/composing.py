@@ -36,6 +36,8 @@ OmegaConf.register_new_resolver("task_of", lambda reward: preset(reward).task.na
 OmegaConf.register_new_resolver("instructions_for", instructions_for, replace=True)
 OmegaConf.register_new_resolver("task_for", task_for, replace=True)
 OmegaConf.register_new_resolver("precision_of", precision_of, replace=True)
+PLAIN_OPTION = re.compile(r"[\w-]+(/[\w-]+)*")
+"""Hydra takes more than it lists: a file's name with its ending, a path, an interpolation."""
 BASIC = "basic"
 """Hydra's own sweeper, which runs every combination."""
 
@@ -61,37 +63,41 @@ class Composer:
 
     def compose(self, arguments: Sequence[str]) -> Any:
         """The config dataclass with the overrides."""
-        overrides = parse_overrides(arguments)
-        composed = self._composed(overrides)
-        for key in walk(self.schema):
-            if key.kind is dict:
-                self._check_names(key.path, overrides)
+        with self._checked(arguments) as overrides:
+            for key in walk(self.schema):
+                if key.kind is dict:
+                    self._check_names(key.path, overrides)
+            composed = _compose(self.name, [*arguments, *self.hydra_arguments], self.schema)
         with open_dict(composed):
             del composed["hydra"]
         return to_dataclass(composed, self.schema)
 
     def swept_by_config(self, job: Sequence[str]) -> list[str]:
         """What a file that a job chooses adds to the sweep, hydra.sweeper.params."""
-        composed = self._composed(parse_overrides(job))
+        with self._checked(job):
+            composed = _compose(self.name, [*job, *self.hydra_arguments], self.schema)
         return [f"{name}={value}" for name, value in (composed.hydra.sweeper.get("params") or {}).items()]
 
-    def _composed(self, overrides: Sequence[Override]) -> DictConfig:
-        """Compose the config, after checking each override by itself."""
+    @contextmanager
+    def _checked(self, arguments: Sequence[str]) -> Iterator[list[Override]]:
+        """Check each override by itself; when what is then composed of them fails, a wrong option is named first.
+
+        Listing the options takes longer than composing, so it is left to what looks wrong or fails.
+        """
+        overrides = parse_overrides(arguments)
         for override in overrides:
             check_override(override, self.schema, self.choices)
-        groups = [override for override in overrides if override.key_or_group in self.choices]
-        if not all(isinstance(override.value(), str) for override in groups):
-            self._check_options(groups)
-        typed = [str(override.input_line) for override in overrides]
+        chosen = [override for override in overrides if override.key_or_group in self.choices]
+        if not all(PLAIN_OPTION.fullmatch(str(override.value())) for override in chosen):
+            self._check_options(chosen)
         try:
-            return _compose(self.name, [*typed, *self.hydra_arguments], self.schema)
+            yield overrides
         except ValueError:
-            # Listing the options takes longer than composing: it is left to a config that does not compose.
-            self._check_options(groups)
+            self._check_options(chosen)
             raise
 
-    def _check_options(self, groups: Sequence[Override]) -> None:
-        for override in groups:
+    def _check_options(self, chosen: Sequence[Override]) -> None:
+        for override in chosen:
             check_option(override, self.options(override.key_or_group))
 
     def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:

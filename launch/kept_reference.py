@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from actors.config import ReferenceKind
-from actors.model import weights_name
+from actors.model_folder import weights_name
 from conf.schema import TrainConfig
 from rl.data.lessons import Lesson
 from rl.reference_cache import KeptReference, ReferenceCache, lesson_key

@@ -99,7 +99,7 @@ def nearest(name: str, choices: Sequence[str]) -> str:
 def check_option(override: Override, options: Sequence[str]) -> None:
     """Raise a ValueError when a group has no such option."""
     group, option = override.key_or_group, override.get_value_string()
-    if option not in options:
+    if override.value() not in options:
         raise ValueError(
             f"{group}={option} is not an option; did you mean {group}={nearest(option, options)}? "
             f"There are {', '.join(options)}"

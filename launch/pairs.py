@@ -5,13 +5,14 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from actors.answering import AnsweringConfig, Engines, start_engines
-from actors.model import check_folder
+from actors.model_folder import check_folder
 from actors.peers import while_alive
 from actors.placement import without_learning
 from actors.room import join_ray
@@ -106,7 +107,7 @@ async def _run(run: Run) -> None:
         return
     print(f"starting {cluster.num_rollout_workers} × rollout worker", flush=True)
     sections = AnsweringConfig(model=config.model, data=config.data, rollout=config.rollout, cluster=cluster)
-    engines = await run.brake.unless_pulled(start_engines(sections))
+    engines = await run.brake.unless_pulled(start_engines(sections, partial(print, flush=True)))
     await run.brake.unless_pulled(while_alive(_make(run, engines, writer or engines), engines.everyone))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.config import ClusterConfig, ModelConfig
-from actors.model import weights_name
+from actors.model_folder import weights_name
 from conf.schema import PairsConfig
 from launch.composing import dump_config
 from rl.data.images import in_threads

@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from actors.inspection import InspectionConfig, Inspectors, start_inspectors
-from actors.model import check_folder, check_localize
+from actors.model_folder import check_folder, check_localize
 from actors.peers import while_alive
 from actors.placement import without_learning
 from actors.room import join_ray
@@ -100,7 +100,7 @@ async def _run(config: PredictConfig, samples: Sequence[Sample], album: Album, b
     progress = ImageProgress(len(samples))
     progress.say(f"starting {cluster.num_rollout_workers} × rollout worker and a frozen model to look with")
     try:
-        inspectors = await brake.unless_pulled(start_inspectors(sections))
+        inspectors = await brake.unless_pulled(start_inspectors(sections, progress.say))
         inspecting = _inspect(inspectors, samples, config.batch, album, progress)
         await brake.unless_pulled(while_alive(inspecting, inspectors.everyone))
     finally:

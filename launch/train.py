@@ -14,8 +14,8 @@ from typing import Any
 import ray
 
 from actors.crew import Crew, CrewConfig, start_crew
-from actors.model import check_folder, check_localize
-from actors.peers import watch
+from actors.model_folder import check_folder, check_localize
+from actors.peers import counted, watch
 from actors.room import join_ray
 from actors.tutor import RayTutor
 from conf.schema import TrainConfig
@@ -189,7 +189,7 @@ async def _run(run: Run) -> None:
     for number, name in SIGNALS.items():
         asyncio.get_running_loop().add_signal_handler(number, _stop, run.brake, name, whole)
     run.tracker.say(f"starting {_crew_in_words(sections)}")
-    crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream))
+    crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream, run.tracker.say))
     write_json(run.folder / "actors.json", {peer.name: peer.place for peer in crew.everyone})
     watching = asyncio.ensure_future(watch(crew.everyone))
     training = asyncio.ensure_future(_train(run, crew, stream, kept))
@@ -321,7 +321,7 @@ def _crew_in_words(sections: CrewConfig) -> str:
     cluster = sections.cluster
     counts = {"learner": cluster.num_learners, "rollout worker": cluster.num_rollout_workers}
     counts |= {"reference": int(sections.with_reference), "reward worker": cluster.num_reward_workers}
-    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count)
+    return ", ".join(counted(count, kind) for kind, count in counts.items() if count)
 
 
 def plain(config: Any) -> dict[str, Any]:

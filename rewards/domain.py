@@ -109,7 +109,7 @@ def _load_encoder(folder: Path) -> "SentenceTransformer":
     if not (folder / "modules.json").is_file():
         raise ValueError(f"reward.domain.model={folder} is no folder of a sentence-transformers model (modules.json)")
     # Takes seconds, which only those pay who use this reward.
-    import rl.torchvision_ops  # noqa: F401
+    import rl.import_fixes  # noqa: F401
 
     try:
         from sentence_transformers import SentenceTransformer

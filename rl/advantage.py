@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from rl.algorithm import AlgoConfig, Baseline, BatchNorm
 from rl.types import Group, Score
-from rl.verl_core import grpo_advantages
 
+DEVIATION_FLOOR = 1e-6
+"""Added to a group's standard deviation, as verl does."""
 VARIANCE_FLOOR = 1e-8
 """Added to the batch's variance, so that a batch without contrast stays at 0."""
 
@@ -43,6 +46,23 @@ def group_advantages(
     return [replace(group, advantages=tuple(values)) for group, values in zip(groups, advantages, strict=True)]
 
 
+def grpo_advantages(totals: Sequence[float], group_ids: Sequence[int], *, normalize_std: bool) -> list[float]:
+    """A_i = (r_i - mean r) / std r over the rewards of a group (DeepSeekMath, 2024), or r_i - mean r (Dr. GRPO, 2025).
+
+    A group has two rewards at least.
+
+    >>> [round(value, 3) for value in grpo_advantages([1.0, 0.0, 5.0, 5.0], [0, 0, 1, 1], normalize_std=True)]
+    [0.707, -0.707, 0.0, 0.0]
+    """
+    rewards, groups = np.array(totals, np.float64), np.array(group_ids)
+    advantages = np.zeros_like(rewards)
+    for group in set(group_ids):
+        of_group = rewards[groups == group]
+        centred = of_group - of_group.mean()
+        advantages[groups == group] = centred / (of_group.std(ddof=1) + DEVIATION_FLOOR) if normalize_std else centred
+    return [float(value) for value in advantages]
+
+
 def whitened(values: Sequence[float], counts: Sequence[int]) -> list[float]:
     """(value - mean) / standard deviation, where each value stands for `count` equal ones.
 
@@ -60,7 +80,7 @@ def whitened(values: Sequence[float], counts: Sequence[int]) -> list[float]:
 
 def _members(number: int, group: Group) -> Iterator[_Member]:
     judged = [(index, score, score.total) for index, score in enumerate(group.scores) if score.total is not None]
-    # verl would leave the only judged completion of a group uncentred; alone it has nothing to be compared with.
+    # Alone a completion has nothing to be compared with.
     for index, score, total in judged if len(judged) > 1 else []:
         yield _Member(
             group=number,

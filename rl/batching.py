@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
+from rl.balancing import balanced_partitions
 from rl.types import Group, Origin, Prompt
-from rl.verl_core import balanced_partitions
 
 MERGE = 2
 """Vision patches a side behind one image token."""

@@ -16,13 +16,12 @@ import numpy as np
 
 from rl.data.lessons import Lesson
 from rl.roles import Reference
-from rl.types import Group, Sample
+from rl.types import Group, Logprobs, Sample
 
 BLOCK_BYTES, NUM_BLOCKS = 2**16, 64
 """Of a large file so many blocks, spread evenly, and the last one tell it apart from others."""
 LOCK_S = 30.0
 """Longest wait for other runs that write to the same file."""
-Logprobs = tuple[tuple[float, ...], ...]
 
 
 class ReferenceCache:

@@ -191,3 +191,9 @@ class Group:
     """[completion][token] log-probabilities of the policy before the update; () where the update finds them out."""
     looks: tuple[Look, ...] = ()
     """One a completion; () where no reward asks where the policy looks."""
+
+
+Logprobs = tuple[tuple[float, ...], ...]
+"""[completion][token] of a group."""
+Seen = tuple[Logprobs, tuple[Look, ...]]
+"""Log-probs of a group, and a look for each completion."""

@@ -2,12 +2,10 @@
 
 from dataclasses import asdict, dataclass
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
-import numpy as np
 import torch
 from verl.trainer.ppo import core_algos
-from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
 from verl.workers.config import ActorConfig
 
 from rl.algorithm import Aggregation, AlgoConfig, PolicyLoss
@@ -34,15 +32,6 @@ class Scale:
     """Completions."""
     loss_scale_factor: int
     """The constant length by which Dr. GRPO divides."""
-
-
-def grpo_advantages(totals: list[float], group_ids: list[int], *, normalize_std: bool) -> list[float]:
-    """(total - group mean), divided by the group's standard deviation if wanted."""
-    rewards = torch.tensor(totals, dtype=torch.float64)[:, None]
-    advantages, _ = core_algos.compute_grpo_outcome_advantage(
-        rewards, torch.ones_like(rewards), np.array(group_ids), norm_adv_by_std_in_grpo=normalize_std
-    )
-    return advantages[:, 0].tolist()
 
 
 def ratio_loss(
@@ -77,10 +66,3 @@ def kl_estimate(new: torch.Tensor, reference: torch.Tensor, config: AlgoConfig) 
 def aggregate(values: torch.Tensor, mask: torch.Tensor, aggregation: Aggregation, scale: Scale) -> torch.Tensor:
     """One number from [completions, tokens] values."""
     return core_algos.agg_loss(values, mask, aggregation.value, **asdict(scale))
-
-
-def balanced_partitions(lengths: list[int], count: int) -> list[list[int]]:
-    """Indices in `count` parts of about equal total length; with fewer lengths than parts the last parts are empty."""
-    filled = min(count, len(lengths))
-    parts = get_seqlen_balanced_partitions(lengths, filled, equal_size=False) if filled else []
-    return [*parts, *([] for _ in range(count - filled))]

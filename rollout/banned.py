@@ -1,6 +1,6 @@
 """Tokens that no completion may hold: engine and learner both leave them out of the softmax."""
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 from transformers import AutoTokenizer
 

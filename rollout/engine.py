@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 from transformers import AutoConfig, BatchFeature
@@ -62,7 +62,7 @@ class Engine:
         self._tied = AutoConfig.from_pretrained(model_path).tie_word_embeddings
         self.banned_token_ids = banned_token_ids(model_path)
         """Never sampled; the learner leaves them out of its softmax too."""
-        # A class that is registered by hand is not imported once more in a process of its own, without torchvision_ops.
+        # A class that is registered by hand is not imported once more in a process of its own, without import_fixes.
         ModelRegistry.register_model("Qwen2_5_VLForConditionalGeneration", Qwen2_5_VLForConditionalGeneration)
         if config.enforce_eager:
             # vLLM compiles parts of its sampler even so, which costs a short run more than it saves.

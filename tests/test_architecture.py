@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +96,24 @@ def test_no_path_host_or_address_of_a_machine_is_in_the_repository():
 )
 def test_the_search_for_traces_of_a_machine_finds_them(text):
     assert len(traces(text)) == 1
+
+
+NOT_NEEDED = {
+    "launch.cli": ("torch", "ray", "transformers"),
+    "launch.train": ("verl", "peft", "vllm", "sklearn", "actors.learner", "rollout.engine"),
+    "launch.predict": ("verl", "peft", "vllm", "sklearn", "actors.learner", "rollout.engine"),
+    "launch.pairs": ("verl", "peft", "vllm", "sklearn", "actors.learner", "rollout.engine"),
+    "actors.learner": ("peft", "vllm", "sklearn", "hydra"),
+    "actors.reference": ("verl", "peft", "vllm", "sklearn", "hydra"),
+    "rollout.engine": ("verl", "peft", "sklearn"),
+    "actors.reward_actor": ("torch", "transformers", "vllm", "sklearn"),
+}
+"""What a process would import for seconds without using it."""
+
+
+@pytest.mark.parametrize("module", NOT_NEEDED)
+def test_a_process_does_not_import_what_it_does_not_need(module):
+    code = f"import sys, {module}; print(sorted(set({NOT_NEEDED[module]}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"

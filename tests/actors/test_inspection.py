@@ -2,20 +2,19 @@
 
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
-from builders.reference_inputs import answer_logits
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from actors.config import ClusterConfig, ModelConfig, Placement, Precision
+from actors.config import ClusterConfig, ModelConfig, Placement, Precision, Sampling
 from actors.inspection import with_rival
-from actors.learner import Sampling
 from actors.placement import num_sharing, slots, without_learning
 from actors.reference import ReferencePolicy
+from builders.reference_inputs import answer_logits
 from rewards.rival import p_yes
 from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder

@@ -5,11 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText
+
+from actors.config import ClusterConfig, LoraConfig, Precision, ReferenceKind
+from actors.model import load_model
+from actors.reference import ReferencePolicy
 from builders.learners import (
     ALGO,
     FAST,
@@ -29,11 +34,6 @@ from builders.learners import (
 from builders.ranks import Ranks
 from builders.tiny_groups import mixed_groups
 from builders.token_groups import random_group
-from transformers import AutoModelForImageTextToText
-
-from actors.config import ClusterConfig, LoraConfig, Precision, ReferenceKind
-from actors.model import load_model
-from actors.reference import ReferencePolicy
 from rl.batching import UpdatePlan, group_length, to_batch
 from rl.types import Completion, Group, Origin
 
@@ -42,7 +42,7 @@ LANGUAGE_MODEL = {"_proj", "embed_tokens", "norm", "lm_head"}
 
 
 def three_updates(rank: int, folder: Path, model: str) -> dict[str, Any]:
-    """Of two ranks: the reports, the weights, and how many tokens of the first update's groups went where."""
+    """Make three updates on two ranks; return reports, weights, and the lengths of the groups in the first update."""
     learner = open_learner(model_config(folder, **MODELS[model]))
     plans = plans_of(mixed_groups(folder), rank, num_ranks=2)
     reports = [learner.update(plans) for _ in range(3)]
@@ -65,7 +65,7 @@ def three_plain_updates(folder: Path, model: str) -> tuple[list[float], list[flo
 
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request: pytest.FixtureRequest, two_ranks: Ranks, tiny_model: Path) -> list[dict[str, Any]]:
-    """What each of two ranks found, for each kind of model."""
+    """Results of two ranks, for each kind of model."""
     return two_ranks.run(three_updates, tiny_model, request.param)
 
 
@@ -73,25 +73,28 @@ def furthest(found: Sequence[float], expected: Sequence[float]) -> float:
     return max(abs(one / other - 1) for one, other in zip(found, expected, strict=True))
 
 
-def test_two_ranks_give_the_losses_norms_and_weights_of_one_process_without_fsdp(pair, tiny_model):
+def test_two_ranks_give_the_losses_and_gradient_norms_of_one_process_without_fsdp(pair, tiny_model):
     model = pair[0]["model"]
-    losses, norms, weights = three_plain_updates(tiny_model, model)
+    losses, norms, _ = three_plain_updates(tiny_model, model)
     for rank in pair:
         found = {name: [report[f"actor/{name}"] for report in rank["reports"]] for name in ("loss", "grad_norm")}
         assert found["loss"] == pytest.approx(losses, rel=1e-5)
         assert found["grad_norm"] == pytest.approx(norms, rel=1e-5)
     apart = {"loss": furthest(found["loss"], losses), "gradient norm": furthest(found["grad_norm"], norms)}
     print(f"figure: {model}, relative: " + ", ".join(f"{name} {gap:.0e}" for name, gap in apart.items()))
-    if "lora" in model:
-        # The learner hands out merged weights, plain training has them apart.
-        return
-    assert set(pair[0]["weights"]) == set(weights)
-    for name, weight in pair[0]["weights"].items():
+
+
+@pytest.mark.parametrize("model", ["full", "frozen vision"])
+def test_two_ranks_train_the_weights_of_one_process(two_ranks, tiny_model, model):
+    trained = two_ranks.run(three_updates, tiny_model, model)[0]["weights"]
+    weights = three_plain_updates(tiny_model, model)[2]
+    assert set(trained) == set(weights)
+    for name, weight in trained.items():
         # Adam turns the rounding of a near-zero gradient into a visible step.
         assert np.abs(weight - weights[name]).max() < 3e-4, name
 
 
-def test_weights_carry_the_names_and_shapes_of_the_checkpoint_and_only_rank_0_hands_them_out(pair, tiny_model):
+def test_rank_0_alone_hands_out_weights_named_and_shaped_as_in_the_checkpoint(pair, tiny_model):
     model = AutoModelForImageTextToText.from_pretrained(tiny_model)
     expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     assert {name: weight.shape for name, weight in pair[0]["weights"].items()} == expected

@@ -1,13 +1,19 @@
 """What a learner saves loads elsewhere, and a learner that is restored from it goes on bit for bit."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import pytest
 import torch
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+
+from actors.config import LoraConfig
+from actors.model import load_model
 from builders.learners import (
     FAST,
     MODELS,
@@ -21,12 +27,6 @@ from builders.learners import (
 )
 from builders.ranks import Ranks
 from builders.tiny_groups import mixed_groups
-from peft import PeftModel
-from transformers import AutoModelForImageTextToText
-
-from actors.config import LoraConfig
-from actors.model import load_model
-from rl.algorithm import AlgoConfig
 from rl.batching import to_batch
 from rl.checkpoints import Progress, Record, checkpoint_folder, read_checkpoint
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 RECORD = Record(
     progress=Progress(step=2, position=0), policy_version=2, metrics_bytes=0, wandb_id="", data_hash="", config={}
 )
-WARMING_UP = AlgoConfig(**{**vars(FAST), "warmup_steps": 3})
+WARMING_UP = replace(FAST, warmup_steps=3)
 RESUMED: dict[str, dict[str, Any]] = {"frozen vision": {}, "lora": {"lora": LoraConfig(rank=4, dropout=0.5)}}
 """With dropout, so that random states matter."""
 

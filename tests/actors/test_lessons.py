@@ -5,18 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import logsigmoid
+
+from actors.config import ReferenceKind
 from builders.learners import LORA, NO_GATE, PlainTraining, arrays, model_config, open_learner, plans_of
 from builders.ranks import Ranks
 from builders.tiny_model import tiny_prompt
 from builders.token_groups import random_group
-from torch.nn.functional import logsigmoid
-
-from actors.config import ReferenceKind
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import to_batch
 from rl.preference import with_mismatched
@@ -140,7 +140,7 @@ def found(request: pytest.FixtureRequest, one_rank: Ranks, two_ranks: Ranks, tin
     }
 
 
-def test_packed_lessons_with_shared_prompts_give_the_loss_and_gradient_of_answers_one_by_one(found, tiny_model):
+def test_packed_lessons_give_the_loss_and_gradient_of_answers_one_by_one(found, tiny_model):
     loss, norm, weights = plainly_learnt(tiny_model, OBJECTIVES[found["objective"]])
     for num_ranks in ("one", "two"):
         report = found[num_ranks]["report"]
@@ -168,16 +168,17 @@ def test_pairs_report_margins_of_the_answer_its_knowledge_and_its_reasoning(one_
     assert whole == pytest.approx(sum(parts), rel=1e-4)
 
 
-def learnt_beside_its_own_base(_: int, folder: Path) -> dict[str, float]:
+def learnt_beside_its_own_base(rank: int, folder: Path, num_ranks: int) -> dict[str, float]:
     """Report of an adapter's first update, the reference being the model without it."""
     algo = OBJECTIVES["dpo"]
     learner = open_learner(model_config(folder, lora=LORA), algo, reference=ReferenceKind.adapter_off)
-    report = learner.update(plans_of(lessons(folder, algo), budget=100))
+    report = learner.update(plans_of(lessons(folder, algo), rank, num_ranks=num_ranks))
     learner.close()
     return report
 
 
-def test_an_adapter_that_has_learnt_nothing_prefers_nothing_to_the_model_without_it(one_rank, tiny_model):
-    (report,) = one_rank.run(learnt_beside_its_own_base, tiny_model)
-    assert report["actor/loss"] == pytest.approx(np.log(2) + 0.2 * report["preference/sft_loss/mean"], rel=1e-5)
-    assert report["preference/margin/mean"] == 0
+def test_an_adapter_that_has_learnt_nothing_prefers_nothing_to_the_model_without_it(one_rank, two_ranks, tiny_model):
+    for ranks in (one_rank, two_ranks):
+        for report in ranks.run(learnt_beside_its_own_base, tiny_model, ranks.num_ranks):
+            assert report["actor/loss"] == pytest.approx(np.log(2) + 0.2 * report["preference/sft_loss/mean"], rel=1e-5)
+            assert report["preference/margin/mean"] == 0

@@ -1,22 +1,21 @@
 """Looking under FSDP2: exact on two ranks, and no forward pass more than the old log-probs take anyway."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
+
+from actors.config import LoraConfig
 from builders.eager_attention import Eager, eager_shares
 from builders.learners import FAST, arrays, caught, model_config, open_learner, plans_of, timeless
 from builders.tiny_groups import groups_with_words
-
-from actors.config import LoraConfig
-from actors.looking import Seen
 from rl.batching import deal
-from rl.types import Group
+from rl.types import Group, Seen
 from rollout.attention import attention_of
 from rollout.config import LocalizeConfig
 from rollout.localize import look
@@ -31,7 +30,7 @@ def open_lora_learner(folder: Path) -> Any:
 
 
 def seen_by_id(learner: Any, groups: list[Group], rank: int, num_ranks: int) -> dict[str, Seen]:
-    """Of each group that this rank was dealt, by its sample's id."""
+    """Look at the groups that are dealt to this rank; return what is seen of each by its sample's id."""
     share = deal(groups, num_ranks, BUDGET)[rank]
     seen = learner.look(share, LOOK, with_maps=True)
     return {
@@ -64,31 +63,50 @@ def test_what_two_ranks_see_is_what_eager_attention_shows(two_ranks, tiny_model)
     assert max(gaps) <= 1e-6
 
 
-def updated(_: int, folder: Path, looks: bool) -> dict[str, Any]:
-    """Two updates, then a single one, after a look or without; passes are counted by (no gradient, gradient)."""
+@dataclass(frozen=True, kw_only=True)
+class Updated:
+    """What came of two updates and of a single one after them."""
+
+    report: dict[str, float]
+    weights: dict[str, np.ndarray]
+    passes_of_two: tuple[int, int]
+    """Forward passes without gradient and with it."""
+    passes_of_one: tuple[int, int]
+
+
+def updated(rank: int, folder: Path, num_ranks: int, looks: bool) -> Updated:
+    """Update with the old log-probs of a look, or without one."""
     learner, groups, passes = open_lora_learner(folder), groups_with_words(folder), []
     learner._policy.register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
     if looks:
-        seen = seen_by_id(learner, groups, 0, 1)
+        by_rank: list[Any] = [None] * num_ranks
+        torch.distributed.all_gather_object(by_rank, seen_by_id(learner, groups, rank, num_ranks))
+        seen = {name: each for of_rank in by_rank for name, each in of_rank.items()}
         groups = [replace(group, old_logprobs=seen[group.prompt.sample.id][0]) for group in groups]
-    report = timeless(learner.update(plans_of(groups, num_updates=2, budget=BUDGET)))
+    report = learner.update(plans_of(groups, rank, num_ranks=num_ranks, num_updates=2, budget=BUDGET))
     weights, of_two = arrays(learner.weights()), (passes.count(False), passes.count(True))
     passes.clear()
-    learner.update(plans_of(groups, budget=BUDGET))
+    learner.update(plans_of(groups, rank, num_ranks=num_ranks, budget=BUDGET))
     of_one = (passes.count(False), passes.count(True))
     learner.close()
-    return {"report": report, "weights": weights, "passes of two": of_two, "passes of one": of_one}
+    return Updated(report=timeless(report), weights=weights, passes_of_two=of_two, passes_of_one=of_one)
 
 
 def test_a_look_gives_the_old_log_probs_of_an_update_and_changes_no_bit_of_it(one_rank, tiny_model):
-    (with_look,), (without,) = (one_rank.run(updated, tiny_model, looks) for looks in (True, False))
-    assert with_look["passes of two"] == without["passes of two"]
+    (with_look,), (without,) = (one_rank.run(updated, tiny_model, 1, looks) for looks in (True, False))
+    assert with_look.passes_of_two == without.passes_of_two
     for found in (with_look, without):
-        without_gradient, with_gradient = found["passes of one"]
+        without_gradient, with_gradient = found.passes_of_one
         assert without_gradient == 0 < with_gradient
-    assert with_look["report"] == without["report"]
-    assert with_look["weights"].keys() == without["weights"].keys()
-    assert all(np.array_equal(with_look["weights"][name], array) for name, array in without["weights"].items())
+    assert with_look.report == without.report
+    assert with_look.weights.keys() == without.weights.keys()
+    assert all(np.array_equal(with_look.weights[name], array) for name, array in without.weights.items())
+
+
+def test_two_ranks_learn_from_the_log_probs_of_their_looks_what_one_learns(one_rank, two_ranks, tiny_model):
+    (alone,), (first, _) = (ranks.run(updated, tiny_model, ranks.num_ranks, True) for ranks in (one_rank, two_ranks))
+    for name in ("actor/loss", "actor/grad_norm", "actor/entropy"):
+        assert first.report[name] == pytest.approx(alone.report[name], rel=1e-4)
 
 
 def number_looked_at_of_one_group(rank: int, folder: Path, num_ranks: int) -> int:
@@ -103,16 +121,21 @@ def test_a_rank_without_a_group_takes_part_in_the_look_of_another(one_rank, two_
     assert one_rank.run(number_looked_at_of_one_group, tiny_model, 1) == [1]
 
 
-def look_with_a_mute_group_on_the_last_rank(rank: int, folder: Path, num_ranks: int) -> tuple[str, str, float]:
+def look_with_a_mute_group_on_the_last_rank(
+    rank: int, folder: Path, num_ranks: int
+) -> tuple[tuple[str, str, float], int]:
+    """Refusal, and how many groups of the next look are seen."""
     learner, group = open_lora_learner(folder), groups_with_words(folder)[0]
-    if rank == num_ranks - 1:
-        group = replace(group, prompt=replace(group.prompt, anomaly_tokens=()))
-    found = caught(lambda: learner.look([[group]], LOOK, with_maps=False))
+    mute = replace(group, prompt=replace(group.prompt, anomaly_tokens=()))
+    mine = mute if rank == num_ranks - 1 else group
+    refusal = caught(lambda: learner.look([[mine]], LOOK, with_maps=False))
+    (seen,) = learner.look([[group]], LOOK, with_maps=False)
     learner.close()
-    return found
+    return refusal, len(seen)
 
 
-def test_all_ranks_refuse_together_a_prompt_without_the_words(two_ranks, tiny_model):
-    for kind, sentence, seconds in two_ranks.run(look_with_a_mute_group_on_the_last_rank, tiny_model, 2):
+def test_all_ranks_refuse_together_a_prompt_without_the_words_and_go_on(two_ranks, tiny_model):
+    for (kind, sentence, seconds), num_seen in two_ranks.run(look_with_a_mute_group_on_the_last_rank, tiny_model, 2):
         assert kind == "ValueError" and "none of data.anomaly_words" in sentence
         assert seconds < 60
+        assert num_seen == 1

@@ -2,17 +2,18 @@ import json
 import shutil
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import pytest
 import torch
-from builders.reference_inputs import answer_logits
-from builders.tiny_model import tiny_prompt, write_tiny_model
-from builders.token_groups import random_group
 from huggingface_hub import constants
 
 from actors.config import LoraConfig, ModelConfig, Precision
-from actors.model import PolicyModel, TokenStats, check_localize, load_model, weights_name, with_lora
+from actors.model import PolicyModel, TokenStats, load_model, with_lora
+from actors.model_folder import check_localize, weights_name
+from builders.reference_inputs import answer_logits
+from builders.tiny_model import tiny_prompt, write_tiny_model
+from builders.token_groups import random_group
 from rl.batching import mrope_positions, to_batch
 from rl.types import Group
 from rollout.config import LocalizeConfig

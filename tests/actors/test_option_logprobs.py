@@ -3,15 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import pytest
 import torch
-from builders.reference_inputs import inputs_of
 from transformers import AutoModelForImageTextToText
 
 from actors.config import ModelConfig, Precision
 from actors.rollout_worker import RolloutWorker
+from builders.reference_inputs import inputs_of
 from rl.data.boundary import chance_of
 from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import pytest
 import torch

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import torch
 
-from actors.config import ClusterConfig, LoraConfig, ModelConfig, Precision
-from actors.learner import Learner, Sampling
+from actors.config import ClusterConfig, LoraConfig, ModelConfig, Precision, Sampling
+from actors.learner import Learner
 from actors.model import PolicyModel, load_model, with_lora
 from builders.ranks import open_group
 from rl.algorithm import AlgoConfig

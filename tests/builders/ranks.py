@@ -3,7 +3,6 @@
 import os
 import random
 import socket
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -32,7 +31,7 @@ class Ranks:
         """Call `work(rank, *arguments)` in every rank at once; return what each gave."""
         if not self._processes:
             self._start()
-        call = (sys.path, free_ports(NUM_GROUPS), work, arguments)
+        call = (free_ports(NUM_GROUPS), work, arguments)
         try:
             for pipe in self._pipes:
                 pipe.send(call)
@@ -63,7 +62,7 @@ def open_group() -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports below those that a system hands out itself, others for each pytest process: nobody takes one since."""
+    """Find ports below those that a system hands out by itself; each pytest process searches a range of its own."""
     begin = 20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     with ExitStack() as stack:
         found: list[int] = []
@@ -79,9 +78,7 @@ def free_ports(count: int) -> list[int]:
 def _serve(rank: int, num_ranks: int, pipe: Connection) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(num_ranks), MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1")
     while True:
-        # Arguments and functions of test modules are unpickled when the path to these is known.
-        sys.path[:], _ports[:], *call = pipe.recv()
-        work, arguments = call
+        _ports[:], work, arguments = pipe.recv()
         try:
             pipe.send((True, work(rank, *arguments)))
         except BaseException:

@@ -60,7 +60,7 @@ class Run:
 
 
 def finished_run(folder: Path, *arguments: str) -> Run:
-    """Train to the end in a folder that the arguments name; a run that fails fails the test, with what it said."""
+    """Train to the end in a folder that the arguments name; fail with the output of a run that fails."""
     done = assay("train", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return Run(folder=folder, summary=json.loads(done.stdout.strip().splitlines()[-1]), output=done.stdout)
@@ -157,6 +157,11 @@ def measured(folder: Path) -> list[dict[str, Any]]:
     """Read metrics.jsonl without what a clock says."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
+
+
+def newest_step(run: Path) -> int:
+    """Tell the step of a run's newest checkpoint."""
+    return max(int(path.name.removeprefix("step_")) for path in (run / "checkpoints").glob("step_*"))
 
 
 def weights_of(model: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import httpx
 
@@ -77,7 +77,7 @@ def _wait(server: subprocess.Popen, health: str, log: Path) -> None:
 
 
 def register() -> None:
-    """As in rollout/engine.py: else the class is imported once more in a process without rl.torchvision_ops."""
+    """As in rollout/engine.py: else the class is imported once more in a process without rl.import_fixes."""
     from vllm import ModelRegistry
     from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 

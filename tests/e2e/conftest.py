@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from builders.small_runs import TEN_STEPS, Run, assay, finished_run
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from builders.small_runs import FEW, THREE_STEPS, Run, finished_run
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.small_runs import FEW, SMALL, Run, finished_run, kill_all, measured, same_weights, start, weights_of
+
+from builders.small_runs import (
+    FEW,
+    SMALL,
+    Run,
+    children,
+    finished_run,
+    kill_all,
+    measured,
+    same_weights,
+    start,
+    still_alive,
+    weights_of,
+)
 
 pytestmark = pytest.mark.slow
 CHAIN = (*SMALL, *FEW, "stages.first.algo.lr=1e-4", "stages.second.checkpoint.every=2", "logging.wandb=disabled")
@@ -32,9 +45,11 @@ def stopped(demo_data: Path, folder: Path) -> tuple[int, str, str, bool]:
     """Exit code, output, what the summary says, and whether the second stage was begun."""
     with start("train", *options(demo_data, folder)) as run:
         run.wait_for_step(folder / "1_first", 2)
+        family = children(run)
         # As a terminal does: to the whole group.
         run.signal_group(signal.SIGINT)
         output, _ = run.process.communicate(timeout=120)
+        assert not still_alive(family, 30)
     said = json.loads((folder / "summary.json").read_text())["stopped"]
     return run.process.returncode, output, said, (folder / "2_second").exists()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+
 from builders.small_runs import FEW, THREE_STEPS, assay, finished_run
 from builders.vllm_server import LOCAL
 
@@ -43,9 +44,7 @@ def test_what_others_wrote_is_no_part_of_what_is_said_of_the_policy(borrowed: Ro
     assert all(row["staleness/max"] == 0 and row["response/length/clipped"] < 0.5 for row in borrowed)
 
 
-def test_the_runs_own_workers_write_negatives_and_what_stays_without_contrast_is_replaced(
-    demo_data: Path, tmp_path: Path
-):
+def test_the_runs_own_workers_write_negatives_and_groups_without_contrast_are_replaced(demo_data: Path, tmp_path: Path):
     options = ("rollout.teacher.kind=policy", "algo.num_prompts=4", "algo.max_refills=3")
     found = trained(demo_data, tmp_path, *options)
     assert sum(row["contrastive/repaired_all_right"] for row in found) > 0
@@ -54,6 +53,13 @@ def test_the_runs_own_workers_write_negatives_and_what_stays_without_contrast_is
         assert row["contrastive/left_out"] <= row["contrastive/left"] <= row["reward/zero_std_groups"]
     record = json.loads((tmp_path / "checkpoints/step_3/run.json").read_text())
     assert record["progress"]["position"] > 3 * 4
+
+
+@pytest.mark.rare
+def test_refills_alone_take_further_samples_and_leave_out_what_has_no_contrast(demo_data: Path, tmp_path: Path):
+    found = trained(demo_data, tmp_path, "algo.contrastive=false", "algo.max_refills=3", "algo.num_prompts=4")
+    assert any(row["contrastive/left_out"] > 0 for row in found)
+    assert all(row["contrastive/left_out"] <= row["contrastive/left"] for row in found)
 
 
 def test_a_teacher_that_is_not_there_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Path):

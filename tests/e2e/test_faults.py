@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from builders.small_runs import FEW, SMALL, actor_among, children, finished_run, start, still_alive
+
+from builders.small_runs import FEW, SMALL, actor_among, children, finished_run, newest_step, start, still_alive
 
 pytestmark = [pytest.mark.slow, pytest.mark.rare]
 ACTORS = {
@@ -54,10 +55,6 @@ def test_a_killed_actor_of_each_kind_ends_the_run_with_one_sentence_and_the_run_
     whole = finished_run(tmp_path, *options(demo_data, tmp_path, "resume=auto", f"num_steps={done + 2}"))
     assert whole.summary["steps"] == done + 2
     assert sorted({row["step"] for row in whole.rows}) == list(range(done + 3))
-
-
-def newest_step(folder: Path) -> int:
-    return max(int(path.name.removeprefix("step_")) for path in (folder / "checkpoints").glob("step_*"))
 
 
 def test_a_hung_actor_ends_the_run_in_the_time_of_a_call(demo_data: Path, tmp_path: Path):

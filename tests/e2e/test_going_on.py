@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from builders.small_runs import (
     TEN_STEPS,
     Run,
@@ -20,6 +21,7 @@ from builders.small_runs import (
     finished_run,
     kill_all,
     measured,
+    newest_step,
     same_weights,
     start,
     still_alive,
@@ -62,15 +64,11 @@ def options(data: Path, output: Path) -> list[str]:
     return [*TEN_STEPS, f"data.root={data}", f"output={output}", "logging.wandb=disabled", "resume=auto"]
 
 
-def newest_step(folder: Path) -> int:
-    return max(int(path.name.removeprefix("step_")) for path in (folder / "checkpoints").glob("step_*"))
-
-
 @pytest.fixture(scope="module")
 def stopped(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """SIGTERM in the second step or soon after."""
+    """SIGTERM in the second step or soon after, in a run that writes no checkpoint of its own accord."""
     folder = tmp_path_factory.mktemp("going_on")
-    with start("train", *options(demo_data, folder)) as run:
+    with start("train", *options(demo_data, folder), "checkpoint.every=0") as run:
         run.wait_for_step(folder, 1)
         family, began = children(run), time.monotonic()
         # As a scheduler does: to the whole group.
@@ -83,8 +81,8 @@ def bereft(stopped: Ended, demo_data: Path) -> Ended:
     """One learner is killed after the next checkpoint."""
     folder = stopped.folder
     with start("train", *options(demo_data, folder)) as run:
-        run.wait_for(folder / "checkpoints/step_3")
-        run.wait_for_step(folder, max(stopped.step, 3) + 1)
+        # A step after the next checkpoint.
+        run.wait_for_step(folder, 3 * (stopped.step // 3) + 4)
         family = children(run)
         victim, began = actor_among(family, "LearnerActor"), time.monotonic()
         victim.kill()

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
+
 from builders.ranks import free_ports
 from builders.small_runs import ROOT
-
 from launch.jobs import LOOPBACK, JobServer
 from launch.package import pack
 from launch.submission import TREE, submission

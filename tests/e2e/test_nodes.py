@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders.small_runs import THREE_STEPS, assay, finished_run, start
 from ray.cluster_utils import Cluster
+
+from builders.small_runs import THREE_STEPS, assay, finished_run, start
 
 pytestmark = pytest.mark.slow
 

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from builders.browser import browser, opened
 from builders.small_runs import assay, start
 

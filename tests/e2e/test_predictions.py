@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
 from builders.browser import Tab, browser, opened
 from builders.small_runs import assay, start
-from PIL import Image
 
 pytestmark = pytest.mark.slow
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from builders.small_runs import Started, finished_run, kill_all, measured, same_weights, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.rare]

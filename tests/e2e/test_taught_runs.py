@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders.small_runs import Run, assay, finished_run, kill_all, measured, same_weights, start
 
+from builders.small_runs import Run, assay, finished_run, kill_all, measured, same_weights, start
 from rl.data.config import DataConfig
 from rl.data.prompts import answer_text
 from rl.data.readers import read_mvtec, split_heldout

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from builders.looked_groups import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
-
 from launch.answers import answers_file, read_answers, write_answers
 from rl.evaluation.metrics import evaluation_metrics
 from rl.types import Group, Score

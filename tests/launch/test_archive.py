@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
 
+from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
 from launch.archive import RunArchive
 from rl.checkpoints import CheckpointConfig, Progress, Record, commit, read_checkpoint, step_of
 

@@ -49,6 +49,12 @@ MISTAKES = {
     "reward.box=1": "reward.box is a section; its keys are reward.box.weight",
     "model=starte": "model=starte is not an option; did you mean model=starter? "
     "There are qwen2_5_vl_3b, qwen2_5_vl_72b_lora, qwen2_5_vl_7b, starter",
+    "model=null": "model=null is not an option; did you mean model=",
+    "model=4": "model=4 is not an option; did you mean model=",
+    "model=[starter]": "model=[starter] is not an option; did you mean model=starter?",
+    "model=starter.yaml": "model=starter.yaml is not an option; did you mean model=starter?",
+    "model='starte'": "model='starte' is not an option; did you mean model=starter?",
+    "experiment=../model/starter": "experiment=../model/starter is not an option; did you mean experiment=",
     "algo.lr=fast": "algo.lr must be a number > 0; got fast",
     "algo.num_prompts=1.5": "algo.num_prompts must be an integer ≥ 1; got 1.5",
     "algo.normalize_std=perhaps": "algo.normalize_std must be true or false; got perhaps",

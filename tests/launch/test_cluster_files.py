@@ -92,6 +92,17 @@ def test_every_pod_of_the_ray_job_has_the_shared_folder_the_secrets_and_memory_t
             assert container["envFrom"] == [{"secretRef": {"name": "assay-secrets"}}]
 
 
+def test_the_ray_job_gives_what_kuberay_would_refuse_or_leave_open():
+    job = manifest()
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        for container in group["template"]["spec"]["containers"]:
+            assert container["resources"].keys() == {"limits", "requests"}
+
+
 def test_a_stopped_ray_job_has_the_time_for_a_checkpoint():
     environment = yaml.safe_load(manifest()["spec"]["runtimeEnvYAML"])["env_vars"]
     wait_s = int(environment["RAY_JOB_STOP_WAIT_TIME_S"])

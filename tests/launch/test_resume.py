@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
 
+from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
 from conf.schema import TrainConfig
 from launch.answers import answers_file
 from launch.resume import (
@@ -281,7 +281,7 @@ def test_a_chain_is_as_new_as_the_newest_checkpoint_of_its_stages(tmp_path):
     assert newest_run(tmp_path) == tmp_path / "chain"
 
 
-def test_a_run_in_the_folder_of_a_chain_is_refused_and_its_stages_tell_how_to_go_on_with_the_chain(tmp_path):
+def test_a_run_in_the_folder_of_a_chain_is_refused(tmp_path):
     (tmp_path / CHAIN).write_text("{}")
     with pytest.raises(ValueError, match=f"output={tmp_path} holds a chain; name its stages, or give another folder"):
         find_start(TrainConfig(resume=AUTO), tmp_path, print)

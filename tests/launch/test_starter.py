@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest

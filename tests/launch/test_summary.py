@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.looked_groups import look, looked
-from builders.scored_groups import group, score
 from PIL import Image
 
+from builders.looked_groups import look, looked
+from builders.scored_groups import group, score
 from conf.schema import TrainConfig
 from launch.summary import counted_ranges, summarize, write_run_report
 from launch.tracking import Plan, Resumed, RunTracker
@@ -59,7 +59,7 @@ def evaluated(folder: Path, mask: Path, resumed: Resumed | None = None) -> RunTr
     return tracker
 
 
-def test_the_summary_has_where_it_looked_before_and_after_even_if_the_run_was_taken_up_between(tmp_path: Path) -> None:
+def test_the_summary_has_looks_before_and_after_even_of_a_resumed_run(tmp_path: Path) -> None:
     mask = tmp_path / "mask.png"
     Image.fromarray(np.array([[255, 0]], np.uint8)).save(mask)
     before = evaluated(tmp_path / "run", mask)

@@ -8,12 +8,12 @@ from statistics import median
 
 import numpy as np
 import pytest
-from builders.looked_groups import look, looked
-from builders.scored_groups import NO, YES, completion, group, score
 from PIL import Image
 from rich.console import Console
 from wandb.proto.wandb_internal_pb2 import Record
 
+from builders.looked_groups import look, looked
+from builders.scored_groups import NO, YES, completion, group, score
 from launch.progress import RunProgress
 from launch.tracking import Evaluation, Plan, Resumed, RunTracker, read_rows
 from launch.wandb_run import Ending, without_secrets

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pandas as pd

@@ -50,7 +50,7 @@ def test_alike_reasoning_earns_its_cosine_and_unlike_nothing(embedder: Embedder)
 
 def test_the_cosine_is_that_of_mean_pooled_unit_vectors(embedder: Embedder) -> None:
     # The model card's recipe, without sentence-transformers.
-    import rl.torchvision_ops  # noqa: F401
+    import rl.import_fixes  # noqa: F401
 
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -77,7 +77,7 @@ def test_no_reasoning_earns_nothing_and_no_rationale_has_no_value(embedder: Embe
     assert domain_rewards([], [], embedder) == []
 
 
-def test_a_batch_is_one_call_of_the_encoder_with_each_text_once_and_rationales_are_remembered() -> None:
+def test_a_batch_is_one_call_of_the_encoder_with_each_text_once() -> None:
     embedder = CountingEmbedder()
     domain_rewards(answers(SAME, SAME, WEATHER), targets(SCRATCH, SCRATCH, SCRATCH), embedder)
     domain_rewards(answers(SAME, WEATHER), targets(SCRATCH, WEATHER), embedder)

@@ -2,10 +2,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from builders.token_groups import bare_prompt, token_group
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.token_groups import bare_prompt, token_group
 from rl.advantage import group_advantages
 from rl.algorithm import AlgoConfig, Baseline, BatchNorm
 from rl.types import Group, Score

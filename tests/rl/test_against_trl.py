@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
-from builders.token_groups import bare_prompt, token_group
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
+from builders.token_groups import bare_prompt, token_group
 from rl.advantage import group_advantages
 from rl.algorithm import Aggregation, AlgoConfig, Baseline, BatchNorm, PolicyLoss
 from rl.loss import LossInputs, policy_loss

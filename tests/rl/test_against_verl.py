@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
-from builders.token_groups import bare_prompt, token_group
+from hypothesis import given
+from hypothesis import strategies as st
 from verl.trainer.ppo import core_algos
+from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
 from verl.workers.config import ActorConfig
 
+from builders.token_groups import bare_prompt, token_group
 from rl.advantage import group_advantages
 from rl.algorithm import Aggregation, AlgoConfig, Baseline, BatchNorm, PolicyLoss
+from rl.balancing import balanced_partitions
 from rl.loss import LossInputs, policy_loss
 from rl.types import Group, Score
 from rl.verl_core import Scale
@@ -131,3 +135,17 @@ def test_a_named_policy_loss_is_verls_of_that_name(policy, aggregation):
     )
     assert abs(found - expected) <= 1e-6
     assert metrics["clip_ratio"] / 20 == pytest.approx(theirs["actor/pg_clipfrac"])
+
+
+@given(st.data())
+def test_work_is_dealt_as_verl_deals_it(data):
+    sizes = data.draw(st.lists(st.integers(1, 5000) | st.integers(1, 3), min_size=1, max_size=30))
+    count = data.draw(st.integers(1, len(sizes)))
+    assert balanced_partitions(sizes, count) == get_seqlen_balanced_partitions(sizes, count, equal_size=False)
+
+
+@given(st.lists(st.integers(1, 50), max_size=10), st.integers(1, 12))
+def test_every_piece_of_work_is_in_one_part_and_no_part_is_missing(sizes, count):
+    parts = balanced_partitions(sizes, count)
+    assert len(parts) == count
+    assert sorted(index for part in parts for index in part) == list(range(len(sizes)))

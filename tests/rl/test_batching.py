@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from builders.token_groups import bare_prompt, token_group
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders.token_groups import bare_prompt, token_group
 from rl.batching import (
     PADDING,
     Vocabulary,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from builders.checkpoint_folders import STATE_FILE, damage, names, record, write_checkpoint, write_unfinished
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.checkpoint_folders import STATE_FILE, damage, names, record, write_checkpoint, write_unfinished
 from rl.checkpoints import (
     CheckpointConfig,
     Progress,

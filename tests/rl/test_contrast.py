@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from builders.scored_groups import completion, group, score
 
+from builders.scored_groups import completion, group, score
 from rl.algorithm import AlgoConfig
 from rl.contrast import Draw, Repair, hinted, joined, lacks_contrast, plan_repair, untruths
 from rl.types import Completion, Group, Origin, Score, Target, Task

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from builders.preference_inputs import CHOSEN, KNOWLEDGE, LENGTHS, REJECTED, pair_scale, preference_inputs
 
+from builders.preference_inputs import CHOSEN, KNOWLEDGE, LENGTHS, REJECTED, pair_scale, preference_inputs
 from rl.preference import PairScale, PreferenceInputs, preference_loss
 from rl.preference_config import LossSpan, PairLoss, PreferenceConfig
 

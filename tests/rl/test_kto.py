@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from builders.preference_inputs import CHOSEN, LENGTHS, REJECTED, one_pair, preference_inputs
 from builders.token_groups import bare_prompt, token_group
-
 from rl.preference import KtoScale, PreferenceInputs, kl_share, kto_loss, with_mismatched
 from rl.preference_config import KtoConfig
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from builders.crew import Crew, samples
 
+from builders.crew import Crew, samples
 from rl.algorithm import AlgoConfig
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Progress

@@ -4,9 +4,9 @@ from dataclasses import replace
 import hypothesis
 import pytest
 import torch
-from builders.preference_inputs import one_pair, pair_scale, preference_inputs
 from hypothesis import strategies as st
 
+from builders.preference_inputs import one_pair, pair_scale, preference_inputs
 from rl.config import check_ranges
 from rl.loss import sft_loss
 from rl.preference import PairScale, PreferenceInputs, preference_loss, span_mask
@@ -167,7 +167,7 @@ def test_what_stands_outside_the_mask_reaches_neither_loss_nor_gradient(variant)
 
 
 @pytest.mark.parametrize("loss", PairLoss)
-def test_a_normalised_margin_is_that_of_the_means_over_each_sides_span_and_0_where_there_is_none(loss):
+def test_a_normalised_margin_compares_means_over_each_sides_span(loss):
     given = PreferenceInputs(
         logprobs=torch.tensor([[3.0, 1.0, 7.0], [9.0, 9.0, 9.0], [-5.0, 9.0, 9.0]]),
         reference_logprobs=torch.zeros(3, 3),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.token_groups import bare_prompt, token_group
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders.token_groups import bare_prompt, token_group
 from rl.data.lessons import Lesson
 from rl.reference_cache import KeptReference, ReferenceCache, folder_digest, lesson_key
 from rl.types import Sample, Target

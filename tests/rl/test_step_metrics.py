@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders.looked_groups import look, looked
-from builders.scored_groups import completion, group, score
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.looked_groups import look, looked
+from builders.scored_groups import completion, group, score
 from rl.metrics import component_correlations, meaning, staleness, step_metrics
 from rl.types import Score
 

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from builders.crew import Crew, samples
 
+from builders.crew import Crew, samples
 from rl.algorithm import AlgoConfig, Objective
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Progress

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
-from builders.scored_groups import group, score
 
+from builders.scored_groups import group, score
 from rl.types import Score
 from rl.unjudged import check_unjudged
 
@@ -33,7 +33,7 @@ def test_no_more_than_the_share_passes():
         check_unjudged(groups, 0.49)
 
 
-def test_a_component_that_is_only_measured_is_not_to_blame_and_where_all_lack_it_the_first_is_named():
+def test_a_component_that_is_only_measured_is_not_blamed():
     with pytest.raises(ValueError, match="most lack reward box"):
         check_unjudged([group([DEAD])], 0.0)
     with pytest.raises(ValueError, match="most lack reward domain"):

@@ -3,17 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import pytest
 import torch
+
+from actors.config import LoraConfig, ModelConfig, Precision
+from actors.model import PolicyModel, load_model, with_lora
 from builders.eager_attention import Eager, eager_shares, whole_attention
 from builders.reference_inputs import inputs_of
 from builders.tiny_groups import groups_with_words
 from builders.tiny_model import write_tiny_model
-
-from actors.config import LoraConfig, ModelConfig, Precision
-from actors.model import PolicyModel, load_model, with_lora
 from rl.batching import to_batch
 from rl.types import Group
 from rollout.attention import CHUNKS, TAPPED, Gaze, Tap, attention_of, gaze_fault, gazes_of
@@ -169,7 +169,7 @@ def test_an_empty_micro_batch_is_passed_and_nobody_looks(tiny_model):
     assert tapped(policy_of(tiny_model), []) == []
 
 
-def test_maps_have_the_shape_of_the_inspected_image_and_relevance_is_the_sum_over_the_words(tiny_model):
+def test_maps_have_the_shape_of_the_inspected_image(tiny_model):
     (group,) = groups_with_words(tiny_model)[1:2]
     (shares,) = tapped(policy_of(tiny_model), [group])
     first, second = attention_of(group, shares)

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from builders.vllm_server import NAME, STARTER
 
+from builders.vllm_server import NAME, STARTER
 from rl.contrast import Repair, plan_repair
 from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import pytest
 import torch
-from builders.reference_inputs import answer_logits
-from builders.tiny_model import tiny_prompt, write_tiny_model
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from builders.reference_inputs import answer_logits
+from builders.tiny_model import tiny_prompt, write_tiny_model
 from rl.types import Completion, Prompt
 from rollout.config import RolloutConfig
 from rollout.engine import STEP_TOKENS, Engine

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders.chat_server import ChatServer, says, serving
 from PIL import Image
 
+from builders.chat_server import ChatServer, says, serving
 from rl.data.config import Choice, DataConfig, Instructions
 from rl.data.knowledge import Entry
 from rl.data.offers import Offer

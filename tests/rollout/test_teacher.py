@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.chat_server import ChatServer, says, serving
-from builders.vllm_server import LOCAL
 from PIL import Image
 
+from builders.chat_server import ChatServer, says, serving
+from builders.vllm_server import LOCAL
 from rl.contrast import Repair
 from rl.data.config import DataConfig
 from rl.data.prompts import PromptBuilder, answer_text

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from builders.leak_texts import clean_texts, planted_texts
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.leak_texts import clean_texts, planted_texts
 from rl.contrast import HINT
 from rl.data.leaks import leaks
 

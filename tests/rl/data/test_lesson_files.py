@@ -3,8 +3,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders.token_groups import bare_prompt
 
+from builders.token_groups import bare_prompt
 from rl.data.lessons import Lesson, check_spans, lesson_group, own_lesson, read_lessons, with_lessons
 from rl.types import Origin, Sample, Target, Task
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import rl.torchvision_ops  # noqa: F401
+import rl.import_fixes  # noqa: F401
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ def test_a_question_lists_its_options():
     assert with_options("Which?", {"A": "scratch", "B": NO_DEFECT}) == "Which?\nA: scratch\nB: No defect"
 
 
-def test_every_task_has_a_question_of_its_own_but_for_knowledge_which_only_says_more_of_a_choice():
+def test_every_task_but_knowledge_has_a_question_of_its_own():
     assert set(QUESTIONS) == set(Task) and len(set(QUESTIONS.values())) == len(Task) - 1
     assert QUESTIONS[Task.routed] == QUESTIONS[Task.choice]
     assert QUESTIONS[Task.yes_no] == "Are there any defects or anomalies in the image?"

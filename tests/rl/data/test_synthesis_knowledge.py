@@ -36,7 +36,7 @@ def test_every_defect_of_every_material_has_two_sentences_that_no_material_tells
     assert len({entry.text for entry in entries}) == len({entry.name for entry in entries}) == 4
 
 
-def test_names_tell_the_defects_apart_and_no_text_names_its_material_or_sounds_like_a_hint(demo):
+def test_names_tell_defects_apart_and_no_text_names_its_material(demo):
     entries = read_knowledge(KnowledgeConfig(file=str(demo / KNOWLEDGE)))
     assert {entry.name for entry in entries} == {"Normal", "Scratch", "Hole", "Stain"}
     assert all("[object]" in entry.text and leaks(entry.text) == () for entry in entries)

@@ -142,7 +142,7 @@ def test_the_hints_own_words_are_found_whatever_the_option(words):
     assert why_left_out(line) == "leak"
 
 
-def test_the_hint_stands_behind_the_question_and_names_what_to_reason_under_and_to_conclude():
+def test_the_hint_stands_behind_the_question_and_names_the_conclusion():
     scribe = Scribe(lambda order, _: good(order))
     written(scribe, pairings())
     right, wrong = scribe.asked[0]

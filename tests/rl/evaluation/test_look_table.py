@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.looked_groups import look, looked
-from builders.scored_groups import group, score
 from PIL import Image
 
+from builders.looked_groups import look, looked
+from builders.scored_groups import group, score
 from rl.evaluation.kept_maps import KeptMap, maps_file, write_maps
 from rl.evaluation.look_pictures import TOP, TRUE, inspected, with_map, with_truth
 from rl.evaluation.look_table import looks_section, recorded_maps, spread

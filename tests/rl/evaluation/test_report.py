@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from builders.looked_groups import look, looked
-from builders.scored_groups import NO, YES, completion, group, score
 from PIL import Image
 
+from builders.looked_groups import look, looked
+from builders.scored_groups import NO, YES, completion, group, score
 from rewards.parse import parse_answer
 from rl.evaluation.gallery import Case, draw_case, shelves
 from rl.evaluation.kept_maps import maps_file, write_maps

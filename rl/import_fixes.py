@@ -1,10 +1,14 @@
-"""Makes CUDA builds of torch's companions harmless beside a CPU build of torch; comes before transformers, vllm, verl.
+"""Mend what libraries do when they are imported; comes before transformers, vllm and verl.
 
-Where an index serves no CPU torchvision, `import torchvision` dies with "operator torchvision::nms does not exist":
-it registers fake kernels for operators that its CUDA library would have defined. The two schemas are all it misses.
-A CPU build of torchvision defines them itself, and a second definition would be an error. torchaudio and torchcodec,
-which vLLM brings along and transformers imports where it finds them, die too; nothing here hears or plays, so they
-are hidden.
+A CUDA build of torchvision beside a CPU build of torch dies with "operator torchvision::nms does not exist", because
+it registers fake kernels for operators that its CUDA library would have defined. The two schemas are all it misses, so
+they are defined here. A CPU build of torchvision defines them itself, and a second definition would be an error.
+
+CUDA builds of torchaudio and torchcodec, which vLLM brings along and transformers imports where it finds them, die too.
+Nothing here hears or plays, so they are hidden.
+
+transformers imports scikit-learn, which takes two seconds, for one kind of assisted generation. Nothing here uses that,
+so transformers is told that there is none.
 """
 
 import sys
@@ -36,7 +40,15 @@ def _hide(*packages: str) -> None:
     sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]
 
 
+def _tell_of_no_sklearn() -> None:
+    from transformers import utils
+
+    utils.is_sklearn_available = utils.import_utils.is_sklearn_available = lambda: False
+
+
 if torch.version.cuda is None:
     _hide("torchaudio", "torchcodec")
 # Kept for the life of the process: the schemas go when the library object does.
 _LIBRARY = _define_schemas() if misses_schemas(torch.version.cuda, _torchvision_version()) else None
+# Last: transformers looks for torchaudio when it is imported.
+_tell_of_no_sklearn()

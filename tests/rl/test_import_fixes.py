@@ -1,10 +1,10 @@
-"""torchvision can be imported whatever build the index served."""
+"""torchvision can be imported whatever build the index served, and scikit-learn is left alone."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from rl.torchvision_ops import misses_schemas
+from rl.import_fixes import misses_schemas
 
 import pytest
 
@@ -25,11 +25,20 @@ def test_schemas_are_missing_only_for_a_cuda_torchvision_beside_a_cpu_torch(torc
 
 def test_torchvision_imports_and_its_broken_companions_are_not_found_in_a_fresh_process():
     code = (
-        "import rl.torchvision_ops, torch, torchvision; from importlib.util import find_spec; "
-        "print(torchvision.ops.nms.__name__, torch.version.cuda or find_spec('torchaudio') or find_spec('torchcodec'))"
+        "import rl.import_fixes, torch, torchvision; from transformers.utils import is_torchaudio_available, "
+        "is_torchcodec_available; found = is_torchaudio_available() or is_torchcodec_available(); "
+        "print(torchvision.ops.nms.__name__, torch.version.cuda or found)"
     )
     run = {"capture_output": True, "text": True, "timeout": 120, "cwd": Path(__file__).parents[2]}
     done = subprocess.run([sys.executable, "-c", code], check=False, **run)
     assert done.returncode == 0, done.stderr
     name, companions = done.stdout.split()
-    assert name == "nms" and (companions == "None" or companions[0].isdigit())
+    assert name == "nms" and (companions == "False" or companions[0].isdigit())
+
+
+def test_transformers_does_not_import_scikit_learn():
+    code = (
+        "import sys, rl.import_fixes; from transformers.generation import GenerationMixin; "
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=120).returncode == 0

@@ -1,0 +1,115 @@
+"""Seconds from the command to the first step, and CPU seconds of imports in each process; beside those of a commit."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+IMPORTS = {
+    "driver": ["launch.cli", "launch.train"],
+    "learner": ["actors.learner_actor", "actors.learner"],
+    "reference": ["actors.learner_actor", "actors.reference"],
+    "rollout worker": ["actors.rollout_actor", "rollout.engine"],
+    "reward worker": ["actors.reward_actor"],
+}
+"""What each process imports before it begins."""
+WERE_CALLED = {"actors.learner_actor": "actors.spawn"}
+"""Modules by the names that they had in earlier commits."""
+TIMED = """
+import sys, time
+from importlib import import_module
+for name in sys.argv[1:]:
+    import_module(name)
+print(f"seconds {time.process_time()}")
+"""
+LIMIT_S = 300.0
+
+
+def import_s(checkout: Path, modules: list[str]) -> float:
+    """CPU seconds of a Python that imports these modules, those of Python itself included."""
+    there = [name if (checkout / f"{name.replace('.', '/')}.py").exists() else WERE_CALLED[name] for name in modules]
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED, *there], cwd=checkout, capture_output=True, text=True, timeout=LIMIT_S, check=True
+    )
+    return float(done.stdout.rpartition("seconds ")[2])
+
+
+def first_step(checkout: Path, data: Path) -> tuple[float, float]:
+    """Seconds until the demo's first step is done, and CPU seconds until then of the processes that still run."""
+    with TemporaryDirectory() as folder:
+        metrics = Path(folder) / "run/metrics.jsonl"
+        options = ["experiment=demo", "data.num_heldout=8", f"data.root={data}", f"output={folder}/run"]
+        began = time.perf_counter()
+        run = subprocess.Popen(
+            [sys.executable, "-m", "launch", "train", *options, "logging.wandb=disabled"],
+            cwd=checkout,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            while not (metrics.exists() and '"actor/loss"' in metrics.read_text()):
+                if run.poll() is not None:
+                    raise SystemExit(
+                        f"{checkout}: the demo ended with exit code {run.returncode} before its first step"
+                    )
+                if time.perf_counter() - began > LIMIT_S:
+                    raise SystemExit(f"{checkout}: the demo made no step in {LIMIT_S:g} s")
+                time.sleep(0.05)
+            seconds, driver = time.perf_counter() - began, psutil.Process(run.pid)
+            everyone = [driver, *driver.children(recursive=True)]
+            return seconds, sum(sum(each.cpu_times()[:2]) for each in everyone)
+        finally:
+            run.terminate()
+            run.wait(LIMIT_S)
+
+
+def measured(checkout: Path, data: Path) -> dict[str, float]:
+    """All figures of one start."""
+    found = {name: import_s(checkout, modules) for name, modules in IMPORTS.items()}
+    found["all imports"] = sum(found.values())
+    found["first step"], found["CPU until the first step"] = first_step(checkout, data)
+    return found
+
+
+def compared(before: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Medians of this checkout, of the commit `before` if one is given, and how the first are to the second."""
+    with TemporaryDirectory() as folder:
+        data, checkouts = Path(folder) / "demo", {"now": ROOT}
+        subprocess.run(
+            [sys.executable, "-m", "launch", "data", f"output={data}", "num_parts=16"],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        if before:
+            checkouts["before"] = Path(folder) / "before"
+            subprocess.run(["git", "clone", "-q", str(ROOT), str(checkouts["before"])], check=True)
+            subprocess.run(["git", "checkout", "-q", before], cwd=checkouts["before"], check=True)
+        # In turns, so that a busy minute of the machine meets both.
+        found = [{name: measured(path, data) for name, path in checkouts.items()} for _ in range(rounds)]
+    figures = {name: {each: median(one[name][each] for one in found) for each in found[0][name]} for name in checkouts}
+    if before:
+        figures["ratio"] = {each: value / figures["before"][each] for each, value in figures["now"].items()}
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", default="", help="commit to compare with, measured in turns with this checkout")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name, found in compared(options.before, options.rounds).items():
+        print(name, json.dumps({each: round(value, 2) for each, value in found.items()}))
+
+
+if __name__ == "__main__":
+    main()
