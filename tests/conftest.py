@@ -1,6 +1,7 @@
 """Fixtures that several test folders share; this file also puts tests/ on the import path."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,15 @@ settings.load_profile("patient")
 
 from builders.tiny_model import write_tiny_model  # noqa: E402
 from builders.vllm_server import STARTER, serving  # noqa: E402
+
+SLOW_AS_A_WHOLE = re.compile(r"^pytestmark = \[?pytest\.mark\.slow", flags=re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where slow tests are left out, do not even import the files that hold nothing else: some import TRL or vLLM."""
+    if collection_path.suffix != ".py" or not config.option.markexpr.startswith("not slow"):
+        return None
+    return SLOW_AS_A_WHOLE.search(collection_path.read_text()) is not None or None
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The recipes have the papers' numbers, and those in miniature keep what makes the recipe."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from rollout.config import Cut, TeacherKind
 REWARDS = {"mmr_ad": "mmr_ad", "anomalyr1": "roam", "judo": "judo", "cgro": "cgro"}
 
 
+@cache
 def recipe(name: str, *overrides: str) -> TrainConfig:
     with open_composer("train", TrainConfig, []) as composer:
         config = composer.compose([f"experiment={name}", *overrides])

@@ -62,6 +62,7 @@ def test_refills_alone_take_further_samples_and_leave_out_what_has_no_contrast(d
     assert all(row["contrastive/left_out"] <= row["contrastive/left"] for row in found)
 
 
+@pytest.mark.rare
 def test_a_teacher_that_is_not_there_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Path):
     teacher = ["rollout.teacher.kind=endpoint", f"rollout.teacher.url={NOWHERE}", "rollout.teacher.model=large"]
     options = [f"data.root={demo_data}", f"output={tmp_path}", *teacher]

@@ -29,9 +29,13 @@ def num_lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def interrupted(arguments: list[str], file: Path, count: int, number: int) -> tuple[int, str]:
+def arguments(data: Path, folder: Path) -> list[str]:
+    return [*SMALL, *DOUBTS, f"data.root={data}", f"output={folder}"]
+
+
+def interrupted(typed: list[str], file: Path, count: int, number: int) -> tuple[int, str]:
     """Runs until the file has that many lines, then sends the signal; exit code and what was said."""
-    with start("pairs", *arguments) as run:
+    with start("pairs", *typed) as run:
         run.wait_for_lines(file, count)
         run.signal_group(number)
         said = run.process.communicate(timeout=120)[0]
@@ -41,7 +45,7 @@ def interrupted(arguments: list[str], file: Path, count: int, number: int) -> tu
 @pytest.fixture(scope="module")
 def whole(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pairs") / "whole"
-    done = assay("pairs", *SMALL, *DOUBTS, f"data.root={demo_data}", f"output={folder}")
+    done = assay("pairs", *arguments(demo_data, folder))
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["pairs"] == num_lines(folder / "pairs.jsonl") > 0
@@ -49,32 +53,45 @@ def whole(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_ctrl_c_and_kill_9_change_no_byte(whole: Path, demo_data: Path, tmp_path: Path):
-    arguments = [*SMALL, *DOUBTS, f"data.root={demo_data}", f"output={tmp_path}/run"]
-    selection = tmp_path / "run/selection.jsonl"
-    code, said = interrupted(arguments, selection, 1, signal.SIGINT)
+@pytest.fixture(scope="module")
+def stopped(whole: Path, demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, ended by Ctrl-C after its first lines."""
+    folder = tmp_path_factory.mktemp("pairs") / "stopped"
+    code, said = interrupted(arguments(demo_data, folder), folder / "selection.jsonl", 1, signal.SIGINT)
     assert code == 130, said
-    assert (
-        "stopped by Ctrl-C with " in said
-        and " samples asked about; " in said
-        and f"; output={tmp_path}/run goes on" in said
-    )
-    assert not (tmp_path / "run/pairs.jsonl").exists() and (tmp_path / "run/report.html").exists()
-    before = num_lines(selection)
-    code, said = interrupted(arguments, selection, before + 1, signal.SIGKILL)
-    assert code == -signal.SIGKILL, said
-    done = assay("pairs", *arguments)
+    assert "stopped by Ctrl-C with " in said and " samples asked about; " in said
+    assert f"; output={folder} goes on" in said
+    assert not (folder / "pairs.jsonl").exists() and (folder / "report.html").exists()
+    return folder
+
+
+def same_bytes(folder: Path, other: Path) -> bool:
+    names = ("selection.jsonl", "trajectories.jsonl", "pairs.jsonl")
+    return all((folder / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def test_ctrl_c_changes_no_byte(whole: Path, stopped: Path, demo_data: Path):
+    done = assay("pairs", *arguments(demo_data, stopped))
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("selection.jsonl", "trajectories.jsonl", "pairs.jsonl"):
-        assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes(), name
+    assert same_bytes(stopped, whole)
+
+
+@pytest.mark.rare
+def test_kill_9_changes_no_byte(whole: Path, demo_data: Path, tmp_path: Path):
+    typed = arguments(demo_data, tmp_path / "run")
+    code, said = interrupted(typed, tmp_path / "run/selection.jsonl", 1, signal.SIGKILL)
+    assert code == -signal.SIGKILL, said
+    done = assay("pairs", *typed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert same_bytes(tmp_path / "run", whole)
 
 
 @pytest.mark.rare
 def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, tmp_path: Path):
-    arguments = [*SMALL, *BY_ITSELF, f"data.root={demo_data}", "data.heldout_share=0.7"]
-    done = assay("pairs", *arguments, f"output={tmp_path}/whole")
+    typed = [*SMALL, *BY_ITSELF, f"data.root={demo_data}", "data.heldout_share=0.7"]
+    done = assay("pairs", *typed, f"output={tmp_path}/whole")
     assert done.returncode == 1 and "got two verified texts" in done.stderr, done.stdout + done.stderr
-    killed = [*arguments, f"output={tmp_path}/killed"]
+    killed = [*typed, f"output={tmp_path}/killed"]
     interrupted(killed, tmp_path / "killed/trajectories.jsonl", 1, signal.SIGKILL)
     assert assay("pairs", *killed).returncode == 1
     whole = (tmp_path / "whole/trajectories.jsonl").read_bytes()
@@ -83,12 +100,13 @@ def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, 
 
 @pytest.mark.rare
 def test_a_model_that_knows_another_form_is_found_out_after_two_batches(demo_data: Path, tmp_path: Path):
-    arguments = [*SMALL, "pairs.num_answers=1", "model=starter", f"data.root={demo_data}", f"output={tmp_path}/run"]
-    done = assay("pairs", *arguments)
+    typed = [*SMALL, "pairs.num_answers=1", "model=starter", f"data.root={demo_data}", f"output={tmp_path}/run"]
+    done = assay("pairs", *typed)
     assert done.returncode == 1 and "to 16 samples gives an option; choose a model that knows" in done.stderr
     assert num_lines(tmp_path / "run/selection.jsonl") == 16
 
 
+@pytest.mark.rare
 def test_an_endpoint_that_is_gone_costs_no_selection(demo_data: Path, tmp_path: Path):
     endpoint = ("pairs.teacher=endpoint", f"rollout.teacher.url=http://{LOCAL}:9/v1", "rollout.teacher.model=large")
     done = assay("pairs", *SMALL, *DOUBTS, *endpoint, f"data.root={demo_data}", f"output={tmp_path}/run")

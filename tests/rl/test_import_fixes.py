@@ -1,4 +1,4 @@
-"""torchvision can be imported whatever build the index served, and scikit-learn is left alone."""
+"""torchvision can be imported whatever build the index served."""
 
 import subprocess
 import sys
@@ -34,11 +34,3 @@ def test_torchvision_imports_and_its_broken_companions_are_not_found_in_a_fresh_
     assert done.returncode == 0, done.stderr
     name, companions = done.stdout.split()
     assert name == "nms" and (companions == "False" or companions[0].isdigit())
-
-
-def test_transformers_does_not_import_scikit_learn():
-    code = (
-        "import sys, rl.import_fixes; from transformers.generation import GenerationMixin; "
-        "sys.exit('sklearn' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=120).returncode == 0
