@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from actors.config import ClusterConfig, ModelConfig
-from actors.peers import Peer, Starter, ask, spread
+from actors.peers import Peer, Startup, ask, spread
 from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
 from actors.spawn import spawn
@@ -67,10 +67,10 @@ class Engines:
 async def start_engines(config: AnsweringConfig, say: Callable[[str], None]) -> Engines:
     """Start every engine at once and wait until the last one holds its model."""
     cluster = config.cluster
-    starter = Starter(start_limit(cluster), say)
     room = await reserve(cluster, with_reference=False)
+    startup = Startup(start_limit(cluster), say)
     options = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
-    workers = await starter.started(
+    workers = await startup.started(
         "rollout worker", spawn(RolloutActor, room, cluster), lambda handle, _: handle.start.remote(**options)
     )
     return Engines(workers, call_limit(cluster))

@@ -9,14 +9,14 @@ from ray.actor import ActorHandle
 
 from actors.config import ClusterConfig, ModelConfig, Sampling, needs_reference
 from actors.learner_actor import LearnerActor, Rank, ReferenceActor
-from actors.peers import Peer, Starter
+from actors.peers import Peer, Startup
 from actors.platform import engine_sleeps
 from actors.reward_actor import RewardActor
 from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
 from actors.spawn import spawn
 from actors.team import RayJudge, RayObserver, RayPolicy, RayReference, RaySampler, RayTeacher
-from actors.waiting import answers, together
+from actors.waiting import answer, answers, together
 from rewards.config import RewardConfig, is_computed, weights
 from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import DataConfig
@@ -68,9 +68,9 @@ class Crew:
 async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream, say: Callable[[str], None]) -> Crew:
     """Start every actor at once and wait until the last one holds its model; sampling goes on where the stream is."""
     cluster, call = config.cluster, call_limit(config.cluster)
-    starter = Starter(start_limit(cluster), say)
     outside = await _outside_teacher(config)
     room = await reserve(cluster, with_reference=config.with_reference)
+    startup = Startup(start_limit(cluster), say)
     of_learners, of_reference, of_engines, of_rewarders = (
         spawn(kind, room, cluster) for kind in (LearnerActor, ReferenceActor, RolloutActor, RewardActor)
     )
@@ -79,12 +79,12 @@ async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream,
     frozen = {"model": config.model, "cluster": cluster, "sampling": sampling}
     learners, references, engines, rewarders = await together(
         [
-            _started_learners(config, sampling, of_learners, starter),
-            starter.started("reference", of_reference, lambda handle, _: handle.start.remote(**frozen)),
-            starter.started(
+            _started_learners(config, sampling, of_learners, startup),
+            startup.started("reference", of_reference, lambda handle, _: handle.start.remote(**frozen)),
+            startup.started(
                 "rollout worker", of_engines, lambda handle, index: handle.start.remote(**_engine(config, index))
             ),
-            starter.started("reward worker", of_rewarders, lambda handle, _: handle.start.remote(config=config.reward)),
+            startup.started("reward worker", of_rewarders, lambda handle, _: handle.start.remote(config=config.reward)),
         ]
     )
     policy = RayPolicy(learners, config.algo, cluster, timings, roommates=engines if engine_sleeps(cluster) else ())
@@ -100,12 +100,13 @@ async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream,
 
 
 async def _started_learners(
-    config: CrewConfig, sampling: Sampling, handles: Sequence[ActorHandle], starter: Starter
+    config: CrewConfig, sampling: Sampling, handles: Sequence[ActorHandle], startup: Startup
 ) -> list[Peer]:
     """Start the ranks of the learner group, which meet at an address of rank 0."""
-    names = [f"learner {number}" for number in range(len(handles))]
-    addresses = await answers([handle.free_address.remote() for handle in handles], names, start_limit(config.cluster))
-    host, port = addresses[0]
+    limit, names = start_limit(config.cluster), [f"learner {number}" for number in range(len(handles))]
+    # The address last: between this call and `start` another process could take the port.
+    await answers([handle.prepare.remote() for handle in handles], names, limit)
+    host, port = await answer(handles[0].free_address.remote(), names[0], limit)
     options = {
         "model": config.model,
         "algo": config.algo,
@@ -118,7 +119,7 @@ async def _started_learners(
     def begin(handle: ActorHandle, number: int) -> Awaitable[None]:
         return handle.start.remote(Rank(number=number, count=len(handles), host=host, port=port), **options)
 
-    return await starter.started("learner", handles, begin)
+    return await startup.started("learner", handles, begin)
 
 
 async def _outside_teacher(config: CrewConfig) -> EndpointTeacher | None:

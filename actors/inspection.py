@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from actors.config import ClusterConfig, ModelConfig, Sampling
 from actors.learner_actor import ReferenceActor
-from actors.peers import Peer, Starter, ask_one
+from actors.peers import Peer, Startup, ask_one
 from actors.rollout_actor import RolloutActor
 from actors.room import call_limit, reserve, start_limit
 from actors.spawn import spawn
@@ -97,8 +97,8 @@ def with_rival(group: Group, builder: PromptBuilder) -> Group:
 async def start_inspectors(config: InspectionConfig, say: Callable[[str], None]) -> Inspectors:
     """Start every actor at once and wait until the last one holds its model."""
     cluster = config.cluster
-    starter = Starter(start_limit(cluster), say)
     room = await reserve(cluster, with_reference=True)
+    startup = Startup(start_limit(cluster), say)
     of_engines, of_frozen = (spawn(kind, room, cluster) for kind in (RolloutActor, ReferenceActor))
     sampling = Sampling(
         # The model's own probabilities, whatever temperature it was trained at.
@@ -111,8 +111,8 @@ async def start_inspectors(config: InspectionConfig, say: Callable[[str], None])
     frozen = {"model": config.model, "cluster": cluster, "sampling": sampling}
     engines, (looker,) = await together(
         [
-            starter.started("rollout worker", of_engines, lambda handle, _: handle.start.remote(**engine)),
-            starter.started("frozen model", of_frozen, lambda handle, _: handle.start.remote(**frozen)),
+            startup.started("rollout worker", of_engines, lambda handle, _: handle.start.remote(**engine)),
+            startup.started("frozen model", of_frozen, lambda handle, _: handle.start.remote(**frozen)),
         ]
     )
     return Inspectors(engines, looker, config)

@@ -32,11 +32,12 @@ class Rank:
 class LearnerActor(Watched):
     """One FSDP rank of the learner group."""
 
-    def free_address(self) -> tuple[str, int]:
-        """Host and port at which the ranks can meet when this one is rank 0."""
-        # Its libraries first, which take seconds: rank 0 listens there soon, before another process takes the port.
+    def prepare(self) -> None:
+        """Import what `start` needs, which takes seconds."""
         import actors.learner  # noqa: F401
 
+    def free_address(self) -> tuple[str, int]:
+        """Host and port at which the ranks can meet when this one is rank 0; nothing holds the port until then."""
         with socket.socket() as found:
             found.bind(("", 0))
             return ray.util.get_node_ip_address(), found.getsockname()[1]

@@ -40,8 +40,8 @@ async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list
     ]
 
 
-class Starter:
-    """Has the actors of a run begin, and says which are ready and after how long."""
+class Startup:
+    """The start of a run's actors; says which are ready, and after how long."""
 
     def __init__(self, limit: Limit, say: Callable[[str], None]) -> None:
         self._limit = limit

@@ -10,7 +10,7 @@ PULSE = "pulse"
 
 
 class Watched:
-    """What every actor can say of itself, busy or not."""
+    """What every actor can say of itself."""
 
     def where(self) -> str:
         """Its node, process and log file."""

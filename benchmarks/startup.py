@@ -1,4 +1,4 @@
-"""Seconds from the command to the first step, and CPU seconds of imports in each process; beside those of a commit."""
+"""Seconds to the first step, and CPU seconds of imports in each process; beside those of an earlier commit."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -42,6 +43,12 @@ def import_s(checkout: Path, modules: list[str]) -> float:
     return float(done.stdout.rpartition("seconds ")[2])
 
 
+def cpu_s(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        return sum(process.cpu_times()[:2])
+    return 0.0
+
+
 def first_step(checkout: Path, data: Path) -> tuple[float, float]:
     """Seconds until the demo's first step is done, and CPU seconds until then of the processes that still run."""
     with TemporaryDirectory() as folder:
@@ -64,8 +71,7 @@ def first_step(checkout: Path, data: Path) -> tuple[float, float]:
                     raise SystemExit(f"{checkout}: the demo made no step in {LIMIT_S:g} s")
                 time.sleep(0.05)
             seconds, driver = time.perf_counter() - began, psutil.Process(run.pid)
-            everyone = [driver, *driver.children(recursive=True)]
-            return seconds, sum(sum(each.cpu_times()[:2]) for each in everyone)
+            return seconds, sum(map(cpu_s, [driver, *driver.children(recursive=True)]))
         finally:
             run.terminate()
             run.wait(LIMIT_S)
@@ -80,7 +86,7 @@ def measured(checkout: Path, data: Path) -> dict[str, float]:
 
 
 def compared(before: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Medians of this checkout, of the commit `before` if one is given, and how the first are to the second."""
+    """Medians of this checkout, of the commit `before` if one is given, and their ratio."""
     with TemporaryDirectory() as folder:
         data, checkouts = Path(folder) / "demo", {"now": ROOT}
         subprocess.run(

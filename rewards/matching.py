@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from scipy.optimize import linear_sum_assignment
-
 First = TypeVar("First")
 Second = TypeVar("Second")
 
@@ -20,5 +18,8 @@ def matched_sum(true: Sequence[First], said: Sequence[Second], value: Callable[[
         raise ValueError("a matching of nan has no sum; look for boxes of the target that are not finite")
     if len(true) == 1:
         return max(values[0])
+    # Here, for the command line imports this file too, to check a config.
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(values, maximize=True)
     return sum(values[row][column] for row, column in zip(rows, columns, strict=True))

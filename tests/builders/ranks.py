@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 NUM_GROUPS = 8
@@ -28,7 +28,10 @@ class Ranks:
         self._processes: list[Any] = []
 
     def run(self, work: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Call `work(rank, *arguments)` in every rank at once; return what each gave."""
+        """Call `work(rank, *arguments)` in every rank at once; return what each gave.
+
+        It runs in another process: `work` is a function of a module, and gives arrays where it has tensors.
+        """
         if not self._processes:
             self._start()
         call = (free_ports(NUM_GROUPS), work, arguments)
@@ -57,7 +60,7 @@ class Ranks:
 
 
 def open_group() -> None:
-    """Say where the next process group of this rank meets."""
+    """Say where the next process group of this rank meets; NUM_GROUPS times in a call."""
     os.environ["MASTER_PORT"] = str(_ports.pop())
 
 
@@ -87,11 +90,18 @@ def _serve(rank: int, num_ranks: int, pipe: Connection) -> None:
 
 
 def _results(pipes: list[Connection], deadline: float) -> list[Any]:
-    results = []
-    for rank, pipe in enumerate(pipes):
-        if not pipe.poll(max(0.0, deadline - time.monotonic())):
-            raise TimeoutError(f"rank {rank} did not finish in time")
-        succeeded, result = pipe.recv()
-        assert succeeded, f"rank {rank} failed:\n{result}"
-        results.append(result)
-    return results
+    """Wait for every rank; the first one that fails or dies ends the wait, for the others may wait for it."""
+    found: dict[int, Any] = {}
+    while len(found) < len(pipes):
+        waiting = {pipe: rank for rank, pipe in enumerate(pipes) if rank not in found}
+        ready = wait(list(waiting), max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise TimeoutError(f"ranks {sorted(waiting.values())} did not finish in time")
+        for rank, pipe in ((waiting[pipe], pipe) for pipe in ready):
+            try:
+                succeeded, result = pipe.recv()
+            except EOFError as error:
+                raise RuntimeError(f"rank {rank} died") from error
+            assert succeeded, f"rank {rank} failed:\n{result}"
+            found[rank] = result
+    return [found[rank] for rank in range(len(pipes))]
