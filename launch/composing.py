@@ -80,15 +80,16 @@ class Composer:
 
     @contextmanager
     def _checked(self, arguments: Sequence[str]) -> Iterator[list[Override]]:
-        """Check each override by itself; when what is then composed of them fails, a wrong option is named first.
+        """Check each override by itself, and name a wrong option when composing in the block fails.
 
-        Listing the options takes longer than composing, so it is left to what looks wrong or fails.
+        Listing the options takes longer than composing: it is left to values that look wrong and to what fails.
         """
         overrides = parse_overrides(arguments)
         for override in overrides:
             check_override(override, self.schema, self.choices)
         chosen = [override for override in overrides if override.key_or_group in self.choices]
-        if not all(PLAIN_OPTION.fullmatch(str(override.value())) for override in chosen):
+        values = [override.value() for override in chosen]
+        if not all(isinstance(value, str) and PLAIN_OPTION.fullmatch(value) for value in values):
             self._check_options(chosen)
         try:
             yield overrides

@@ -50,6 +50,7 @@ MISTAKES = {
     "model=starte": "model=starte is not an option; did you mean model=starter? "
     "There are qwen2_5_vl_3b, qwen2_5_vl_72b_lora, qwen2_5_vl_7b, starter",
     "model=null": "model=null is not an option; did you mean model=",
+    "experiment=null": "experiment=null is not an option; did you mean experiment=",
     "model=4": "model=4 is not an option; did you mean model=",
     "model=[starter]": "model=[starter] is not an option; did you mean model=starter?",
     "model=starter.yaml": "model=starter.yaml is not an option; did you mean model=starter?",
