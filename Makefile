@@ -35,9 +35,9 @@ check: setup
 
 # Rebuilds models/starter from nothing, from that models/starter_forms, and from that models/starter_routed.
 starter: setup
-	$(BIN)/python -m launch.starter
-	$(BIN)/python -m launch.starter --forms
-	$(BIN)/python -m launch.starter --routed
+	$(BIN)/python -m launch.starters.starter
+	$(BIN)/python -m launch.starters.starter --forms
+	$(BIN)/python -m launch.starters.starter --routed
 
 evidence: setup
 	@$(BIN)/python -m benchmarks.evidence $(TOPIC)

@@ -11,7 +11,7 @@ from actors.room import call_limit, reserve, start_limit
 from actors.spawn import spawn
 from actors.waiting import Limit
 from rl.data.config import DataConfig
-from rl.data.trajectories import Order
+from rl.data.pairs.trajectories import Order
 from rl.types import Sample
 from rollout.config import RolloutConfig
 
@@ -48,7 +48,7 @@ class Engines:
         return found
 
     async def write(self, orders: Sequence[Order]) -> list[str]:
-        """Plays rl.data.trajectories.Scribe: the model itself, told the hints."""
+        """Plays rl.data.pairs.trajectories.Scribe: the model itself, told the hints."""
         await self._forget()
         # vLLM takes a seed for a batch, not for each text.
         seed = zlib.crc32("/".join(str(order.seed) for order in orders).encode())

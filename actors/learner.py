@@ -22,10 +22,10 @@ from actors.saving import Saver, fingerprint
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
 from rl.checkpoints import Record
-from rl.lesson_loss import LessonCounts, counts_of, lesson_loss, mismatch_share, only
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
+from rl.taught.lesson_loss import LessonCounts, counts_of, lesson_loss, mismatch_share, only
 from rl.types import Group, Seen
 from rl.verl_core import Scale
 from rollout.attention import gaze_fault

@@ -7,7 +7,7 @@ import rl.import_fixes  # noqa: F401
 from transformers import AutoConfig
 from transformers.utils import cached_file
 
-from rl.reference_cache import folder_digest
+from rl.taught.reference_cache import folder_digest
 from rollout.config import LocalizeConfig
 
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")

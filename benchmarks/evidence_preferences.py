@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.evidence import DEVIATIONS, Claim, Outcome, by_tests, run
-from rl.evaluation.members import OVERRIDES
+from launch.run.members import OVERRIDES
 
 PYTEST = ".venv/bin/pytest -rP"
 SLOW = f"{PYTEST} -m slow --timeout 900"
@@ -88,7 +88,8 @@ CLAIMS = [
     Claim(
         text="DPO (sigmoid, IPO, hinge, smoothed, normalised, with an SFT term) and KTO equal TRL's on the same "
         "tensors to 1e-6; KR-DPO a plain float64 one",
-        command=f"{PYTEST} tests/rl/test_preference_against_trl.py tests/rl/test_kto.py tests/rl/test_kr_dpo.py",
+        command=f"{PYTEST} tests/rl/taught/test_preference_against_trl.py tests/rl/taught/test_kto.py "
+        "tests/rl/taught/test_kr_dpo.py",
         check=by_tests,
     ),
     Claim(
@@ -115,8 +116,8 @@ CLAIMS = [
     ),
     Claim(
         text="KR-RTS killed at a random point gives the same bytes when started again",
-        command=f"{PYTEST} -m '' --timeout 900 tests/e2e/test_pairs.py tests/launch/test_pairs_verb.py "
-        "tests/rl/data/test_journal.py",
+        command=f"{PYTEST} -m '' --timeout 900 tests/e2e/test_pairs.py tests/launch/pairs/test_pairs_verb.py "
+        "tests/rl/data/pairs/test_journal.py",
         check=by_tests,
     ),
     Claim(
@@ -127,7 +128,7 @@ CLAIMS = [
     ),
     Claim(
         text="All of 200 planted leaks are found, none of 500 clean texts is refused",
-        command=f"{PYTEST} tests/rl/data/test_leaks.py",
+        command=f"{PYTEST} tests/rl/data/knowledge/test_leaks.py",
         check=by_tests,
     ),
 ]

@@ -66,7 +66,7 @@ CLAIMS = [
     ),
     Claim(
         text="The parser never raises, in linear time, over 100,000 mutated answers and hypothesis' own",
-        command=f"{PYTEST} tests/rewards/test_parse.py tests/rewards/test_parse_fuzz.py",
+        command=f"{PYTEST} tests/rewards/answers/test_parse.py tests/rewards/answers/test_parse_fuzz.py",
         check=by_tests,
     ),
     Claim(

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.evidence import run
-from rl.data.synthesis import MATERIALS, write_demo
+from rl.data.demo.synthesis import MATERIALS, write_demo
 
 NUM_IMAGES, NUM_DAMAGED = 200, 3
 LONGEST_S = 180.0

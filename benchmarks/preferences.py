@@ -20,7 +20,7 @@ from actors.model import PolicyModel
 from benchmarks.random_model import SHAPES, config_of, random_answer, random_prompt
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import GroupBatch, to_batch
-from rl.lesson_loss import counts_of, lesson_loss
+from rl.taught.lesson_loss import counts_of, lesson_loss
 from rl.types import Group
 from rollout.attention import TAPPED
 

@@ -15,10 +15,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from rewards.accuracy import accuracy_reward
+from rewards.answers.parse import Answer, parse_answer
 from rewards.box import box_reward
 from rewards.domain import Embedder, domain_rewards, packaged_model
 from rewards.format import format_reward
-from rewards.parse import Answer, parse_answer
 from rl.types import Target, Task
 
 SIZE = (448, 448)

@@ -15,14 +15,14 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 IMPORTS = {
-    "driver": ["launch.cli", "launch.train"],
+    "driver": ["launch.cli", "launch.train.run"],
     "learner": ["actors.learner_actor", "actors.learner"],
     "reference": ["actors.learner_actor", "actors.reference"],
     "rollout worker": ["actors.rollout_actor", "rollout.engine"],
     "reward worker": ["actors.reward_actor"],
 }
 """What each process imports before it begins."""
-WERE_CALLED = {"actors.learner_actor": "actors.spawn"}
+WERE_CALLED = {"actors.learner_actor": "actors.spawn", "launch.train.run": "launch.train"}
 """Modules by the names that they had in earlier commits."""
 TIMED = """
 import sys, time

@@ -13,7 +13,7 @@ from rl.algorithm import AlgoConfig
 from rl.checkpoints import CheckpointConfig
 from rl.config import key
 from rl.data.config import DataConfig
-from rl.data.pairs_config import RoutingConfig
+from rl.data.pairs.config import RoutingConfig
 from rl.evaluation.config import LoggingConfig
 from rl.types import Task
 from rollout.config import LocalizeConfig, RolloutConfig
@@ -156,7 +156,7 @@ UNREAD_BY_PAIRS = {
 """The same of PairsConfig."""
 
 TRAIN_SCHEMA = OmegaConf.structured(TrainConfig)
-# Whoever writes stages names them; launch.stages checks what is in them.
+# Whoever writes stages names them; launch.chain.stages checks what is in them.
 OmegaConf.set_struct(TRAIN_SCHEMA.stages, False)
 
 STORE = ConfigStore.instance()

@@ -11,7 +11,7 @@ from conf.schema import DemoDataConfig, ExportConfig, PairsConfig, PredictConfig
 from rewards.config import check_reward, check_task, is_computed
 from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import Choice, DataConfig
-from rl.data.pairs_config import Writer, asks_engines
+from rl.data.pairs.config import Writer, asks_engines
 from rl.data.photos import named_images
 from rl.data.questions import QUESTIONS
 from rl.preference_config import LossSpan

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import launch.jobs.ray_launcher  # noqa: F401 - makes hydra/launcher=ray_jobs known to Hydra
 from conf.schema import (
     UNREAD_BY_PAIRS,
     UNREAD_BY_PREDICT,
@@ -16,18 +17,18 @@ from conf.schema import (
     TrainConfig,
 )
 from conf.validate import check_demo_data, check_export, check_pairs, check_predict, check_score
-from launch import submit
-from launch.app import USAGE_FAULT, App, run_app
-from launch.mistakes import nearest
-from launch.stages import check_run, check_run_elsewhere
+from launch.chain.stages import check_run, check_run_elsewhere
+from launch.command.app import USAGE_FAULT, App, run_app
+from launch.command.mistakes import nearest
+from launch.jobs import submit
 
 
 def _train(config: TrainConfig) -> int:
     if config.stages:
-        from launch.chain import main as run_chain
+        from launch.chain.run import main as run_chain
 
         return run_chain(config)
-    from launch.train import main
+    from launch.train.run import main
 
     return main(config)
 
@@ -51,13 +52,13 @@ def _score(config: ScoreConfig) -> int:
 
 
 def _predict(config: PredictConfig) -> int:
-    from launch.predict import main
+    from launch.predict.run import main
 
     return main(config)
 
 
 def _pairs(config: PairsConfig) -> int:
-    from launch.pairs import main
+    from launch.pairs.run import main
 
     return main(config)
 

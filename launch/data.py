@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from conf.schema import DemoDataConfig
-from rl.data.synthesis import write_demo
+from rl.data.demo.synthesis import write_demo
 
 
 def main(config: DemoDataConfig) -> int:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from actors.checkpoint import write_merged
 from conf.schema import ExportConfig
-from launch.resume import METRICS
+from launch.run.folder import METRICS
 from rl.checkpoints import FOLDER, Checkpoint, newest_whole, read_checkpoint
 
 CARD = "README.md"

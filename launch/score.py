@@ -11,10 +11,10 @@ from statistics import fmean
 from typing import IO, Any, Literal
 
 from conf.schema import ScoreConfig
+from rewards.answers.parse import Answer
 from rewards.compose import Composer, read
 from rewards.config import OnError
 from rewards.item import UNBOUNDED, Item, read_target
-from rewards.parse import Answer
 from rl.types import Score, Task
 
 BATCH = 256
@@ -179,9 +179,3 @@ def _mean(values: list[float]) -> float | None:
 
 def _shown(value: float | None) -> str:
     return "unjudged" if value is None else f"{value:g}"
-
-
-if __name__ == "__main__":
-    from launch.cli import assay
-
-    raise SystemExit(assay(["score", *sys.argv[1:]]))

@@ -1,6 +1,6 @@
 """Reward of the right verdict."""
 
-from rewards.parse import Answer
+from rewards.answers.parse import Answer
 from rewards.truth import known_label
 from rl.types import Target
 
@@ -10,7 +10,7 @@ def accuracy_reward(answer: Answer, target: Target) -> float | None:
 
     R = 1[verdict = label] (the result reward of MMR-AD, R_acc of CGRO); None where the label is unknown.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> answer = parse_answer("<think>Even.</think><answer>No.</answer>", Task.yes_no, (10, 10))
     >>> accuracy_reward(answer, Target(label="normal"))

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from rewards.answers.parse import Answer
 from rewards.matching import matched_sum
-from rewards.parse import Answer
 from rewards.truth import known_label
 from rl.types import Box, Target
 
@@ -18,7 +18,7 @@ def box_reward(answer: Answer, target: Target) -> float | None:
     An unreadable verdict earns 0 either way. On a defective image No earns 0 and Yes at least 0, so No never pays
     there; the 1 of a normal image balances what exact boxes earn on a defective one.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> said = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'hole'}</answer>"
     >>> box_reward(parse_answer(said, Task.boxes, (10, 10)), Target(label="defective", boxes=((0, 0, 4, 8),)))

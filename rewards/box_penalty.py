@@ -1,8 +1,8 @@
 """Penalty of defects that no box meets (MMR-AD, section 4.1)."""
 
+from rewards.answers.parse import Answer
 from rewards.box import overlap
 from rewards.matching import matched_sum
-from rewards.parse import Answer
 from rewards.truth import known_label
 from rl.types import Box, Target
 
@@ -18,7 +18,7 @@ def box_penalty_reward(answer: Answer, target: Target) -> float | None:
     the most pairs of IoU > 0.5, so that one box cannot stand for two defects. Boxes beside a No match nothing. None
     for a defective image whose true boxes are unknown.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> said = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'hole'}</answer>"
     >>> target = Target(label="defective", boxes=((0, 0, 4, 5), (6, 6, 8, 8), (8, 0, 9, 9)))

@@ -1,6 +1,6 @@
 """Reward of the right option."""
 
-from rewards.parse import Answer
+from rewards.answers.parse import Answer
 from rewards.truth import known_option
 from rl.types import Target
 
@@ -10,7 +10,7 @@ def choice_reward(answer: Answer, target: Target) -> float | None:
 
     R = 1[option = right option] (the choice reward of JUDO, and what AnomalyR1's code adds to ROAM).
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> answer = parse_answer("<think>A line.</think><answer>B</answer>", Task.choice, (10, 10))
     >>> choice_reward(answer, Target(label="defective", option="B"))

@@ -7,6 +7,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from rewards.accuracy import accuracy_reward
+from rewards.answers.parse import Answer, parse_answer
 from rewards.box import box_reward
 from rewards.box_penalty import box_penalty_reward
 from rewards.choice import choice_reward
@@ -21,7 +22,6 @@ from rewards.iad_r1 import iad_r1_reward
 from rewards.item import Item, items_of
 from rewards.knowledge import knowledge_reward
 from rewards.overlong import overlong_penalty
-from rewards.parse import Answer, parse_answer
 from rewards.roam import roam_reward
 from rewards.segmentation import segmentation_reward
 from rewards.structure import structure_reward

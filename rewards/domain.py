@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rewards.parse import Answer
+from rewards.answers.parse import Answer
 from rl.types import Target
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def domain_rewards(
     R = cos(φ(think), φ(rationale)) if that is ≥ 0.5, else 0; φ is all-MiniLM-L6-v2; in {0} ∪ [0.5, 1]. An answer
     without reasoning earns 0. None where the target has no rationale. The whole batch is one call of the encoder.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> answer = parse_answer("<think>A dark scratch.</think><answer>B</answer>", Task.choice, (10, 10))
     >>> targets = [Target(label="", rationale=said) for said in ("A dark scratch.", "The weather is fine.", "")]

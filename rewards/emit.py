@@ -1,6 +1,6 @@
 """EMIT's reward of a choice."""
 
-from rewards.parse import Answer
+from rewards.answers.parse import Answer
 from rewards.truth import known_option
 from rl.types import Target
 
@@ -11,7 +11,7 @@ def emit_reward(answer: Answer, target: Target) -> float | None:
     R = 1[option = right] - 1[option ∉ options], in {-1, 0, 1}; None where the right option is unknown. Where a target
     does not list its options, A to D are offered, as in EMIT's code.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> answer = parse_answer("<think>A line.</think><answer>Yes</answer>", Task.choice, (10, 10))
     >>> emit_reward(answer, Target(label="defective", option="B"))

@@ -1,6 +1,6 @@
 """Reward of the answer's form."""
 
-from rewards.parse import Answer
+from rewards.answers.parse import Answer
 
 
 def format_reward(answer: Answer) -> float:
@@ -10,7 +10,7 @@ def format_reward(answer: Answer) -> float:
     the answer: Yes or No first; where boxes are asked for, Yes with at least one and every one well-formed, or No
     without any; one letter for a choice; (row,column) cells of the grid; JSON boxes for grounding.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> format_reward(parse_answer("<think>Even surface.</think><answer>No.</answer>", Task.boxes, (10, 10)))
     1.0

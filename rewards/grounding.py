@@ -1,7 +1,7 @@
 """Reward of finding what the question names (AnomalyR1's stage on RefCOCO-style data)."""
 
+from rewards.answers.parse import Answer
 from rewards.box import mean_overlap
-from rewards.parse import Answer
 from rl.types import Target
 
 
@@ -12,7 +12,7 @@ def grounding_reward(answer: Answer, target: Target) -> float | None:
     matching, so that guessing many boxes does not pay. An image of which it is known that nothing is to be found
     earns 1 for an empty list in form, else 0. None where the true boxes are unknown.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> said = '<think>Left.</think><answer>[{"bbox_2d": [0, 0, 4, 4], "label": "cup"}]</answer>'
     >>> grounding_reward(parse_answer(said, Task.grounding, (10, 10)), Target(label="", boxes=((0, 0, 4, 8),)))

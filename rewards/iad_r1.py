@@ -2,9 +2,9 @@
 
 from difflib import SequenceMatcher
 
+from rewards.answers.parse import Answer
 from rewards.box import mean_overlap
 from rewards.matching import matched_sum
-from rewards.parse import Answer
 from rewards.truth import known_label
 from rl.types import Target
 
@@ -23,7 +23,7 @@ def iad_r1_reward(answer: Answer, target: Target) -> float | None:
     other, 0.4 · s where their letters agree by s ≥ 0.7, else 0; both over max(#true, #said). None where the label,
     the boxes or their types are unknown.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> said = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'hole'}</answer>"
     >>> target = Target(label="defective", boxes=((0, 0, 4, 8),), box_labels=("hole",))

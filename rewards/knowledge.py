@@ -1,7 +1,7 @@
 """Reward of the right piece of knowledge (DCR²-AD)."""
 
-from rewards.parse import Answer
-from rl.data.routing import named_knowledge
+from rewards.answers.parse import Answer
+from rl.data.knowledge.routing import named_knowledge
 from rl.types import Target
 
 
@@ -10,7 +10,7 @@ def knowledge_reward(answer: Answer, target: Target) -> float | None:
 
     R = 1[k = k_w], with k the first of the offered names in the knowledge tags and k_w the name of the right piece.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> target = Target(label="defective", offered=("Scratch", "Hole"))
     >>> said = ("Scratch: a thin line, not a hole.", "Hole: not a scratch.", "A thin line.")

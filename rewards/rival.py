@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import exp
 
-from rewards.parse import read_tagged
-from rewards.parse_choice import OPTION, VERDICT, read_option
+from rewards.answers.choice import OPTION, VERDICT, read_option
+from rewards.answers.parse import read_tagged
 from rl.types import Task
 
 SAME_FORM = {"Yes": "No", "yes": "no", "YES": "NO", "Y": "N", "y": "n"}

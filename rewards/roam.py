@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from rewards.conclusion import concluded_option
-from rewards.parse import Answer
-from rewards.released_choice import released_choice
+from rewards.answers.conclusion import concluded_option
+from rewards.answers.parse import Answer
+from rewards.answers.released_choice import released_choice
 from rewards.truth import known_option
 from rl.types import Target
 
@@ -28,7 +28,7 @@ def roam_reward(answer: Answer, target: Target, mode: Literal["paper", "released
     Mode "released" is what the authors' code does: c and a are read by its scoring of capital letters A to D (see
     `released_choice`), tags missing is 0, and an empty reasoning is one that concludes nothing.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> answer = parse_answer("<think>A dark line: option B.</think><answer>B</answer>", Task.choice, (10, 10))
     >>> roam_reward(answer, Target(label="defective", option="B")), roam_reward(answer, Target(label="", option="C"))

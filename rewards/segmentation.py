@@ -1,6 +1,6 @@
 """Reward of the grid cells that are called defective (JUDO, eq. 2)."""
 
-from rewards.parse import Answer
+from rewards.answers.parse import Answer
 from rl.types import Target
 
 
@@ -10,7 +10,7 @@ def segmentation_reward(answer: Answer, target: Target) -> float | None:
     R = 1 if both are empty; 0.2 + 0.8 · F1(P, P_G) if neither is, F1 = 2 |P ∩ P_G| / (|P| + |P_G|); 0 if only one
     is, and for malformed coordinates.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> said = "<seg>(1,1)-(1,2)</seg><think>A dent.</think><answer>B</answer>"
     >>> target = Target(label="defective", cells=frozenset({(1, 2), (1, 3)}))

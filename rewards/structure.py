@@ -1,7 +1,7 @@
 """Reward of reasoning that comes to the right option and does not commit to one too early (JUDO)."""
 
-from rewards.conclusion import concluded_option, mentions
-from rewards.parse import Answer
+from rewards.answers.conclusion import concluded_option, mentions
+from rewards.answers.parse import Answer
 from rewards.truth import known_option
 from rl.types import Target
 
@@ -13,7 +13,7 @@ def structure_reward(answer: Answer, target: Target, *, early_penalty: float = 0
     in [0, 1], with c the option that the reasoning concludes, a the answer's and y the right one. The paper gives no
     numbers; the penalty is ours. None where the right option is unknown.
 
-    >>> from rewards.parse import parse_answer
+    >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
     >>> late = "<seg></seg><think>The second pin leans to the left. So it is B.</think><answer>B</answer>"
     >>> soon = "<seg></seg><think>So it is B. The second pin leans to the left.</think><answer>B</answer>"

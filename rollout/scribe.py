@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rl.data.config import DataConfig, Instructions
+from rl.data.pairs.trajectories import Order
 from rl.data.prompts import PromptBuilder
-from rl.data.trajectories import Order
 from rollout.config import RolloutConfig
 from rollout.endpoint import Endpoint, Request
 

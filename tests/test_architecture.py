@@ -100,7 +100,7 @@ def test_the_search_for_traces_of_a_machine_finds_them(text):
 
 NOT_NEEDED = {
     "launch.cli": ("torch", "ray", "transformers", "scipy.optimize"),
-    "launch.train, launch.predict, launch.pairs": ("verl", "peft", "vllm", "sklearn", "actors.learner"),
+    "launch.train.run, launch.predict.run, launch.pairs.run": ("verl", "peft", "vllm", "sklearn", "actors.learner"),
     "actors.learner": ("peft", "vllm", "sklearn", "hydra"),
     "actors.reference": ("verl", "peft", "vllm", "sklearn", "hydra"),
     "rollout.engine": ("verl", "peft", "sklearn"),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from launch.arguments import Parser, in_full
 from launch.cli import APPS
-from launch.composing import jobs_of, open_composer
-from launch.mistakes import check_read
-from launch.submit import _parse
-from launch.sweep import sweep_parser
+from launch.command.arguments import Parser, in_full
+from launch.command.composing import jobs_of, open_composer
+from launch.command.mistakes import check_read
+from launch.command.sweep import sweep_parser
+from launch.jobs.submit import _parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -51,7 +51,7 @@ def test_a_command_works_as_it_stands(page, command):
 
 
 def check_module(name: str, arguments: list[str]) -> None:
-    if name == "sweep":
+    if name == "command.sweep":
         assert sweep_parser().parse_args(arguments).rank_by
     else:
         check_verb(name, arguments)

@@ -17,9 +17,9 @@ from actors.reference import ReferencePolicy
 from builders.reference_inputs import answer_logits
 from rewards.rival import p_yes
 from rl.data.config import DataConfig, Instructions
+from rl.data.demo.synthesis import make_part
 from rl.data.prompts import PromptBuilder
 from rl.data.questions import QUESTIONS
-from rl.data.synthesis import make_part
 from rl.types import Completion, Group, Sample, Target, Task
 from rollout.banned import banned_token_ids
 from rollout.config import LocalizeConfig

@@ -19,8 +19,8 @@ from builders.tiny_model import tiny_prompt
 from builders.token_groups import random_group
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import to_batch
-from rl.preference import with_mismatched
 from rl.preference_config import KtoConfig, LossSpan, PreferenceConfig
+from rl.taught.preference import with_mismatched
 from rl.types import Group
 
 pytestmark = pytest.mark.slow

@@ -12,11 +12,11 @@ from transformers import AutoModelForImageTextToText
 from actors.config import ModelConfig, Precision
 from actors.rollout_worker import RolloutWorker
 from builders.reference_inputs import inputs_of
-from rl.data.boundary import chance_of
 from rl.data.config import DataConfig, Instructions
+from rl.data.demo.synthesis import write_demo
+from rl.data.pairs.boundary import chance_of
 from rl.data.prompts import PromptBuilder
 from rl.data.readers import read_mvtec
-from rl.data.synthesis import write_demo
 from rl.types import Sample, Task
 from rollout.config import RolloutConfig
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from rl.preference import PairScale, PreferenceInputs
 from rl.preference_config import LossSpan
+from rl.taught.preference import PairScale, PreferenceInputs
 
 LENGTHS = (6, 4, 7, 2, 5, 3)
 KNOWLEDGE = (2, 1, 4, 1, 3, 2)

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from conf.schema import TrainConfig
-from launch.composing import CONF, open_composer
+from launch.command.composing import CONF, open_composer
 from rl.algorithm import (
     Aggregation,
     AlgoConfig,

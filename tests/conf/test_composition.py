@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from conf.keys import walk
 from conf.schema import DemoDataConfig, TrainConfig
-from launch.composing import CONF, dump_config, open_composer
+from launch.command.composing import CONF, open_composer
+from launch.run.folder import dump_config
 from rewards.presets import PRESETS
 
 FILES = sorted(CONF.rglob("*.yaml"))

@@ -7,13 +7,13 @@ import pytest
 
 from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
-from launch.composing import open_composer
-from launch.stages import check_run_elsewhere, stages_of
+from launch.chain.stages import check_run_elsewhere, stages_of
+from launch.command.composing import open_composer
 from rewards.config import weights
 from rewards.presets import preset
 from rl.algorithm import Aggregation, KlEstimator, Objective, Schedule
 from rl.data.config import Choice
-from rl.data.pairs_config import Writer
+from rl.data.pairs.config import Writer
 from rl.data.questions import QUESTIONS
 from rl.preference_config import LossSpan, PairLoss
 from rl.types import Task

@@ -16,9 +16,9 @@ import pytest
 
 from builders.ranks import free_ports
 from builders.small_runs import ROOT
-from launch.jobs import LOOPBACK, JobServer
-from launch.package import pack
-from launch.submission import TREE, submission
+from launch.jobs.package import pack
+from launch.jobs.server import LOOPBACK, JobServer
+from launch.jobs.submission import TREE, submission
 
 pytestmark = pytest.mark.slow
 

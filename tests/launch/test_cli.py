@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from conf.schema import TrainConfig
-from launch.app import App, run_app
 from launch.cli import assay
+from launch.command.app import App, run_app
 
 ROOT = Path(__file__).parents[2]
 
@@ -203,3 +203,10 @@ def test_a_mistake_is_named_before_anything_heavy_is_imported():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "2 []"
+
+
+def test_a_training_starts_as_a_module_of_its_own_too():
+    command = [sys.executable, "-m", "launch.train", "algo.num_promts=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "assay train: algo.num_promts is not a key; did you mean algo.num_prompts?\n"

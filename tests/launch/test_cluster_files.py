@@ -19,7 +19,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from actors.placement import Machine, plan, slots
 from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
-from launch.composing import open_composer
+from launch.command.composing import open_composer
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "launch/cluster"

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.accuracy import accuracy_reward
+from rewards.answers.parse import Answer
 from rewards.box import box_reward, overlap
 from rewards.format import format_reward
-from rewards.parse import Answer
 from rl.types import Box, Target
 
 NORMAL = Target(label="normal")

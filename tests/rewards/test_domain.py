@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rewards.answers.parse import Answer
 from rewards.domain import Embedder, domain_rewards, packaged_model
-from rewards.parse import Answer
 from rl.types import Target
 
 SCRATCH = "A long dark scratch crosses the metal surface."

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rewards.accuracy import accuracy_reward
+from rewards.answers.parse import Answer, parse_answer
 from rewards.box_penalty import box_penalty_reward
 from rewards.choice import choice_reward
 from rewards.consistency import consistency_reward
@@ -12,7 +13,6 @@ from rewards.format import format_reward
 from rewards.grounding import grounding_reward
 from rewards.iad_r1 import iad_r1_reward
 from rewards.overlong import overlong_penalty
-from rewards.parse import Answer, parse_answer
 from rewards.roam import roam_reward
 from rewards.segmentation import segmentation_reward
 from rewards.structure import structure_reward

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rewards.answers.parse import parse_answer
 from rewards.compose import Composer, check_truth, read
 from rewards.config import ComponentConfig, RewardConfig, check_task
 from rewards.item import Item
 from rewards.knowledge import knowledge_reward
-from rewards.parse import parse_answer
 from rewards.presets import preset
-from rl.data.knowledge import called_alike
+from rl.data.knowledge.entries import called_alike
 from rl.data.prompts import answer_text
 from rl.types import Target, Task
 

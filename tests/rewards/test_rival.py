@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.parse import parse_answer
+from rewards.answers.parse import parse_answer
 from rewards.rival import Crossroads, Fork, crossroads_of, fork_of, p_yes, verdict_at
 from rl.types import Task
 

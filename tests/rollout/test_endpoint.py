@@ -8,9 +8,9 @@ import pytest
 from builders.vllm_server import NAME, STARTER
 from rl.contrast import Repair, plan_repair
 from rl.data.config import DataConfig, Instructions
+from rl.data.demo.synthesis import write_demo
 from rl.data.prompts import PromptBuilder
 from rl.data.readers import read_mvtec
-from rl.data.synthesis import write_demo
 from rl.faults import RunFailure
 from rl.timing import Timings
 from rl.types import Completion, Group, Origin, Score

@@ -9,10 +9,10 @@ from PIL import Image
 
 from builders.chat_server import ChatServer, says, serving
 from rl.data.config import Choice, DataConfig, Instructions
-from rl.data.knowledge import Entry
-from rl.data.offers import Offer
-from rl.data.pairs_config import RoutingConfig
-from rl.data.trajectories import Pairing, is_pair, pairing, seed_of, why_left_out, write_pairs
+from rl.data.knowledge.entries import Entry
+from rl.data.knowledge.offers import Offer
+from rl.data.pairs.config import RoutingConfig
+from rl.data.pairs.trajectories import Pairing, is_pair, pairing, seed_of, why_left_out, write_pairs
 from rl.faults import RunFailure
 from rl.types import Sample, Target, Task
 from rollout import endpoint

@@ -13,10 +13,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from rl.data.config import DataConfig
+from rl.data.demo.synthesis import write_demo
 from rl.data.grid import cells_of_mask
 from rl.data.questions import NO_DEFECT
 from rl.data.readers import check_boxes, mask_boxes, read_mvtec, split_heldout
-from rl.data.synthesis import write_demo
 from rl.types import Sample, Target, Task
 
 

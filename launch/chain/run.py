@@ -1,0 +1,172 @@
+"""Runs a chain: its stages one after the other, each from the model that the last one made."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from conf.schema import ExportConfig, TrainConfig
+from launch.chain.stages import MODEL, Stage, stages_of
+from launch.export import main as export
+from launch.pages.chain_page import StageRow, chain_page
+from launch.run.folder import CHAIN, CONFIG, METRICS, dump_config, run_folder, write_json
+from launch.run.members import SUMMARY, flattened, read_summary, why_ended_early
+from launch.run.wandb_run import without_secrets
+from launch.train.run import plain
+from rl.checkpoints import step_folders
+from rl.faults import RunFailure
+
+MADE = "model"
+"""Folder of a stage with the model that it made."""
+AROUND = ("output", "resume", "logging", "checkpoint", "cluster")
+"""Keys and sections that do not decide what a stage comes to."""
+
+
+class Chain:
+    """The folder of a chain: chain.json says which stages are done, and of these the config and the summary."""
+
+    def __init__(self, folder: Path, stages: Sequence[Stage], resume: str) -> None:
+        """Raises a ValueError when the folder holds something else, or stages that are not this chain's."""
+        self.folder = folder
+        self.stages = stages
+        names = [stage.folder.name for stage in stages]
+        before = _recorded(folder, resume)
+        begun = [name for name in before["stages"] if (folder / name).exists()]
+        strange = [name for name in begun if name not in names]
+        if strange:
+            raise ValueError(f"output={folder} holds {strange[0]}, which is not in this chain; give another folder")
+        num_done = next(
+            (i for i, name in enumerate(names) if name not in before["done"] or name not in begun), len(names)
+        )
+        ahead = [name for name in names[num_done + 1 :] if name in begun]
+        if ahead:
+            raise ValueError(f"{folder / ahead[0]}: {names[num_done]} is to run before it; remove it to run it anew")
+        self._done: dict[str, dict[str, Any]] = {name: before["done"][name] for name in names[:num_done]}
+        (folder / SUMMARY).unlink(missing_ok=True)
+        self._write()
+
+    def is_done(self, stage: Stage) -> bool:
+        return stage.folder.name in self._done
+
+    def finish(self, stage: Stage) -> None:
+        """Notes that a stage has come to its end and left all that the next ones need."""
+        self._done[stage.folder.name] = {"config": _facts(stage), "summary": read_summary(stage.folder)}
+        self._write()
+
+    def changes(self, stage: Stage) -> list[str]:
+        """What of a stage that is done is no longer as it was when it ran."""
+        before, now = self._done[stage.folder.name]["config"], _facts(stage)
+        return [
+            f"stage {stage.name} ran with {key}={before.get(key)}, not {value}; it is not run again"
+            for key, value in now.items()
+            if before.get(key) != value
+        ]
+
+    def summarize(self, ending: Mapping[str, str]) -> dict[str, Any]:
+        """Writes the summary of the last stage that is done, with those of all, and the page."""
+        done = {stage.name: self._done[stage.folder.name]["summary"] for stage in self.stages if self.is_done(stage)}
+        last = list(done.values())[-1] if done else {}
+        seconds = round(sum(summary.get("seconds", 0.0) for summary in done.values()), 1)
+        told = {**last, "output": str(self.folder), "seconds": seconds, **ending, "stages": done}
+        write_json(self.folder / SUMMARY, told)
+        rows = [
+            StageRow(
+                name=stage.name,
+                folder=stage.folder.name,
+                entries=flattened(done.get(stage.name, {})),
+                done=self.is_done(stage),
+                report=(stage.folder / "report.html").exists(),
+            )
+            for stage in self.stages
+        ]
+        page = chain_page(self.folder.name, rows, why_ended_early(ending))
+        (self.folder / "report.html").write_text(page, encoding="utf-8", errors="replace")
+        return told
+
+    def _write(self) -> None:
+        write_json(self.folder / CHAIN, {"stages": [stage.folder.name for stage in self.stages], "done": self._done})
+
+
+def main(config: TrainConfig) -> int:
+    """Runs the stages that are not done; the last printed line is the summary of the chain."""
+    with run_folder(config.output) as folder:
+        chain = Chain(folder.resolve(), stages_of(config), config.resume)
+        (folder / CONFIG).write_text(dump_config(config))
+        return run(chain)
+
+
+def run(chain: Chain) -> int:
+    """The exit code: that of the stage in which the chain was stopped."""
+    model = ""
+    for number, stage in enumerate(chain.stages, start=1):
+        named = f"stage {number} of {len(chain.stages)}, {stage.name},"
+        if chain.is_done(stage):
+            print("\n".join([f"{named} is done", *chain.changes(stage)]), flush=True)
+        else:
+            print(f"{named} runs in {stage.folder}", flush=True)
+            code = _run(chain, stage, model)
+            if code:
+                return code
+        if stage.verb.makes_model:
+            model = str((stage.folder / MADE).resolve())
+    print(json.dumps(chain.summarize({})))
+    return 0
+
+
+def _run(chain: Chain, stage: Stage, model: str) -> int:
+    """Runs a stage and notes that it is done; the exit code of one that was stopped."""
+    config = stage.config
+    if model and MODEL not in stage.said:
+        config = replace(config, model=replace(config.model, path=model))
+    try:
+        code = stage.verb.main(config)
+        if code == 0 and stage.verb.makes_model:
+            _export(stage)
+    except Exception as error:
+        sentence = f"stage {stage.name}: {error}"
+        chain.summarize({"failed": sentence})
+        if isinstance(error, ValueError | RunFailure | OSError):
+            raise RunFailure(sentence) from error
+        raise
+    if code == 0:
+        chain.finish(stage)
+        return 0
+    ended = read_summary(stage.folder)
+    ending = "stopped" if "stopped" in ended else "failed"
+    chain.summarize({ending: f"stage {stage.name}: {why_ended_early(ended) or f'exit code {code}'}"})
+    return code
+
+
+def _export(stage: Stage) -> None:
+    """The model of the stage's last checkpoint; one that is there is of a run that was cut off in between."""
+    made = stage.folder / MADE
+    if made.exists():
+        shutil.rmtree(made)
+    export(ExportConfig(checkpoint=str(stage.folder), output=str(made)))
+
+
+def _recorded(folder: Path, resume: str) -> dict[str, Any]:
+    """What chain.json says; of a new folder that nothing has begun."""
+    if step_folders(folder) or (folder / METRICS).exists():
+        raise ValueError(f"output={folder} holds a run without stages; give another folder")
+    file = folder / CHAIN
+    if not file.exists():
+        return {"stages": [], "done": {}}
+    if not resume:
+        raise ValueError(f"output={folder} holds a chain; resume=auto goes on with it, or give another folder")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _facts(stage: Stage) -> dict[str, Any]:
+    """What decides what the stage comes to, by dotted key."""
+    values = without_secrets(plain(stage.config))
+    return {key: value for key, value in _flat(values).items() if key.split(".")[0] not in AROUND}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat

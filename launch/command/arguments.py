@@ -1,0 +1,105 @@
+"""Reads what was typed after a verb: flags and overrides in any order."""
+
+import argparse
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+
+from launch.command.mistakes import is_readable, parse_overrides
+
+OPTUNA = "hydra/sweeper=optuna"
+OPTUNA_VALUES = ("hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
+"""Where we differ from Optuna's defaults: a higher logging.rank_by is better, and a failed member stops no other."""
+
+PLAIN = re.compile(r"[\w./-]+")
+
+
+class Parser(argparse.ArgumentParser):
+    """The flags that every verb has; a mistake is a ValueError."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+        self.add_argument("--help", "-h", action="store_true")
+        self.add_argument("--multirun", "-m", action="store_true")
+        self.add_argument("--config-dir", "-cd", type=Path)
+        self.add_argument("arguments", nargs="*")
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see --help")
+
+    def read(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The flags, the overrides and, apart from these, what Hydra is told about itself."""
+        options = self.parse_intermixed_args(argv)
+        options.overrides = [text for text in options.arguments if not text.lstrip("+~").startswith("hydra")]
+        options.hydra_arguments = [text for text in options.arguments if text not in options.overrides]
+        if OPTUNA in options.hydra_arguments:
+            options.hydra_arguments = [*OPTUNA_VALUES, *options.hydra_arguments]
+        if options.config_dir:
+            if not options.config_dir.is_dir():
+                raise ValueError(f"--config-dir: there is no folder {options.config_dir}")
+            options.hydra_arguments.append(f"hydra.searchpath=[{quoted(str(options.config_dir.resolve()))}]")
+        return options
+
+
+def quoted(value: str) -> str:
+    """The value as Hydra reads it, whatever it holds.
+
+    >>> quoted("runs/1")
+    'runs/1'
+    >>> print(quoted("Anna's folder, here"))
+    'Anna\\'s folder, here'
+    """
+    if PLAIN.fullmatch(value):
+        return value
+    return QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def in_full(
+    overrides: Sequence[str], choices: Mapping[str, str | None], lists: Collection[str], texts: Collection[str]
+) -> list[str]:
+    """What is typed in short as Hydra reads it: a path for the option of a group, commas in the value of a list.
+
+    `choices` are the groups, each with the option that is taken when none is named, which a path would only complete;
+    `texts` the keys whose values are taken as they stand where Hydra's grammar has no place for them.
+
+    >>> in_full(["model=owner/name", "input=a.png,b.png"], {"model": None}, ["input"], [])
+    ['model.path=owner/name', "input='a.png,b.png'"]
+    >>> in_full(["output=runs/mine (1)"], {}, [], ["output"])
+    ["output='runs/mine (1)'"]
+    """
+    takes_paths = [name for name, option in choices.items() if option is None]
+    readable = [_readable(text, {*texts, *takes_paths}) for text in overrides]
+    return [
+        _in_full(text, override, takes_paths, lists)
+        for text, override in zip(readable, parse_overrides(readable), strict=True)
+    ]
+
+
+def _readable(text: str, names: Collection[str]) -> str:
+    name, _, value = text.partition("=")
+    return f"{name}={quoted(value)}" if name in names and not is_readable(text) else text
+
+
+def _in_full(text: str, override: Override, takes_paths: Collection[str], lists: Collection[str]) -> str:
+    name, value = override.key_or_group, text.partition("=")[2]
+    if name in lists and override.is_choice_sweep():
+        return f"{name}={quoted(value)}"
+    if name in takes_paths and ("/" in value or Path(str(override.value())).is_dir()):
+        return f"{name}.path={value}"
+    return text
+
+
+def with_values(overrides: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """The overrides with these values in place of what they said of the same keys.
+
+    >>> with_values(["seed=1", "output=here"], {"output": "/there"})
+    ['seed=1', 'output=/there']
+    """
+    names = [parsed.key_or_group for parsed in parse_overrides(overrides)]
+    told = {key: f"{key}={quoted(value)}" for key, value in values.items()}
+    # In their places: the stages of a chain run in the order in which they are named.
+    kept = [told.get(name, text) for name, text in zip(names, overrides, strict=True)]
+    return [*kept, *(text for key, text in told.items() if key not in names)]

@@ -1,0 +1,144 @@
+"""`assay submit`: one training as a job of a Ray cluster, from this working tree."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from conf.schema import TrainConfig
+from launch.chain.stages import check_run_elsewhere
+from launch.command.app import RUN_FAULT, USAGE_FAULT, fault
+from launch.command.arguments import Parser
+from launch.command.composing import open_composer
+from rl.faults import RunFailure
+
+if TYPE_CHECKING:
+    from launch.jobs.server import JobServer
+
+SUMMARY = "Run a training on a Ray cluster, as a job."
+HELP = f"""{SUMMARY}
+
+usage: assay submit [key=value …] [--address URL] [--detach] [--config-dir FOLDER]
+       assay submit --status ID | --logs ID | --stop ID [--address URL]
+
+  --address URL        the cluster's dashboard; else RAY_API_SERVER_ADDRESS, RAY_ADDRESS, port 8265 here
+  --detach             print the job's id and leave; otherwise its log is followed, and its exit code is ours
+  --config-dir FOLDER  a folder with groups of your own, e.g. FOLDER/experiment/mine.yaml
+  --status ID          print where the job stands
+  --logs ID            print the job's log until it is over; its exit code is ours
+  --stop ID            stop the job, with time to write a checkpoint
+
+The keys are those of `assay train --help`. The working tree travels with the job, except what .gitignore or
+.rayignore names. A relative path of output, data.root, model.path or resume that does not travel becomes absolute, from
+the current folder: on a cluster that shares no files with this machine, give absolute paths of the cluster.
+WANDB_API_KEY, HF_TOKEN and W&B's other variables travel in the job's environment.
+
+Examples
+  assay submit experiment=demo --address http://<head>:8265
+  assay submit experiment=mmr_ad model=qwen2_5_vl_7b cluster=8xh100 data.root=/shared/photos output=/shared/runs/1
+  assay submit --stop raysubmit_1234"""
+INTERRUPTED = 130
+WANDB_RUN = re.compile(r"https?://\S+/runs/\w+")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Returns the exit code: the job's own where one is followed."""
+    try:
+        options = _parse(argv)
+        if options.help:
+            print(HELP)
+            return 0
+        config = None if options.about else _checked(options)
+    except ValueError as error:
+        return fault("submit", error, USAGE_FAULT)
+    try:
+        return _ask(options) if config is None else _submit(options, config)
+    except (ValueError, RunFailure) as error:
+        return fault("submit", error, RUN_FAULT)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = Parser()
+    parser.add_argument("--address", default="")
+    parser.add_argument("--detach", action="store_true")
+    for question in ("status", "logs", "stop"):
+        parser.add_argument(f"--{question}", metavar="ID")
+    options = parser.read(argv)
+    if options.multirun:
+        raise ValueError("submit runs one job; a sweep on a cluster is `assay train -m hydra/launcher=ray_jobs …`")
+    options.about = [name for name in ("status", "logs", "stop") if getattr(options, name)]
+    if len(options.about) + bool(options.arguments or options.detach) > 1:
+        raise ValueError("give one of --status, --logs, --stop, or what to submit; see --help")
+    return options
+
+
+def _checked(options: argparse.Namespace) -> TrainConfig:
+    """The config, refused here if it would be refused there."""
+    with open_composer("train", TrainConfig, options.hydra_arguments) as composer:
+        config = composer.compose(options.overrides)
+    check_run_elsewhere(config)
+    return config
+
+
+def _submit(options: argparse.Namespace, config: TrainConfig) -> int:
+    from launch.jobs.package import pack
+    from launch.jobs.server import JobServer
+    from launch.jobs.submission import TREE, overrides_in_job, submission
+
+    server, here = JobServer(options.address), Path.cwd()
+    with TemporaryDirectory() as folder:
+        package = pack(TREE, Path(folder) / "tree.zip")
+        arguments = overrides_in_job(config, options.overrides, package, here)
+        arguments += [text for text in options.hydra_arguments if not text.startswith("hydra.searchpath")]
+        if options.config_dir:
+            arguments += ["--config-dir", package.path_in_job(str(options.config_dir), here)]
+        job_id = server.submit(submission(package, arguments, os.environ))
+    _say(f"{job_id} is submitted; dashboard: {server.dashboard(job_id)}")
+    if options.detach:
+        print(job_id)
+        return 0
+    return _follow(server, job_id, options.address)
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from launch.jobs.server import JobServer
+
+    server = JobServer(options.address)
+    if options.logs:
+        return _follow(server, options.logs, options.address)
+    if options.stop:
+        _say(f"{options.stop} is asked to stop and may take minutes to write a checkpoint")
+    state = server.stop(options.stop) if options.stop else server.state(options.status)
+    print(f"{options.stop or options.status}: {state.status} {state.message}".rstrip())
+    return 0
+
+
+def _follow(server: "JobServer", job_id: str, address: str) -> int:
+    log: list[str] = []
+
+    def show(text: str) -> None:
+        log.append(text)
+        print(text, end="", flush=True)
+
+    try:
+        state = server.follow(job_id, show)
+    except KeyboardInterrupt:
+        at = f" --address {address}" if address else ""
+        _say(
+            f"{job_id} goes on; follow it: assay submit --logs {job_id}{at}; stop it: assay submit --stop {job_id}{at}"
+        )
+        return INTERRUPTED
+    wandb_run = WANDB_RUN.search("".join(log))
+    if wandb_run:
+        _say(f"W&B: {wandb_run[0]}")
+    _say(f"{job_id}: {state.status} {state.message}".rstrip())
+    return state.exit_code or 0
+
+
+def _say(text: str) -> None:
+    """Apart from the job's log, whose last line is the summary."""
+    print(f"assay submit: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,143 @@
+"""sweep.html: the members of a sweep ranked and their curves overlaid, on one page that needs nothing else."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from html import escape
+from statistics import median
+
+from launch.pages.charts import Chart, draw, format_number
+from launch.pages.curves import series
+from launch.pages.theme import MARK, document
+from launch.run.members import Member
+from rl.metrics import HELD_OUT
+
+NAMED = 6
+"""Members with a colour of their own in a chart; those ranked lower share the theme's last, a grey."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """An entry of the summaries as a column of the table."""
+
+    entry: str
+    title: str
+    before: str = ""
+    """Entry with the value at the start of the run; "" when there is none."""
+    show: Callable[[float], str] = "{:.3f}".format
+
+    def shown(self, entries: Mapping[str, float]) -> str:
+        """The value, a dash where there is none."""
+        value = entries.get(self.entry)
+        return "–" if value is None else self.show(value)
+
+    def cell(self, entries: Mapping[str, float]) -> str:
+        """The value as a cell of a table, with that at the start."""
+        before = entries.get(self.before)
+        earlier = "" if before is None else f"<small>{self.show(before)}</small>"
+        return f"<td><b>{self.shown(entries)}</b>{earlier}</td>"
+
+
+COLUMNS = (
+    Column(entry="reward_last", title="Reward", before="reward_first"),
+    Column(entry="heldout_after.accuracy", title="Held-out accuracy", before="heldout_before.accuracy"),
+    Column(entry="heldout_after.mean_iou", title="Held-out mean IoU", before="heldout_before.mean_iou"),
+    Column(entry="steps", title="Steps", show=format_number),
+    Column(entry="seconds", title="Duration", show=lambda seconds: str(timedelta(seconds=round(seconds)))),
+)
+OVERLAYS = (
+    ("Reward", "reward/mean", "Mean total over the completions of a step."),
+    ("Held-out accuracy", f"{HELD_OUT}/accuracy", "Greedy answers to samples that training never saw."),
+    ("Held-out mean IoU", f"{HELD_OUT}/mean_iou", "Overlap with the true boxes of the defective ones."),
+    ("Entropy", "actor/entropy", "Of the policy's next-token distribution, in nats."),
+    ("Response length", "response/length/mean", "Tokens of a completion."),
+    ("Gradient norm", "actor/grad_norm", "Before clipping."),
+)
+"""Title, metric and caption of the charts, the first one large."""
+
+
+def sweep_page(title: str, members: Sequence[Member], rank_by: str) -> str:
+    """The page of the ranked members."""
+    main = _tiles(members, rank_by) + _table(members, rank_by) + _curves(members)
+    return document(f"Sweep {title}", f"{_header(title, members, rank_by)}<main>{main}</main>")
+
+
+def columns_of(members: Sequence[Member], rank_by: str) -> list[Column]:
+    """The ranking entry first, then those that some member has."""
+    first = next((column for column in COLUMNS if column.entry == rank_by), Column(entry=rank_by, title=rank_by))
+    present = {entry for member in members for entry in member.entries}
+    return [first, *(column for column in COLUMNS if column is not first and column.entry in present)]
+
+
+def _header(title: str, members: Sequence[Member], rank_by: str) -> str:
+    failed = sum(bool(member.failed) for member in members)
+    status = f'<span class="status bad">{failed} failed</span>' if failed else '<span class="status">finished</span>'
+    told = f"{len(members)} runs, ranked by <code>{escape(rank_by)}</code>; higher is better."
+    return (
+        f'<header class="mast"><div class="mark">{MARK}Assay sweep {status}</div>'
+        f"<h1>{escape(title)}</h1><p>{told}</p></header>"
+    )
+
+
+def _tiles(members: Sequence[Member], rank_by: str) -> str:
+    placed = [member for member in members if not member.failed and rank_by in member.entries]
+    if not placed:
+        return ""
+    column, values = columns_of(members, rank_by)[0], [member.entries[rank_by] for member in placed]
+    notes = {
+        "Best": (values[0], placed[0].name),
+        "Median": (median(values), f"of the {len(values)} that ended well"),
+        "Worst": (values[-1], placed[-1].name),
+    }
+    tiles = "".join(
+        f'<div class="card tile"><h3>{name} {escape(column.title[0].lower() + column.title[1:])}</h3>'
+        f'<div class="value"><b>{column.show(value)}</b></div><p>{escape(note)}</p></div>'
+        for name, (value, note) in notes.items()
+    )
+    return f'<div class="tiles">{tiles}</div>'
+
+
+def _table(members: Sequence[Member], rank_by: str) -> str:
+    columns = columns_of(members, rank_by)
+    titles = ("", "Run", *(column.title for column in columns), "Report")
+    heads = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    rows = "".join(_row(place, member, columns) for place, member in enumerate(members))
+    return (
+        "<section><header><h2>Ranking</h2><p>The grey number is the value at the start of the run.</p></header>"
+        f'<div class="card scroll"><table class="ranking"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+        "</div></section>"
+    )
+
+
+def _row(place: int, member: Member, columns: Sequence[Column]) -> str:
+    chips = "".join(
+        f'<span class="chip">{escape(key)}=<b>{escape(value)}</b></span>' for key, value in member.varied.items()
+    )
+    named = f'<th><i class="dot s{_color(place)}"></i>{chips or escape(member.name)}</th>'
+    report = f'<a href="{member.number}/report.html">{member.number}</a>' if member.report else str(member.number)
+    if member.failed:
+        reason = f'<td colspan="{len(columns)}" class="reason">{escape(member.failed)}</td>'
+        return f'<tr class="failed"><td class="count">✗</td>{named}{reason}<td class="count">{report}</td></tr>'
+    cells = "".join(column.cell(member.entries) for column in columns)
+    won = ' class="won"' if place == 0 else ""
+    return f'<tr{won}><td class="count">{place + 1}</td>{named}{cells}<td class="count">{report}</td></tr>'
+
+
+def _curves(members: Sequence[Member]) -> str:
+    charts = "".join(draw(_overlay(members, *overlay)) for overlay in OVERLAYS)
+    body = f'<div class="charts overlaid">{charts}</div>' if charts else "<p>No training step was recorded.</p>"
+    others = f"The best {NAMED} have a colour; the others are grey. " if len(members) > NAMED else ""
+    return f"<section><header><h2>Curves</h2><p>{others}Point at a chart for the values.</p></header>{body}</section>"
+
+
+def _overlay(members: Sequence[Member], title: str, metric: str, caption: str) -> Chart:
+    """One line a member; a line of fewer than three points is a row of the table, not a curve."""
+    lines = [
+        series(member.rows, metric, color=_color(place), label=member.name) for place, member in enumerate(members)
+    ]
+    lines = [replace(line, name="") if line.color == NAMED else line for line in lines if len(line.points) > 2]
+    return Chart(title=title, caption=caption, series=tuple(lines), wide=title == OVERLAYS[0][0])
+
+
+def _color(place: int) -> int:
+    return min(place, NAMED)

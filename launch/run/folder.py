@@ -1,0 +1,86 @@
+"""The folder of a run: where it is, who may write in it, and the names of its files."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rl.checkpoints import step_folders
+
+AUTO = "auto"
+CONFIG = "config.yaml"
+METRICS = "metrics.jsonl"
+LOCK = ".lock"
+CHAIN = "chain.json"
+"""File of a folder whose runs are the stages of a chain."""
+
+
+@contextmanager
+def run_folder(output: str) -> Iterator[Path]:
+    """The folder, made if need be and held against other runs as long as this process lives."""
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise ValueError(f"output={output}: cannot be written ({error.strerror}); give another folder") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"output={output}: another process runs in it; wait for it or give another folder"
+            ) from error
+        yield folder
+
+
+def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:
+    """All of it or nothing, whenever the process is killed."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def dump_config(config: Any) -> str:
+    """The resolved config as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def default_output(experiment: str, now: str, resume: str) -> str:
+    """A folder named by the time, or with resume=auto that of the experiment's newest checkpoint or chain."""
+    runs = Path("runs") / experiment
+    newest = newest_run(runs) if resume == AUTO else None
+    return str(newest or runs / now)
+
+
+def newest_run(runs: Path) -> Path | None:
+    """The run among the folders of `runs` whose checkpoint was written last, or the chain that got on last."""
+    found = [(mark.stat().st_mtime, run) for run in runs.glob("*/") for mark in _marks(run)]
+    return max(found)[1] if found else None
+
+
+def stage_folder(output: str, stages: Mapping[str, Any], name: str) -> str:
+    """Where a stage writes, `<output>/<its number>_<its name>`; those that are null are not counted."""
+    names = list(present(stages))
+    if name not in names:
+        raise ValueError(
+            f"stages has no stage '{name}' that ${{stage:{name}}} could name; there are {', '.join(names)}"
+        )
+    return str(Path(output) / f"{names.index(name) + 1}_{name}")
+
+
+def present(stages: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that are null."""
+    return {name: part for name, part in stages.items() if part is not None}
+
+
+def _marks(run: Path) -> list[Path]:
+    """What a run, or the stages of a chain, left while they got on."""
+    chain = run / CHAIN
+    stages = [folder for stage in run.glob("*_*/") for folder in step_folders(stage)] if chain.exists() else []
+    return [*step_folders(run), *stages, *([chain] if chain.exists() else [])]

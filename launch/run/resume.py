@@ -1,0 +1,147 @@
+"""Where a run begins: anew, or at a checkpoint that it may go on from."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conf.schema import TrainConfig
+from launch.run.answers import answers_file
+from launch.run.folder import AUTO, CHAIN, METRICS
+from launch.run.members import SUMMARY
+from rl.checkpoints import (
+    FOLDER,
+    Checkpoint,
+    clear_unfinished,
+    newest_whole,
+    read_checkpoint,
+    set_aside,
+    step_folders,
+    step_of,
+)
+from rl.data.photos import PREDICTIONS
+from rl.evaluation.kept_maps import kept_files
+
+
+def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    """The checkpoint to go on from, or None to start anew; refuses what would mix two runs in a folder."""
+    holds_run = _holds_run(folder)
+    if not config.resume:
+        if holds_run:
+            raise ValueError(f"output={folder} holds a run; resume=auto goes on with it, or give another folder")
+        return None
+    if config.resume == AUTO:
+        start = _newest(folder, say)
+        if start is None and step_folders(folder):
+            raise ValueError(
+                f"output={folder}: none of its checkpoints can be read, as said above; start anew in another folder"
+            )
+        if start is None and holds_run:
+            say(f"{folder} has no checkpoint; the run starts anew")
+    else:
+        start = _named(Path(config.resume), say)
+        _check_branch(folder, start, holds_run)
+    if start:
+        _check_metrics(start)
+    if start and start.record.progress.step > config.num_steps:
+        raise ValueError(
+            f"{start.folder} is at step {start.record.progress.step}, past num_steps={config.num_steps}; raise "
+            "num_steps or resume from an earlier checkpoint"
+        )
+    return start
+
+
+def prepare(folder: Path, start: Checkpoint | None) -> None:
+    """Leaves in the folder what the run had recorded when the checkpoint was taken, and nothing later."""
+    clear_unfinished(folder)
+    for later in step_folders(folder):
+        # Damaged, or it would be the start.
+        if start is None or step_of(later) > step_of(start.folder):
+            set_aside(later)
+    origin = start.folder.parent.parent if start else folder
+    if start and origin.resolve() != folder.resolve():
+        shutil.copy(origin / METRICS, folder / METRICS)
+        first = answers_file(origin, "heldout", 0)
+        answers_file(folder, "heldout", 0).parent.mkdir(exist_ok=True)
+        if first.exists():
+            shutil.copy(first, answers_file(folder, "heldout", 0))
+        for maps in kept_files(origin):
+            shutil.copy(maps, folder / maps.relative_to(origin))
+    with (folder / METRICS).open("ab") as file:
+        file.truncate(start.record.metrics_bytes if start else 0)
+    (folder / SUMMARY).unlink(missing_ok=True)
+
+
+def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str, Any] | None:
+    """The summary of a run that has nothing left to do."""
+    if start is None or start.record.progress.step < num_steps or not (folder / SUMMARY).exists():
+        return None
+    summary = json.loads((folder / SUMMARY).read_text())
+    done = "failed" not in summary and "stopped" not in summary and summary.get("steps") == num_steps
+    return summary if done else None
+
+
+def how_to_resume(folder: Path) -> str:
+    """What to type after a run has ended early."""
+    newest, _ = newest_whole(folder)
+    if (folder.parent / CHAIN).exists():
+        place = newest.folder if newest else f"the start of {folder.name}"
+        return f"resume=auto output={folder.parent} goes on from {place}"
+    if newest is None:
+        return f"{folder} has no checkpoint yet; checkpoint.every=N writes one every N steps"
+    return f"resume=auto output={folder} goes on from {newest.folder}"
+
+
+def how_to_go_on(folder: Path) -> str:
+    """What to type to go on with what goes on by itself in its folder, which may be that of a stage."""
+    return f"resume=auto output={folder.parent}" if (folder.parent / CHAIN).exists() else f"output={folder}"
+
+
+def _holds_run(folder: Path) -> bool:
+    if (folder / CHAIN).exists():
+        raise ValueError(f"output={folder} holds a chain; name its stages, or give another folder")
+    if (folder / PREDICTIONS).exists():
+        raise ValueError(f"output={folder} holds predictions; give another folder")
+    metrics = folder / METRICS
+    return metrics.exists() and metrics.stat().st_size > 0 or bool(step_folders(folder))
+
+
+def _newest(run: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    start, faults = newest_whole(run)
+    for fault in faults:
+        say(f"passed over: {fault}")
+    return start
+
+
+def _named(path: Path, say: Callable[[str], None]) -> Checkpoint:
+    if not (path / FOLDER).is_dir():
+        return read_checkpoint(path)
+    start = _newest(path, say)
+    if start is None:
+        raise ValueError(f"resume={path}: no checkpoint of that run is whole; start anew without resume=")
+    return start
+
+
+def _check_metrics(start: Checkpoint) -> None:
+    metrics, wanted = start.folder.parent.parent / METRICS, start.record.metrics_bytes
+    found = metrics.stat().st_size if metrics.is_file() else 0
+    if found < wanted:
+        raise ValueError(
+            f"{metrics}: {found} bytes of the {wanted} that {start.folder.name} had recorded; bring the file back, or "
+            "start anew in another folder"
+        )
+
+
+def _check_branch(folder: Path, start: Checkpoint, holds_run: bool) -> None:
+    """Going back in one's own folder would leave the later checkpoints of the old branch beside the new ones."""
+    if folder.resolve() != start.folder.parent.parent.resolve():
+        if holds_run:
+            raise ValueError(f"output={folder} holds another run than {start.folder}; give a new folder")
+        return
+    later = [step_of(other) for other in step_folders(folder) if step_of(other) > step_of(start.folder)]
+    if later:
+        raise ValueError(
+            f"{folder} has later checkpoints than {start.folder.name}, up to step_{max(later)}; give another output= "
+            "to branch off, or resume=auto"
+        )

@@ -1,0 +1,164 @@
+"""Records a run: metrics.jsonl, the terminal, W&B, and what of held-out answers is kept in samples/."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from launch.run.answers import answers_file, write_answers
+from launch.run.progress import RunProgress
+from launch.run.wandb_run import Ending, WandbRun
+from rl.alarms import Range, Watch
+from rl.evaluation.config import LoggingConfig
+from rl.evaluation.kept_maps import kept_groups, maps_file, write_maps
+from rl.evaluation.localization import localization_metrics
+from rl.evaluation.metrics import evaluation_metrics
+from rl.metrics import staleness, step_metrics
+from rl.roles import Metrics
+from rl.timing import Timings
+from rl.types import Group
+
+BENCHMARK = "heldout"
+SAID = ("accuracy", "mean_iou", "knowledge", "pixel_auroc", "reward")
+"""Metrics of an evaluation that its line tells, as far as defined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is to be."""
+
+    num_steps: int
+    config: Mapping[str, Any]
+    """What W&B shows as its config."""
+    ranges: Mapping[str, Range | None]
+    """Lowest and highest value of each reward component that counts; None where it is not known."""
+    resize: str = "bilinear"
+    """How a map of where the policy looks is enlarged to its image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One pass over the held-out samples."""
+
+    step: int
+    """Steps of training before it."""
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """What a run that goes on had recorded outside metrics.jsonl."""
+
+    wandb_id: str
+    evaluations: tuple[Evaluation, ...]
+
+
+class RunTracker:
+    """Plays rl.roles.Tracker: every step and evaluation is a row of metrics.jsonl, a line and a point in W&B."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: LoggingConfig,
+        plan: Plan,
+        timings: Timings,
+        resumed: Resumed | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        metrics = folder / "metrics.jsonl"
+        self.rows: list[Metrics] = read_rows(metrics) if resumed else []
+        """What metrics.jsonl holds of this run."""
+        self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
+        """The first and the last; those between are in samples/."""
+        self._watch = Watch(plan.ranges)
+        for row in self.rows:
+            self._watch.see(row)
+        self._timings = timings
+        self._resize = plan.resize
+        self._samples_every = config.samples_every
+        self._started_at = time.perf_counter() - (self.rows[-1]["time_s"] if self.rows else 0.0)
+        self._folder = folder
+        self._file = metrics.open("a", encoding="utf-8")
+        self._metrics_bytes = self._file.tell()
+        self._progress = RunProgress(plan.num_steps)
+        self._wandb = WandbRun(folder, config, dict(plan.config), self.say, resumed.wandb_id if resumed else "")
+
+    @property
+    def wandb_id(self) -> str:
+        return self._wandb.id
+
+    def synced_metrics_bytes(self) -> int:
+        """Length of metrics.jsonl after the last training step, safe on the disk."""
+        os.fsync(self._file.fileno())
+        return self._metrics_bytes
+
+    @property
+    def last_step(self) -> int:
+        return int(self.rows[-1]["step"]) if self.rows else 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the run was warned of, the oldest first."""
+        return self._watch.warnings
+
+    def say(self, sentence: str) -> None:
+        self._progress.say(sentence)
+
+    def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
+        metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
+        self._record(step, metrics)
+        self._metrics_bytes = self._file.tell()
+        self._progress.show(step, metrics)
+        if self._samples_every and step % self._samples_every == 0:
+            self._wandb.log_samples(step, "samples", groups)
+
+    def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
+        """Keeps the groups for the report; the evaluation's seconds count for no training step."""
+        metrics = evaluation_metrics(groups) | localization_metrics(groups, self._resize)
+        self._timings.drain()
+        write_answers(answers_file(self._folder, BENCHMARK, step), groups)
+        kept = kept_groups(groups)
+        if kept:
+            write_maps(maps_file(self._folder, step), kept)
+        self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
+        self.evaluations = [*self.evaluations[:1], Evaluation(step=step, groups=tuple(map(_light, groups)))]
+        shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in SAID if name in metrics)
+        self.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
+        if self._samples_every:
+            self._wandb.log_samples(step, f"eval/{BENCHMARK}/samples", groups)
+            if kept:
+                self._wandb.log_maps(step, f"eval/{BENCHMARK}/maps", kept, self._resize)
+
+    def finish(self, summary: dict[str, Any], ending: Ending) -> None:
+        """Ends the line, the file and the W&B run."""
+        self._progress.stop()
+        self._file.close()
+        self._wandb.finish(summary, ending)
+
+    def _record(self, step: int, metrics: Metrics) -> None:
+        row = {"step": step, "time_s": round(time.perf_counter() - self._started_at, 3), **metrics}
+        fresh = self._watch.see(row)
+        row["warnings"] = float(len(self.warnings))
+        self.rows.append(row)
+        finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
+        self._file.write(json.dumps(finite) + "\n")
+        self._file.flush()
+        self._wandb.log(step, metrics | {"warnings": row["warnings"]})
+        for sentence in fresh:
+            self.say(f"warning: {sentence}")
+            self._wandb.warn(sentence)
+
+
+def _light(group: Group) -> Group:
+    """Without what is large and no longer needed."""
+    looks = tuple(replace(look, maps=None) for look in group.looks)
+    return replace(group, prompt=replace(group.prompt, pixels=None), looks=looks)
+
+
+def read_rows(metrics: Path) -> list[Metrics]:
+    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    return [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]

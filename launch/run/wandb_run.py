@@ -1,0 +1,235 @@
+"""A run in W&B, the only file that imports wandb: curves, tables of samples and pictures, none of which can stop it."""
+
+import netrc
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import wandb
+from PIL import Image
+
+from rewards.answers.parse import parse_answer
+from rl.evaluation.config import LoggingConfig, WandbMode
+from rl.evaluation.kept_maps import kept_map
+from rl.evaluation.look_pictures import inspected, with_map, with_truth
+from rl.metrics import meaning
+from rl.roles import Metrics
+from rl.types import Box, Group
+
+TABLE_ROWS = 8
+"""Groups shown in one table of samples, by their first completion."""
+TABLE_PIXELS = 512
+"""Longest side of a picture in a table."""
+ALERT = "The rewards may mislead"
+INIT_TIMEOUT_S = 15.0
+FINISH_TIMEOUT_S = 60.0
+SECRET_ENDINGS = ("key", "token", "secret", "password")
+
+
+class Ending(Enum):
+    """How a run ended, as W&B's exit code."""
+
+    done = 0
+    stopped = 130
+    failed = 1
+
+
+class WandbRun:
+    """A W&B run that cannot stop ours: its first failure is said once, then it records no more."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: LoggingConfig,
+        run_config: dict[str, Any],
+        say: Callable[[str], None],
+        resumed_id: str,
+    ) -> None:
+        self._say = say
+        self._known: set[str] = set()
+        self._run: wandb.Run | None = None
+        options = {
+            "project": config.project,
+            "name": config.run_name or folder.resolve().name,
+            "group": config.group or None,
+            "id": resumed_id or None,
+            "resume": "allow" if resumed_id else None,
+            "dir": str(folder),
+            "config": without_secrets(run_config),
+            "settings": wandb.Settings(
+                init_timeout=INIT_TIMEOUT_S,
+                login_timeout=INIT_TIMEOUT_S,
+                finish_timeout=FINISH_TIMEOUT_S,
+                console="off",
+                silent=True,
+            ),
+        }
+        mode = chosen_mode(config.wandb)
+        if mode != WandbMode.disabled.value:
+            self._guarded(lambda: self._start(mode, options))
+        self.id = str(self._run.id) if self._run else resumed_id
+        """"" while W&B has recorded nothing."""
+
+    def log(self, step: int, metrics: Metrics) -> None:
+        self._guarded(lambda: self._log(step, metrics))
+
+    def log_samples(self, step: int, name: str, groups: Sequence[Group]) -> None:
+        """A table of samples with their images, true and predicted boxes drawn."""
+        self._guarded(lambda: self._log_table(step, name, groups[:TABLE_ROWS]))
+
+    def log_maps(self, step: int, name: str, groups: Sequence[Group], resize: str) -> None:
+        """Where the answers to some samples look, each map over its image."""
+        self._guarded(lambda: self._log_maps(step, name, groups, resize))
+
+    def warn(self, sentence: str) -> None:
+        """An alert; that of a run recorded offline goes out when it is uploaded."""
+        self._guarded(lambda: self._warn(sentence))
+
+    def finish(self, summary: dict[str, Any], ending: Ending) -> None:
+        self._guarded(lambda: self._finish(summary, ending))
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - whatever W&B raises is said and must not stop the training
+            self._run = None
+            self._say(f"W&B failed ({_first_line(error)}); the run goes on without it, metrics.jsonl has everything")
+
+    def _start(self, mode: str, options: dict[str, Any]) -> None:
+        # Pictures of tables are staged there until they are uploaded; W&B's default is the home folder.
+        os.environ["WANDB_DATA_DIR"] = str(Path(options["dir"]).resolve() / "wandb")
+        if mode == WandbMode.online.value:
+            try:
+                self._run = wandb.init(**(options | {"mode": mode}))
+                self._say(f"W&B: {self._run.url}")
+                return
+            except Exception as error:  # noqa: BLE001 - an unreachable server is said, and the run is kept offline
+                self._say(
+                    f"W&B is out of reach ({_first_line(error)}); recording offline, `wandb sync` uploads it later"
+                )
+        self._run = wandb.init(**(options | {"mode": WandbMode.offline.value}))
+
+    def _log(self, step: int, metrics: Metrics) -> None:
+        if self._run is None:
+            return
+        for name in metrics.keys() - self._known:
+            explained = meaning(name)
+            if explained:
+                self._run.define_metric(name, summary=explained.reduction.value)
+        self._known |= metrics.keys()
+        self._run.log(metrics, step=step)
+
+    def _warn(self, sentence: str) -> None:
+        if self._run is not None:
+            # Two at once have the same title; W&B would take the second for a repetition, and 0 for its own minute.
+            self._run.alert(title=ALERT, text=sentence, level="WARN", wait_duration=0.001)
+
+    def _log_table(self, step: int, name: str, groups: Sequence[Group]) -> None:
+        if self._run is None:
+            return
+        rows = [_judged_row(group) if group.scores else _taught_row(group) for group in groups]
+        table = wandb.Table(columns=["id", "image", "truth", *rows[0]])
+        for group, row in zip(groups, rows, strict=True):
+            picture = boxed_image(group) if group.prompt.sample.images else None
+            table.add_data(group.prompt.sample.id, picture, group.prompt.target.label, *row.values())
+        self._run.log({name: table}, step=step)
+
+    def _log_maps(self, step: int, name: str, groups: Sequence[Group], resize: str) -> None:
+        if self._run is not None:
+            self._run.log({name: [mapped_image(group, resize) for group in groups]}, step=step)
+
+    def _finish(self, summary: dict[str, Any], ending: Ending) -> None:
+        if self._run is not None:
+            self._run.summary.update(summary)
+            if ending is Ending.stopped:
+                self._run.mark_preempting()
+            self._run.finish(exit_code=ending.value)
+
+
+def chosen_mode(mode: WandbMode) -> str:
+    """`auto` follows WANDB_MODE if it is set, else it is online when a key is configured and offline otherwise."""
+    if mode is not WandbMode.auto:
+        return mode.value
+    return os.environ.get("WANDB_MODE") or (WandbMode.online if _has_key() else WandbMode.offline).value
+
+
+def _has_key() -> bool:
+    """Whether W&B finds a key in the environment or in netrc; the key itself is not kept."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    with suppress(OSError, netrc.NetrcParseError):
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    return False
+
+
+def without_secrets(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with the values of keys that name a secret starred out.
+
+    >>> without_secrets({"teacher": {"api_key": "abc", "max_tokens": 8}})
+    {'teacher': {'api_key': '***', 'max_tokens': 8}}
+    """
+    return {
+        name: without_secrets(value)
+        if isinstance(value, dict)
+        else ("***" if value and name.lower().endswith(SECRET_ENDINGS) else value)
+        for name, value in config.items()
+    }
+
+
+def _judged_row(group: Group) -> dict[str, Any]:
+    """The first completion and what it earned."""
+    score = group.scores[0]
+    return {"completion": group.completions[0].text, "reward": score.total, **score.components}
+
+
+def _taught_row(group: Group) -> dict[str, Any]:
+    """The better answer and, of a pair, the worse one."""
+    return {name: each.text for name, each in zip(("chosen", "rejected"), group.completions, strict=False)}
+
+
+def boxed_image(group: Group) -> wandb.Image:
+    """The inspected image with the true boxes and those of the first completion."""
+    prompt = group.prompt
+    answer = parse_answer(group.completions[0].text, prompt.sample.task, prompt.image_size)
+    with Image.open(prompt.sample.images[-1]) as opened:
+        picture = opened.convert("RGB")
+    picture.thumbnail((TABLE_PIXELS, TABLE_PIXELS))
+    labels = prompt.target.box_labels or ("",) * len(prompt.target.boxes)
+    return wandb.Image(
+        picture,
+        file_type="jpg",
+        boxes={
+            "truth": drawn_boxes(prompt.target.boxes, labels, prompt.image_size),
+            "prediction": drawn_boxes(answer.boxes, answer.labels, prompt.image_size),
+        },
+    )
+
+
+def mapped_image(group: Group, resize: str) -> wandb.Image:
+    """The inspected image under the map of its first answer, with the true place and J."""
+    kept, prompt = kept_map(group), group.prompt
+    picture = with_truth(with_map(inspected(prompt, TABLE_PIXELS), kept, resize), prompt)
+    return wandb.Image(picture, caption=f"{prompt.sample.id} · J {kept.agreement:.2f}", file_type="jpg")
+
+
+def drawn_boxes(boxes: Sequence[Box], labels: Sequence[str], image_size: tuple[int, int]) -> dict[str, Any]:
+    """Boxes as W&B wants them: corners as shares of the image, so the size of the picture does not matter."""
+    width, height = image_size
+    data = [
+        {
+            "position": {"minX": x1 / width, "minY": y1 / height, "maxX": x2 / width, "maxY": y2 / height},
+            "class_id": 0,
+            "box_caption": label,
+        }
+        for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True)
+    ]
+    return {"box_data": data, "class_labels": {0: "defect"}}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,122 @@
+"""A run in numbers and as a page: summary.json and report.html."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from conf.schema import TrainConfig
+from launch.pages.report import RunRecord, write_report
+from launch.run.tracking import RunTracker
+from rewards.answers.parse import parse_answer
+from rewards.compose import RANGES, reward_range
+from rewards.config import RewardConfig, is_computed, weights
+from rl.alarms import Range
+from rl.algorithm import AlgoConfig, Objective
+from rl.metrics import HELD_OUT
+from rl.roles import Metrics
+
+ENDS = 10
+"""Steps at each end of a run whose mean reward the summary compares; a short run's halves."""
+DIGITS = 6
+OF_STEPS = {
+    "samples_per_s": "perf/samples_per_s",
+    "parity_mean": "parity/logprob_abs_mean",
+    "overhead": "perf/overhead",
+}
+"""Metrics whose mean over the steps the summary has."""
+TOLD = ("accuracy", "mean_iou", "knowledge", "reward", "samples")
+TOLD_OF_LOOKS = ("agreement_", "pixel_")
+"""Metrics of an evaluation that the summary has too, and how the names of others begin."""
+
+
+def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[str, Any]:
+    """What was measured; the rest is left out."""
+    steps = [row for row in tracker.rows if "time/step" in row]
+    rewards = [row["reward/mean"] for row in steps if "reward/mean" in row]
+    summary: dict[str, Any] = {
+        "output": config.output,
+        "steps": len(steps),
+        "seconds": round(seconds, 1),
+        "reward_range": reward_range(config.reward),
+        "warnings": tracker.warnings,
+    }
+    if rewards:
+        ends = max(1, min(ENDS, len(rewards) // 2))
+        summary |= {"reward_first": _mean(rewards[:ends]), "reward_last": _mean(rewards[-ends:])}
+    for told, name in OF_STEPS.items():
+        values = [row[name] for row in steps if name in row]
+        summary |= {told: _mean(values)} if values else {}
+    for name, evaluation in zip(("heldout_before", "heldout_after"), tracker.evaluations, strict=False):
+        row = next(row for row in reversed(tracker.rows) if _tells(row, evaluation.step))
+        metrics = {key.removeprefix(f"{HELD_OUT}/"): value for key, value in row.items() if key.startswith(HELD_OUT)}
+        chosen = [key for key in metrics if key in TOLD or key.startswith(TOLD_OF_LOOKS)]
+        summary[name] = {key: _short(metrics[key]) for key in chosen}
+    return summary
+
+
+def _tells(row: Metrics, step: int) -> bool:
+    """Whether it is the row of the evaluation after that step."""
+    return row["step"] == step and f"{HELD_OUT}/samples" in row
+
+
+def counted_ranges(config: RewardConfig) -> dict[str, Range | None]:
+    """Lowest and highest value of each component that counts; None where a function of the user's knows it alone."""
+    own = {function.name for function in config.functions}
+    counting = [name for name, weight in weights(config).items() if weight != 0]
+    return {name: None if name in own else RANGES.get(name, (0.0, 1.0)) for name in counting}
+
+
+def write_run_report(
+    config: TrainConfig, tracker: RunTracker, summary: dict[str, Any], num_samples: tuple[int, int]
+) -> None:
+    """The summary says whether the run failed or was stopped."""
+    before, after = ([evaluation.groups for evaluation in tracker.evaluations] + [(), ()])[:2]
+    num_training, num_heldout = num_samples
+    algo, lora, consistency = config.algo, config.model.lora, config.reward.consistency
+    facts = {
+        "Model": config.model.path,
+        "Data": f"{config.data.root}: {num_training} training and {num_heldout} held-out samples",
+        "Batch": _batch(algo),
+        "Learning": f"{_objective(algo)}, rate {algo.lr:g}, "
+        + (f"LoRA of rank {lora.rank}" if lora.rank else "full weights"),
+        "Seed": str(config.seed),
+    }
+    record = RunRecord(
+        title=Path(config.output).name,
+        facts=facts,
+        rows=tracker.rows,
+        before=before,
+        after=after,
+        summary=summary,
+        reward_range=reward_range(config.reward),
+        failed=summary.get("failed", ""),
+        stopped=summary.get("stopped", ""),
+        warnings=tracker.warnings,
+        deltas=(consistency.delta_high, consistency.delta_low) if is_computed(consistency) else None,
+        resize=config.localize.resize.value,
+    )
+    write_report(Path(config.output), record, parse_answer)
+
+
+def _batch(algo: AlgoConfig) -> str:
+    each = f" × {algo.num_completions} completions" if algo.objective is Objective.grpo else " and what is taught"
+    return f"{algo.num_prompts} prompts{each}, {algo.num_updates} updates"
+
+
+def _objective(algo: AlgoConfig) -> str:
+    """By name, with what it weighs."""
+    weighed = {
+        Objective.grpo: f"KL weight {algo.kl_weight:g}",
+        Objective.sft: f"loss of the {algo.span.value}",
+        Objective.dpo: f"{algo.preference.loss.value} of the {algo.span.value}, β {algo.preference.beta:g}",
+        Objective.kto: f"β {algo.kto.beta:g}",
+    }
+    return f"{algo.objective.value.upper()}, {weighed[algo.objective]}"
+
+
+def _mean(values: list[float]) -> float:
+    return _short(fmean(values))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

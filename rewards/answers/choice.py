@@ -1,0 +1,43 @@
+"""Reads which verdict or which option an answer gives."""
+
+import re
+
+from rewards.answers.spans import Span, excerpt
+
+VERDICTS = {"yes": "defective", "no": "normal"}
+VERDICT = re.compile(r"\W*+(yes|no)\b", re.IGNORECASE)
+OPTION = re.compile(r"\W*+([A-Za-z])(?!\w)")
+LABELLED = (".", ")", ":", "\n")
+"""What may follow a letter that is not alone, as in "B. Scratch"; "A scratch" names no option."""
+
+
+def read_verdict(span: Span, faults: list[str]) -> str | None:
+    """ "normal" or "defective" by the Yes or No that the answer begins with."""
+    start, said, _ = span
+    match = VERDICT.match(said)
+    if match:
+        return VERDICTS[match[1].lower()]
+    faults.append(f"the answer begins with neither Yes nor No at character {start}: {excerpt(said)}")
+    return None
+
+
+def read_option(span: Span, faults: list[str]) -> str | None:
+    """The one letter of the answer, in capitals; what stands beside it is a fault.
+
+    >>> faults = []
+    >>> [read_option(Span(0, said, True), faults) for said in ("(b)", "B. Scratch", "A scratch")]
+    ['B', 'B', None]
+    >>> faults[0]
+    "the answer holds more than the letter B at character 2: ' Scratch'"
+    """
+    start, said, _ = span
+    match = OPTION.match(said)
+    rest = said[match.end() :] if match else ""
+    is_alone = not any(character.isalnum() for character in rest)
+    if match and (is_alone or rest[0] in LABELLED):
+        if not is_alone:
+            where = f"at character {start + match.end() + 1}: {excerpt(rest[1:])}"
+            faults.append(f"the answer holds more than the letter {match[1]} {where}")
+        return match[1].upper()
+    faults.append(f"the answer is not one option's letter at character {start}: {excerpt(said)}")
+    return None

@@ -1,0 +1,213 @@
+"""What experts know of each kind of defect, and which pieces of it a question is offered (DCR²-AD, A.2)."""
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rl.data.knowledge.naming import agnostic, names_left
+from rl.data.questions import kind_text
+
+GOOD = "good"
+"""Stands for a defect in the entry of normal parts, as in MMAD."""
+NORMAL = "Normal"
+"""Name of those entries."""
+OFFER = "Here is some optional knowledge."
+TITLED = re.compile(r"\s*<([^<>]{1,200})>\s*(?:Description:\s*)?")
+"""How a text of MMAD's begins."""
+TAGS = ("<knowledge>", "</knowledge>", "<think>", "</think>", "<answer>", "</answer>", "<|")
+"""Would end a span of a trajectory that repeats them, or stand for an image."""
+SAME_DECIMALS = 6
+"""Similarities are compared to here, so that no machine's rounding decides an order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What is known of one kind of defect of one kind of object."""
+
+    dataset: str
+    object: str
+    defect: str
+    """ "good" for what is normal."""
+    name: str
+    """What a prompt and an answer call it, e.g. "Broken Teeth"."""
+    text: str
+
+    @property
+    def key(self) -> str:
+        """E.g. MVTec.zipper.combined."""
+        return f"{self.dataset}.{self.object}.{self.defect}"
+
+
+def read_mmad(path: Path) -> list[Entry]:
+    """The entries of MMAD's domain_knowledge.json, in its order, as they name their objects."""
+    return _entries(path, _parsed(path, json.loads))
+
+
+def read_yaml(path: Path) -> list[Entry]:
+    """The entries of a YAML file with dataset → object → defect: text, in its order.
+
+    A text may begin with its name, "<Split Teeth> Two rows …"; otherwise it is called by its defect.
+    """
+    return _entries(path, _parsed(path, yaml.safe_load))
+
+
+def object_agnostic(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries with [object] for each mention of their objects; a ValueError names one that still has its name."""
+    return [_agnostic(entry) for entry in entries]
+
+
+def entry_of(entries: Iterable[Entry], object_: str, defect: str) -> Entry:
+    """The one entry of an object's defect, by folder names or their words; defect "good" for a normal part."""
+    found = [each for each in entries if _same(each.object, object_) and _same(each.defect, defect)]
+    if len(found) != 1:
+        known = "none" if not found else " and ".join(each.key for each in found)
+        raise ValueError(f"the knowledge base needs one entry of {object_}.{defect} and has {known}; mend its file")
+    return found[0]
+
+
+def offered(right: Entry, wrong: Iterable[Entry], sample_id: str) -> list[Entry]:
+    """The right entry among the wrong ones, in an order that the sample's id decides alone."""
+    entries = sorted([right, *wrong], key=lambda entry: entry.key)
+    called = [called_alike(entry.name) for entry in entries]
+    if len(set(called)) < len(called) or len(entries) < 2:
+        names = ", ".join(entry.name for entry in entries)
+        raise ValueError(
+            f"sample {sample_id}: its knowledge must be two or more entries of different names; got {names}"
+        )
+    random.Random(f"knowledge/{sample_id}").shuffle(entries)
+    return entries
+
+
+def with_knowledge(question: str, entries: Iterable[Entry]) -> str:
+    """The question and its options with a line for each entry.
+
+    >>> entry = Entry(dataset="d", object="zipper", defect="cut", name="Cut", text='A "clean" cut.')
+    >>> print(with_knowledge("Which? ...", [entry]))
+    Which? ...
+    Here is some optional knowledge.
+    "Cut": "A 'clean' cut."
+    """
+    return "\n".join([question, OFFER, *(f'"{_quotable(each.name)}": "{_quotable(each.text)}"' for each in entries)])
+
+
+def nearest(query: np.ndarray, vectors: np.ndarray, entries: Sequence[Entry], right: Entry, count: int) -> list[Entry]:
+    """The `count` wrong entries whose vectors [entry, dimension] are the most like the query's, the likest first.
+
+    The query is the right entry's own vector or the sample's. An entry is wrong for a sample when it has another
+    defect and another name than the right one: without its object, one scratch's knowledge is right for the next. Of
+    several that have the same name the likest is taken.
+    """
+    if len(vectors) != len(entries) or not (np.isfinite(vectors).all() and np.isfinite(query).all()):
+        raise ValueError(f"nearest needs a finite vector for each of {len(entries)} entries; got {vectors.shape}")
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
+    cosines = np.round(vectors @ query / np.maximum(lengths, np.finfo(np.float32).tiny), SAME_DECIMALS)
+    order = sorted(range(len(entries)), key=lambda i: (-float(cosines[i]), entries[i].key))
+    return _first_wrong([entries[i] for i in order], right, count)
+
+
+def uniform(entries: Iterable[Entry], right: Entry, count: int, sample_id: str) -> list[Entry]:
+    """`count` wrong entries of different names by chance, which the sample's id decides alone."""
+    order = sorted(entries, key=lambda entry: entry.key)
+    random.Random(f"wrong knowledge/{sample_id}").shuffle(order)
+    return _first_wrong(order, right, count)
+
+
+def called_alike(name: str) -> str:
+    """The name as its words, by which two names are told apart.
+
+    >>> called_alike("Poke-Insulation & Missing  wire")
+    'poke insulation missing wire'
+    """
+    return " ".join(re.findall(r"[^\W_]+", name.casefold()))
+
+
+def _first_wrong(entries: Iterable[Entry], right: Entry, count: int) -> list[Entry]:
+    called = {called_alike(right.name)}
+    wrong: list[Entry] = []
+    for entry in entries:
+        if not _same(entry.defect, right.defect) and called_alike(entry.name) not in called and len(wrong) < count:
+            called.add(called_alike(entry.name))
+            wrong.append(entry)
+    if len(wrong) < count:
+        raise ValueError(
+            f"the knowledge base has {len(wrong)} entries that are wrong where {right.key} is right and needs {count}; "
+            "add entries of other defects"
+        )
+    return wrong
+
+
+def _agnostic(entry: Entry) -> Entry:
+    rewritten = replace(entry, name=agnostic(entry.name, entry.object), text=agnostic(entry.text, entry.object))
+    left = names_left(rewritten.name, entry.object) + names_left(rewritten.text, entry.object)
+    if left:
+        raise ValueError(f"{entry.key}: its text still names the object ({', '.join(map(ascii, left))}); reword it")
+    return rewritten
+
+
+def _same(one: str, other: str) -> bool:
+    return kind_text(one).casefold() == kind_text(other).casefold()
+
+
+def _quotable(text: str) -> str:
+    """On one line and without the quotes that stand around it."""
+    return " ".join(text.split()).replace('"', "'")
+
+
+def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path}: the file of knowledge does not parse ({said}); mend it") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: the file of knowledge is no readable text ({error}); mend the path or file"
+        ) from error
+
+
+def _entries(path: Path, datasets: Any) -> list[Entry]:
+    entries = [
+        _entry(path, dataset, object_, defect, text)
+        for dataset, objects in _items(path, "the file", datasets)
+        for object_, defects in _items(path, f"'{dataset}'", objects)
+        for defect, text in _items(path, f"'{dataset}.{object_}'", defects)
+    ]
+    keys = [entry.key for entry in entries]
+    twice = next((key for key in keys if keys.count(key) > 1), "")
+    if twice:
+        raise ValueError(f"{path}: two entries have the key '{twice}'; rename one, without dots")
+    for object_ in dict.fromkeys((entry.dataset, entry.object) for entry in entries):
+        if ".".join((*object_, GOOD)) not in keys:
+            raise ValueError(f"{path}: '{'.'.join(object_)}' has no entry '{GOOD}'; say what is normal for it")
+    return entries
+
+
+def _items(path: Path, where: str, level: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(level, dict) or not level:
+        raise ValueError(f"{path}: {where} holds no entries; write dataset, object and defect, and its text below them")
+    for key, value in level.items():
+        if not (isinstance(key, str) and key.strip()):
+            raise ValueError(f"{path}: {where} has the key {key!r}, which is no text; put a name in quotes")
+        yield key, value
+
+
+def _entry(path: Path, dataset: str, object_: str, defect: str, text: Any) -> Entry:
+    where = f"{path}: entry '{dataset}.{object_}.{defect}'"
+    if not (isinstance(text, str) and text.strip()):
+        raise ValueError(f"{where} has the text {text!r}; write what is known of it in quotes")
+    tag = next((tag for tag in TAGS if tag in text + defect), "")
+    if tag:
+        raise ValueError(f"{where} holds {tag}, which has a meaning in answers; remove it")
+    title = TITLED.match(text)
+    body = " ".join(text[title.end() if title else 0 :].split())
+    name = NORMAL if defect == GOOD else " ".join(title[1].split()) if title else kind_text(defect).capitalize()
+    if not (body and called_alike(name)):
+        raise ValueError(f"{where} has a name and no text, or none of either; write what is known of it")
+    return Entry(dataset=dataset, object=object_, defect=defect, name=name, text=body)

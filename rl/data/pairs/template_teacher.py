@@ -1,0 +1,73 @@
+"""A teacher without a model: trajectories from templates, equally rigorous under right and wrong knowledge."""
+
+import random
+import re
+
+from rl.data.knowledge.entries import GOOD, Entry
+from rl.data.knowledge.leaks import leaks
+from rl.data.questions import concluding, kind_text
+from rl.types import Sample, Target
+
+CUE_CHARACTERS = 120
+"""Longest quotation of an entry's text."""
+SENTENCE = re.compile(r"[^.!?:;]{12,}")
+UNSAID = "what it describes."
+"""Stands for a quotation that could not stand in an answer."""
+SEEN = ("What is seen", "The part", "The image", "The surface", "Each region")
+FITS = ("agrees with {name}.", "fits {name}.", "shows {name}.", "speaks for {name}.", "is a case of {name}.")
+DENYING = frozenset(("no", "not", "none", "normal", "good", "intact", "without", "free"))
+AFFIRMING = frozenset(("yes", "defect", "defective", "abnormal", "anomaly"))
+
+
+def template_trajectory(entry: Entry, sample: Sample, *, right: bool, seed: int, thinks: bool = False) -> str:
+    """A response that chooses the entry, reasons under it and ends with the right option or with a wrong one.
+
+    The same words carry both: they depend on the seed and the sample's id, the entry fills them. A wrong response ends
+    with the option that its entry speaks for. With `thinks` the reasoning stands in tags of its own before a bare
+    letter, otherwise in the answer, as in the paper.
+    """
+    target = sample.target
+    if target.option not in target.options or len(target.options) < 2:
+        raise ValueError(f"sample {sample.id}: a trajectory needs two or more options, the right one known")
+    rng = random.Random(f"trajectory/{seed}/{sample.id}")
+    seen, fits = rng.choice(SEEN), rng.choice(FITS)
+    letter = target.option if right else wrong_option(entry, target, rng)
+    knowledge = f"{entry.name}: {_cue(entry.text)}"
+    reasoning = concluding(f"{seen} {fits.format(name=entry.name)}", letter)
+    if thinks:
+        return f"<knowledge>{knowledge}</knowledge><think>{reasoning}</think><answer>{letter}</answer>"
+    return f"<knowledge>{knowledge}</knowledge><answer>{reasoning}</answer>"
+
+
+def wrong_option(entry: Entry, target: Target, rng: random.Random) -> str:
+    """The letter of the wrong option that the entry speaks for; by chance among those that it speaks for equally."""
+    wrong = sorted(target.options.keys() - {target.option})
+    speaks = {letter: _shared(entry, target.options[letter]) for letter in wrong}
+    return rng.choice([letter for letter in wrong if speaks[letter] == max(speaks.values())])
+
+
+def _shared(entry: Entry, option: str) -> int:
+    """How many words of the entry's name and defect an option has; one that denies a defect has those of a normal part.
+
+    "No defect" has a defect's word and speaks for none.
+    """
+    said = _words(option)
+    if entry.defect == GOOD:
+        return len(said & DENYING)
+    if said & DENYING:
+        return -1
+    return len(said & (AFFIRMING | _words(f"{entry.name} {kind_text(entry.defect)}")))
+
+
+def _words(text: str) -> set[str]:
+    return {word.rstrip("s") for word in re.findall(r"[^\W_]+", text.casefold())}
+
+
+def _cue(text: str) -> str:
+    """The first sentence of an entry's text that can be quoted, cut at a word."""
+    for match in SENTENCE.finditer(text):
+        said = " ".join(match[0].split())
+        cut = said[: said.rfind(" ", 0, CUE_CHARACTERS)] + "…" if len(said) > CUE_CHARACTERS else f"{said}."
+        if not leaks(said):
+            return cut
+    return UNSAID

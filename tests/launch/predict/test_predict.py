@@ -1,0 +1,321 @@
+"""`assay predict` up to where actors start: what is wrong is said in a sentence, and every photo becomes a sample."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import rl.import_fixes  # noqa: F401
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from actors.config import ModelConfig, Precision
+from conf.keys import sections, walk
+from conf.schema import UNREAD_BY_PREDICT, PredictConfig
+from launch.cli import assay
+from launch.command.arguments import in_full
+from launch.command.composing import open_composer
+from launch.command.mistakes import reason_unread
+from launch.predict.album import Album, Drawing
+from launch.predict.run import check_free, read_work
+from launch.run.progress import ImageProgress
+from rl.data.config import DataConfig, Instructions
+from rl.types import Completion, Group, Look, Maps, Task
+from rollout.config import LocalizeConfig, Selection
+
+STARTER = str(Path(__file__).parents[3] / "models/starter")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number, name in enumerate(["in/good/1.png", "in/hole/2.png", "normal/1.png", "normal/2.png"]):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (112, 84), (40 * number, 90, 20)).save(tmp_path / name)
+    return tmp_path
+
+
+def config(photos: Path, **options) -> PredictConfig:
+    plain = PredictConfig(
+        input=str(photos / "in"),
+        reference=str(photos / "normal"),
+        output=str(photos / "run"),
+        model=ModelConfig(path=STARTER, precision=Precision.fp32),
+        data=DataConfig(instructions=Instructions.none),
+    )
+    return replace(plain, **options)
+
+
+MISTAKES = {
+    "": "input is empty; give a folder of images, e.g. input=photos",
+    "input=in": "model is not given; choose model=starter, or give a folder or a hub id, model=owner/name",
+    "input=in model=./nowhere": "model.path: './nowhere' is neither a folder nor a hub id such as owner/name",
+    "input=nowhere model=starter": "input: there is no folder or file '",
+    "input=in model=starter": "data.task=boxes asks 'Are there any defects in the second image?'; give the normal "
+    "images to compare with, reference=FOLDER, or take the starter that needs none, model=starter_yes_no\n",
+    "input=in model=qwen2_5_vl_3b data.task=boxes": "data.task=boxes asks 'Are there any defects in the second "
+    "image?'; give the normal images to compare with, reference=FOLDER, or a data.question of your own\n",
+    "input=in model=starter data.task=choice": "data.task=choice asks for no verdict; choose data.task=boxes or",
+    "input=in model=starter reference=normal heat_top=1": "heat_top must be > 1; got 1.0",
+    "input=in model=starter reference=normal batch=0": "batch must be ≥ 1; got 0",
+    "input=in model=starter reference=normal output=": "output is empty; give the run folder",
+    "input=in model=starter reference=normal data.min_pixels=9 data.max_pixels=8": "data.min_pixels must be ≤",
+    "input=in model=starter reference=normal cluster.num_rollout_workers=999": "cluster: the run needs 1 × reference",
+    "input=in modle=starter": "modle is not a key; did you mean model?",
+}
+
+
+@pytest.mark.parametrize("typed", MISTAKES)
+def test_a_mistake_costs_one_line_and_exit_code_2(typed, photos, monkeypatch, capsys):
+    # A group's options name folders from the repository's root.
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    words = [word.replace("=in", f"={photos / 'in'}").replace("=normal", f"={photos}/normal") for word in typed.split()]
+    assert assay(["predict", *words]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"assay predict: {MISTAKES[typed]}") and (out, err.count("\n")) == ("", 1)
+
+
+FAULTS = {
+    "input=PHOTOS/empty": "holds no image (.png, .jpg",
+    "reference=PHOTOS/few": "has no image of the same name for 1 of 2 images",
+    "masks=PHOTOS/few data.question=Well?": "its prompt holds none of data.anomaly_words=[defect,defects,anomaly,",
+    "masks=PHOTOS/none": "masks: there is no folder",
+    "rollout.max_prompt_tokens=20": "its prompt has 45 tokens, more than rollout.max_prompt_tokens=20",
+    "rollout.max_images=1": "has 2 images, more than rollout.max_images=1",
+    "output=PHOTOS/old": "holds predictions; give another folder",
+    "output=PHOTOS/in": "holds something else (good); give another folder",
+    "model.path=PHOTOS/empty": "neither a model folder with a config.json nor a hub id",
+}
+
+
+@pytest.mark.parametrize("typed", FAULTS)
+def test_wrong_input_is_one_sentence_before_any_actor_starts(typed, photos, capsys):
+    (photos / "empty").mkdir()
+    (photos / "few").mkdir()
+    (photos / "few/1.png").write_bytes((photos / "normal/1.png").read_bytes())
+    (photos / "old").mkdir()
+    (photos / "old/predictions.jsonl").write_text("{}\n")
+    given = [f"input={photos / 'in'}", f"reference={photos / 'normal'}", f"output={photos / 'run'}"]
+    typed_names = {word.partition("=")[0] for word in typed.split()}
+    words = [word for word in given if word.partition("=")[0] not in typed_names] + typed.split()
+    words += [] if "model.path" in typed else [f"model={STARTER}"]
+    assert assay(["predict", *(word.replace("PHOTOS", str(photos)) for word in words), "data=demo"]) == 1
+    (sentence,) = capsys.readouterr().err.strip().splitlines()
+    assert FAULTS[typed] in sentence
+    assert not (photos / "run").exists()
+
+
+def test_every_photo_becomes_a_sample_with_its_reference(photos):
+    work = read_work(config(photos))
+    assert [sample.id for sample in work.samples] == ["good/1", "hole/2"]
+    first = work.samples[0]
+    assert first.images == (photos / "normal/1.png", photos / "in/good/1.png")
+    assert (first.task, first.target.label, first.category) == (Task.boxes, "", "good")
+    assert first.question == "Are there any defects in the second image?" and work.damaged == []
+
+
+def test_damaged_photos_are_set_aside_with_a_sentence_each(photos):
+    (photos / "in/cut.png").write_bytes((photos / "in/good/1.png").read_bytes()[:80])
+    (photos / "in/text.jpg").write_text("no image")
+    Image.new("RGB", (2000, 4)).save(photos / "in/thin.png")
+    work = read_work(config(photos, reference=str(photos / "normal/1.png")))
+    assert [sample.id for sample in work.samples] == ["good/1", "hole/2"]
+    told = {photo.id: sentence for photo, sentence in work.damaged}
+    assert told.keys() == {"cut", "text", "thin"}
+    assert all(str(photos / "in") in sentence for sentence in told.values())
+    assert "the image is damaged" in told["cut"] and "the image is 2000x4" in told["thin"]
+
+
+def test_only_damaged_photos_are_refused(photos):
+    (photos / "normal/1.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of the 2 images can be inspected; the first: .*normal/1\.png"):
+        read_work(config(photos, reference=str(photos / "normal/1.png")))
+
+
+def test_a_damaged_mask_is_refused_before_anything_starts(photos):
+    (photos / "masks").mkdir()
+    (photos / "masks/2.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"masks/2\.png: the image is damaged"):
+        read_work(config(photos, masks=str(photos / "masks")))
+
+
+def test_a_mask_of_another_size_is_refused_before_anything_starts(photos):
+    (photos / "masks").mkdir()
+    Image.new("L", (84, 112)).save(photos / "masks/2.png")
+    with pytest.raises(ValueError, match=r"masks/2\.png: the mask is 84x112 and its image 112x84; redraw it"):
+        read_work(config(photos, masks=str(photos / "masks")))
+
+
+def test_a_folder_may_be_used_again_when_nothing_came_of_it(tmp_path):
+    check_free(tmp_path / "new")
+    for name in (".lock", "config.yaml", "summary.json", "predictions.html"):
+        (tmp_path / name).touch()
+    check_free(tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(ValueError, match=r"holds something else \(metrics\.jsonl\); give another folder"):
+        check_free(tmp_path)
+
+
+def test_anomaly_words_are_asked_for_only_where_they_select(photos):
+    asked = config(photos, data=DataConfig(instructions=Instructions.none, question="Is it broken?"))
+    read_work(replace(asked, localize=LocalizeConfig(selection=Selection.all)))
+    with pytest.raises(ValueError, match="add one of its words to them"):
+        read_work(asked)
+    read_work(replace(asked, data=replace(asked.data, anomaly_words=["broken"])))
+
+
+@pytest.mark.parametrize("key", [key.path for key in walk(PredictConfig) if reason_unread(key.path, UNREAD_BY_PREDICT)])
+def test_a_key_that_would_do_nothing_is_refused(key, photos, capsys):
+    assert assay(["predict", f"input={photos}/in", "model=starter", f"reference={photos}/normal", f"{key}=1"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"assay predict: {key} does nothing here: ") and err.endswith("; leave it out\n")
+
+
+def test_help_is_silent_about_keys_that_would_do_nothing(capsys):
+    assert UNREAD_BY_PREDICT.keys() <= {key.path for key in walk(PredictConfig)} | sections(PredictConfig).keys()
+    assert assay(["predict", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert "  model.precision=" in page and "  rollout.max_prompt_tokens=" in page
+    assert [key for key in UNREAD_BY_PREDICT if key in page] == []
+
+
+@pytest.mark.parametrize("model", ["starter", "starter_yes_no", "qwen2_5_vl_3b"])
+@pytest.mark.parametrize("groups", ["data=demo", "cluster=1xh100", "cluster=4x8xh100 rollout=graphs"])
+def test_what_the_groups_say_of_training_is_no_mistake(model, groups, photos, capsys):
+    words = [f"input={photos}/in", f"model={model}", f"reference={photos}/normal", *groups.split()]
+    assert assay(["predict", *words, "--cfg", "job"]) == 0
+
+
+NAMES = ["my photo (1).png", "Anna's {a=b} [2].png", "é#&.png"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_may_have_any_name(name, photos, capsys):
+    (photos / name).write_bytes((photos / "normal/1.png").read_bytes())
+    words = ["model=starter", f"output={photos}/run {name}", f"masks={photos}/{name}", f"reference={photos}/{name}"]
+    assert assay(["predict", *words, f"input={photos}/{name}"]) == 1
+    # Each was read as it stands: the masks alone are no folder.
+    assert capsys.readouterr().err == f"assay predict: masks: there is no folder '{photos}/{name}'\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_models_folder_may_have_any_name(name, photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    (photos / name).mkdir()
+    (photos / name / "config.json").write_text('{"dtype": "float32"}')
+    for path in (name, str(photos / name)):
+        with open_composer("predict", PredictConfig, []) as composer:
+            found = composer.compose(in_full([f"model={path}"], composer.choices, (), ()))
+        assert (found.model.path, found.model.precision) == (path, Precision.fp32)
+
+
+def test_what_hydra_cannot_read_elsewhere_is_to_be_quoted(capsys):
+    assert assay(["predict", "batch=(1"]) == 2
+    assert capsys.readouterr().err == "assay predict: cannot read 'batch=(1'; put its value in quotes, \"batch='…'\"\n"
+
+
+def test_a_models_broken_config_is_one_sentence(photos, capsys):
+    (photos / "model").mkdir()
+    (photos / "model/config.json").write_text("{")
+    assert assay(["predict", f"input={photos}/in", f"model={photos}/model"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"assay predict: {photos}/model/config.json: cannot be read (") and err.count("\n") == 1
+
+
+def test_what_is_typed_in_short_is_read_in_full():
+    choices = {"model": None, "cluster": "local"}
+    typed = ["model=starter", "model=runs/a/hf", "cluster=a/b", "input=a.png,b c.png", "seed=1,2"]
+    read = in_full(typed, choices, ["input"], ())
+    assert read == ["model=starter", "model.path=runs/a/hf", "cluster=a/b", "input='a.png,b c.png'", "seed=1,2"]
+    assert in_full(["input=a,b"], choices, (), ()) == ["input=a,b"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "task", "instructions", "precision"),
+    [
+        ("model=starter", "boxes", "none", "fp32"),
+        ("model=starter_yes_no", "yes_no", "none", "fp32"),
+        ("model=qwen2_5_vl_3b", "yes_no", "paper", "bf16"),
+        ("model=qwen2_5_vl_3b reference=good", "boxes", "paper", "bf16"),
+        (f"model={STARTER} reference=good", "boxes", "paper", "fp32"),
+        (f"model={STARTER} reference=good data=demo", "boxes", "none", "fp32"),
+        ("model=owner/name data.task=boxes model.precision=fp32", "boxes", "paper", "fp32"),
+    ],
+)
+def test_what_is_asked_and_in_which_precision_follows_from_the_model(typed, task, instructions, precision):
+    with open_composer("predict", PredictConfig, []) as composer:
+        found = composer.compose(in_full(typed.split(), composer.choices, (), ()))
+    assert (found.data.task.name, found.data.instructions.name, found.model.precision.name) == (
+        task,
+        instructions,
+        precision,
+    )
+
+
+def looked_at(work, index: int, text: str, weight: float) -> Group:
+    """What actors would give back of a sample: an answer and, unless it weighs nothing, a look at the top left."""
+    sample = work.samples[index]
+    prompt = replace(work.builder.build(sample), pixels=None)
+    tokens = work.builder.encode_answer(text)
+    heat = np.zeros((3, 4), np.float32)
+    heat[0, 0] = weight / 12
+    look = Look(
+        relevance=(0.0,) * len(tokens),
+        entropy=(0.0,) * len(tokens),
+        weights=(weight, *[0.0] * (len(tokens) - 1)),
+        top=(0,),
+        supports=np.zeros((1, 2), np.uint8),
+        shape=(3, 4),
+        agreement=0.5,
+        maps=Maps(rdam=heat, every=heat),
+    )
+    answer = Completion(
+        token_ids=tokens, text=text, logprobs=(0.0,) * len(tokens), finish_reason="stop", policy_version=0
+    )
+    return Group(prompt=prompt, completions=(answer,), old_logprobs=((0.0,) * len(tokens),), looks=(look,))
+
+
+def test_an_album_writes_lines_and_pictures_in_pixels_of_the_file(photos, tmp_path):
+    (photos / "masks/hole").mkdir(parents=True)
+    mask = np.zeros((84, 112), np.uint8)
+    mask[:28, :28] = 255
+    Image.fromarray(mask).save(photos / "masks/hole/2_mask.png")
+    asked = config(photos, masks=str(photos / "masks"), data=DataConfig(instructions=Instructions.none, square=56))
+    work = read_work(asked)
+    run = tmp_path / "run"
+    run.mkdir()
+    album = Album(run, Drawing(heat_top=4.0, resize="nearest"), work.builder, work.photos)
+    yes = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 14, 28, 28], 'label': 'hole'}</answer>"
+    album.add([looked_at(work, 0, "Hm.", weight=0.0), looked_at(work, 1, yes, weight=0.5)])
+
+    first, second = map(json.loads, (run / "predictions.jsonl").read_text().splitlines())
+    assert (first["verdict"], first["reasoning"], first["map"], first["p_yes"]) == (
+        None,
+        "Hm.",
+        "maps/good/1.png",
+        None,
+    )
+    assert (second["verdict"], second["reasoning"]) == ("defective", "A hole.")
+    assert second["boxes"] == [[0.0, 21.0, 56.0, 42.0]] and second["map"] == "maps/hole/2.png"
+    # Where no token was selected the map has no colour.
+    unmarked, photo = (np.asarray(Image.open(path)) for path in (run / "maps/good/1.png", photos / "in/good/1.png"))
+    assert (unmarked == photo).all()
+    drawn = np.asarray(Image.open(run / "maps/hole/2.png")).astype(int)
+    plain = np.asarray(Image.open(photos / "in/hole/2.png")).astype(int)
+    assert drawn.shape == plain.shape
+    assert (drawn != plain)[:28, :28].any(2).all() and (drawn == plain)[28:, 28:].all()
+    assert Image.open(run / "pictures/plain/good/1.jpg").size == (112, 84)
+    assert album.counts() == {"unreadable": 1, "defective": 1}
+    assert album.pixel_metrics()["pixel_auroc"] == 1.0
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then():
+    out = io.StringIO()
+    progress = ImageProgress(400, Console(file=out))
+    for done in range(4, 401, 4):
+        progress.show(done, {"normal": done})
+    progress.stop()
+    lines = out.getvalue().splitlines()
+    assert lines[-1] == "400/400 images · 400 normal" and 15 <= len(lines) <= 22

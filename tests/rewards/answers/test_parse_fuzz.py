@@ -1,0 +1,123 @@
+"""Mutated answers by the hundred thousand: the parser never raises and never says what cannot be."""
+
+import random
+import time
+
+import pytest
+
+from rewards.accuracy import accuracy_reward
+from rewards.answers.parse import Answer, parse_answer
+from rewards.box import box_reward
+from rewards.box_penalty import box_penalty_reward
+from rewards.emit import emit_reward
+from rewards.format import format_reward
+from rewards.grounding import grounding_reward
+from rewards.iad_r1 import iad_r1_reward
+from rewards.knowledge import knowledge_reward
+from rewards.roam import roam_reward
+from rewards.segmentation import segmentation_reward
+from rewards.structure import structure_reward
+from rl.data.grid import SIDE
+from rl.types import Target, Task
+
+NUM_ANSWERS = 120_000
+SIZE = (112, 100)
+IN_FORM = {
+    Task.yes_no: ["<think>Even.</think><answer>No.</answer>", "<think>A scratch.</think>\n<answer>Yes</answer>"],
+    Task.boxes: [
+        "<think>Marks.</think><answer>Yes. {'bbox_2d': [12, 30, 58, 44], 'label': 'scratch'}, "
+        "{'bbox_2d': [70, 80, 88.5, 99], 'label': \"pill's edge\"}</answer>",
+        "<think>Even.</think><answer>No.</answer>",
+    ],
+    Task.choice: [
+        "<think>Not A; so it is option B.</think><answer>B</answer>",
+        "<knowledge>Pins are straight.</knowledge><think>Bent.</think><answer>(C)</answer>",
+    ],
+    Task.routed: [
+        "<knowledge>Scratch: a line, not a hole.</knowledge><think>A line.</think><answer>B</answer>",
+        " <knowledge>Hole</knowledge>\n<think></think>\n<answer>(a)</answer>",
+    ],
+    Task.grid: ["<seg>(3,7)-(3,8), (4,0)</seg><think>Hence (A).</think><answer>A</answer>"],
+    Task.grounding: [
+        '<think>Left.</think><answer>[{"bbox_2d": [1, 2, 30, 40], "label": "cup"}]</answer>',
+        '<think>Left.</think><answer>```json\n{"label": "a \\"cup\\"", "bbox_2d": [1, 2.5, 30, 40]}\n```</answer>',
+    ],
+}
+PIECES = (
+    "<think>|</think>|<answer>|</answer>|<seg>|</seg>|<knowledge>|</knowledge>|Scratch|Hole|Yes|No|B|{|}|[|]|(|)|,|-|–|:|'|\"|\\|"
+    "'bbox_2d'|\"label\"|```|1e9|-1|99999999|nan| |\n|\t|\x00|é|٤|\ud800|😀|</think|<answer"
+).split("|")
+TARGET = Target(
+    label="defective",
+    boxes=((10, 30, 60, 45), (70, 82, 90, 99)),
+    box_labels=("scratch", "hole"),
+    option="B",
+    options={"A": "Hole.", "B": "Scratch.", "C": "Stain."},
+    cells=frozenset({(3, 7), (4, 0)}),
+    offered=("Scratch", "Hole"),
+)
+RANGES = {
+    accuracy_reward: (0, 1),
+    box_reward: (0, 1),
+    box_penalty_reward: (-0.4, 0),
+    emit_reward: (-1, 1),
+    grounding_reward: (0, 1),
+    iad_r1_reward: (0, 2),
+    knowledge_reward: (0, 1),
+    roam_reward: (0, 1),
+    segmentation_reward: (0, 1),
+    structure_reward: (0, 1),
+}
+
+
+def mutated(text: str, rng: random.Random) -> str:
+    """The text with some pieces put in, cut out or doubled."""
+    for _ in range(rng.randrange(6)):
+        start = rng.randrange(len(text) + 1)
+        end = start + rng.choice((0, 0, 1, 3, 40))
+        piece = rng.choice(PIECES) if rng.random() < 0.7 else text[start:end] * 2
+        text = text[:start] + piece + text[end:]
+    return text
+
+
+def check(answer: Answer, text: str, task: Task) -> None:
+    assert answer.verdict in ("normal", "defective", None)
+    assert answer.option is None or "A" <= answer.option <= "Z" and answer.option in text.upper()
+    assert all(0 <= row < SIDE and 0 <= column < SIDE for row, column in answer.cells or ())
+    assert len(answer.boxes) == len(answer.labels)
+    assert all(0 <= left < right <= SIZE[0] for left, _, right, _ in answer.boxes)
+    assert all(0 <= top < bottom <= SIZE[1] for _, top, _, bottom in answer.boxes)
+    assert answer.answer in text and answer.think in text and answer.knowledge in text
+    assert all(len(fault) < 600 and fault.isprintable() for fault in answer.malformed)
+    if not answer.malformed:
+        assert answer.tagged
+        asked = {Task.yes_no: answer.verdict, Task.boxes: answer.verdict, Task.choice: answer.option}
+        asked[Task.routed] = answer.option and (answer.knowledge or None)
+        assert asked.get(task, "") is not None
+        assert task is not Task.grid or answer.cells is not None and answer.option is not None
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_mutated_answers_are_read_without_a_fault_of_ours() -> None:
+    rng = random.Random(0)
+    tasks = [task for task in Task for _ in IN_FORM[task]]
+    texts = [text for task in Task for text in IN_FORM[task]]
+    malformed, seconds = 0, 0.0
+    for number in range(NUM_ANSWERS):
+        text, task = mutated(texts[number % len(texts)], rng), tasks[number % len(texts)]
+        start = time.process_time()
+        answer = parse_answer(text, task, SIZE)
+        seconds += time.process_time() - start
+        malformed += bool(answer.malformed)
+        check(answer, text, task)
+        if number % 10 == 0:
+            for reward, (low, high) in RANGES.items():
+                assert low <= reward(answer, TARGET) <= high, (reward, text)
+            assert format_reward(answer) == (not answer.malformed)
+    assert NUM_ANSWERS / 2 < malformed < NUM_ANSWERS * 0.95
+    print(f"figure: {NUM_ANSWERS:,} mutated answers read, {malformed:,} malformed, none raised; {seconds:.1f} s")
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_answers_that_are_mutated_are_in_form(task: Task) -> None:
+    assert [parse_answer(text, task, SIZE).malformed for text in IN_FORM[task]] == [()] * len(IN_FORM[task])

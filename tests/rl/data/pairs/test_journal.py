@@ -1,0 +1,66 @@
+"""A run that is killed anywhere and goes on leaves the bytes of one that was not."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl.data.pairs.journal import Journal, in_batches, write_whole
+
+
+def run(path: Path, items: Sequence[int], size: int) -> list[list[int]]:
+    """Does the work that is left; the batches that were worked on. A line depends on the whole of its batch."""
+    worked = []
+
+    async def work(batch: Sequence[int]) -> list[dict]:
+        worked.append(list(batch))
+        return [{"id": item, "said": f"ü\n{item} of {sum(batch)}\x85"} for item in batch]
+
+    with Journal(path) as journal:
+        asyncio.run(in_batches(items, journal, size, work, lambda: None))
+        assert [line["id"] for line in journal.lines] == list(items)
+    return worked
+
+
+@given(count=st.integers(0, 30), size=st.integers(1, 12), share=st.floats(0, 1))
+def test_a_kill_at_any_byte_changes_nothing(tmp_path_factory, count, size, share):
+    path = tmp_path_factory.mktemp("journal") / "lines.jsonl"
+    run(path, range(count), size)
+    undisturbed = path.read_bytes()
+    cut = int(share * len(undisturbed))
+    path.write_bytes(undisturbed[:cut])
+    worked = run(path, range(count), size)
+    assert path.read_bytes() == undisturbed
+    num_whole = undisturbed[:cut].count(b"\n")
+    assert [batch[0] for batch in worked] == list(
+        range(num_whole // size * size if num_whole < count else count, count, size)
+    )
+
+
+def test_work_that_is_done_is_not_done_again(tmp_path):
+    assert run(tmp_path / "a", range(5), 2) == [[0, 1], [2, 3], [4]]
+    assert run(tmp_path / "a", range(5), 2) == []
+
+
+def test_a_journal_that_nothing_was_added_to_leaves_no_file(tmp_path):
+    assert Journal(tmp_path / "a").lines == []
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "5"])
+def test_a_line_that_is_no_object_is_named(tmp_path, line):
+    (tmp_path / "a").write_text('{"id": 1}\n' + line + "\n")
+    with pytest.raises(ValueError, match="a: line 2 .*start anew in another folder"):
+        Journal(tmp_path / "a")
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path):
+    write_whole(tmp_path / "a", [{"x": 1}])
+    write_whole(tmp_path / "a", [{"x": "\u2028"}, {}])
+    # One line each, by whatever rule a reader splits them.
+    assert [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()] == [{"x": "\u2028"}, {}]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
