@@ -1,8 +1,9 @@
 """Reward of the right verdict."""
 
 from rewards.answers.parse import Answer
+from rewards.component import Component
 from rewards.truth import known_label
-from rl.types import Target
+from rl.types import Target, Task
 
 
 def accuracy_reward(answer: Answer, target: Target) -> float | None:
@@ -18,3 +19,10 @@ def accuracy_reward(answer: Answer, target: Target) -> float | None:
     """
     label = known_label(target)
     return None if label is None else float(answer.verdict == label)
+
+
+COMPONENT = Component(
+    help="Right yes or no: 1 or 0.",
+    judge=lambda item, answer, options: accuracy_reward(answer, item.target),
+    tasks=(Task.yes_no, Task.boxes),
+)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from rewards.answers.parse import Answer
+from rewards.component import Component
 from rewards.matching import matched_sum
 from rewards.truth import known_label
-from rl.types import Box, Target
+from rl.types import Box, Target, Task
 
 
 def box_reward(answer: Answer, target: Target) -> float | None:
@@ -55,3 +56,10 @@ def overlap(first: Box, second: Box) -> float:
 
 def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
+
+
+COMPONENT = Component(
+    help="Mean IoU of one-to-one matched boxes, in [0, 1].",
+    judge=lambda item, answer, options: box_reward(answer, item.target),
+    tasks=(Task.boxes,),
+)

@@ -2,9 +2,10 @@
 
 from rewards.answers.parse import Answer
 from rewards.box import overlap
+from rewards.component import Component
 from rewards.matching import matched_sum
 from rewards.truth import known_label
-from rl.types import Box, Target
+from rl.types import Box, Target, Task
 
 PENALTY = 0.2
 IOU_MATCHED = 0.5
@@ -37,3 +38,11 @@ def box_penalty_reward(answer: Answer, target: Target) -> float | None:
 
 def _matches(true: Box, predicted: Box) -> float:
     return float(overlap(true, predicted) > IOU_MATCHED)
+
+
+COMPONENT = Component(
+    help="-0.2 for each true box that no box meets (MMR-AD).",
+    judge=lambda item, answer, options: box_penalty_reward(answer, item.target),
+    tasks=(Task.boxes,),
+    range=(-PENALTY, 0.0),
+)

@@ -1,8 +1,9 @@
 """Reward of the right option."""
 
 from rewards.answers.parse import Answer
+from rewards.component import Component
 from rewards.truth import known_option
-from rl.types import Target
+from rl.types import Target, Task
 
 
 def choice_reward(answer: Answer, target: Target) -> float | None:
@@ -18,3 +19,10 @@ def choice_reward(answer: Answer, target: Target) -> float | None:
     """
     right = known_option(target)
     return None if right is None else float(answer.option == right)
+
+
+COMPONENT = Component(
+    help="Right option: 1 or 0.",
+    judge=lambda item, answer, options: choice_reward(answer, item.target),
+    tasks=(Task.choice, Task.routed, Task.grid),
+)

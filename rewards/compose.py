@@ -6,34 +6,15 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from rewards.accuracy import accuracy_reward
 from rewards.answers.parse import Answer, parse_answer
-from rewards.box import box_reward
-from rewards.box_penalty import box_penalty_reward
-from rewards.choice import choice_reward
-from rewards.config import OnError, RewardConfig, check_reward, components, is_computed, weights
-from rewards.consistency import consistency_reward
-from rewards.domain import Embedder, domain_rewards
-from rewards.emit import emit_reward
-from rewards.format import format_reward
+from rewards.component import Judge, Values
+from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, components, is_computed, weights
 from rewards.functions import BatchReward, load_function
-from rewards.grounding import grounding_reward
-from rewards.iad_r1 import iad_r1_reward
 from rewards.item import Item, items_of
-from rewards.knowledge import knowledge_reward
-from rewards.overlong import overlong_penalty
-from rewards.roam import roam_reward
-from rewards.segmentation import segmentation_reward
-from rewards.structure import structure_reward
 from rl.types import Group, Score
 
-Values = list[float | None | Exception]
-Judge = Callable[[Sequence[Item], Sequence[Answer]], Values]
-"""Judges a batch: one value an answer, or what was raised instead."""
 Judgement = float | None | str
 """A component's value; None where the sample has nothing to judge by; a sentence where it went wrong."""
-RANGES = {"box_penalty": (-0.2, 0.0), "iad_r1": (0.0, 2.0), "emit": (-1.0, 1.0), "overlong": (-1.0, 0.0)}
-"""Of the components that are not in [0, 1]; that of the box penalty is for one true box."""
 
 
 class Composer:
@@ -93,12 +74,9 @@ def read(items: Sequence[Item]) -> list[Answer]:
 
 def check_truth(items: Sequence[Item], config: RewardConfig) -> None:
     """Raises a ValueError for the first sample that lacks what a component that counts judges by."""
-    counting = {name for name, weight in weights(config).items() if weight}
-    judges = {name: judge for name, judge in _each(config).items() if name in counting}
+    counting = {name: options for name, options in components(config).items() if options.weight}
     for item in items:
-        lacking = [name for name, judge in judges.items() if judge(item, Answer()) is None]
-        if "domain" in counting and not item.target.rationale:
-            lacking.append("domain")
+        lacking = [name for name, options in counting.items() if not COMPONENTS[name].can_judge(item, options)]
         if lacking:
             raise ValueError(
                 f"sample {item.id} has nothing that reward.{lacking[0]} could judge by; add it to the data, or choose "
@@ -109,9 +87,15 @@ def check_truth(items: Sequence[Item], config: RewardConfig) -> None:
 def reward_range(config: RewardConfig) -> tuple[float, float]:
     """Lowest and highest total that the weights allow; a function of the user's is taken to be in [0, 1]."""
     ends = [
-        sorted(weight * bound for bound in RANGES.get(name, (0.0, 1.0))) for name, weight in weights(config).items()
+        sorted(weight * bound for bound in (component_range(name) or (0.0, 1.0)))
+        for name, weight in weights(config).items()
     ]
     return sum(low for low, _ in ends), sum(high for _, high in ends)
+
+
+def component_range(name: str) -> tuple[float, float] | None:
+    """Return the lowest and highest value of a component of ours; None for a function of the user's."""
+    return COMPONENTS[name].range if name in COMPONENTS else None
 
 
 def total(components: dict[str, float | None], weight_of: dict[str, float]) -> float | None:
@@ -142,69 +126,15 @@ def in_time(work: Callable[[], Values], seconds: float) -> Values | Exception:
         return TimeoutError(f"no answer in reward.timeout_s={seconds:g} s")
 
 
-def _each(config: RewardConfig) -> dict[str, Callable[[Item, Answer], float | None]]:
-    """The rewards that judge an answer on its own: a name here is the config's and the metric's."""
-    return {
-        "format": lambda item, answer: format_reward(answer),
-        "accuracy": lambda item, answer: accuracy_reward(answer, item.target),
-        "choice": lambda item, answer: choice_reward(answer, item.target),
-        "knowledge": lambda item, answer: knowledge_reward(answer, item.target),
-        "box": lambda item, answer: box_reward(answer, item.target),
-        "box_penalty": lambda item, answer: box_penalty_reward(answer, item.target),
-        "grounding": lambda item, answer: grounding_reward(answer, item.target),
-        "consistency": lambda item, answer: _consistency(item, config),
-        "segmentation": lambda item, answer: segmentation_reward(answer, item.target),
-        "structure": lambda item, answer: structure_reward(answer, item.target),
-        "roam": lambda item, answer: roam_reward(answer, item.target, mode=config.roam.mode.value),
-        "iad_r1": lambda item, answer: iad_r1_reward(answer, item.target),
-        "emit": lambda item, answer: emit_reward(answer, item.target),
-        "overlong": lambda item, answer: _overlong(item, config),
-    }
-
-
 def _judges(config: RewardConfig) -> dict[str, Judge]:
-    """Those that are computed, for batches."""
-    judges: dict[str, Judge] = {name: _one_by_one(judge) for name, judge in _each(config).items()}
-    wanted = {name for name, component in components(config).items() if is_computed(component)}
-    if "domain" in wanted:
-        embedder = Embedder(config.domain.model)
-        judges["domain"] = lambda items, answers: list(
-            domain_rewards(answers, [item.target for item in items], embedder, threshold=config.domain.threshold)
-        )
-    own = {function.name: _of_user(load_function(function)) for function in config.functions}
-    return {name: judge for name, judge in judges.items() if name in wanted} | own
-
-
-def _one_by_one(judge: Callable[[Item, Answer], float | None]) -> Judge:
-    def judge_each(items: Sequence[Item], answers: Sequence[Answer]) -> Values:
-        return [_value(judge, item, answer) for item, answer in zip(items, answers, strict=True)]
-
-    return judge_each
-
-
-def _value(judge: Callable[[Item, Answer], float | None], item: Item, answer: Answer) -> float | None | Exception:
-    try:
-        return judge(item, answer)
-    except Exception as error:  # noqa: BLE001 - one bad sample of a batch; Composer decides
-        return error
+    """Return the judge of every component that is computed, by name."""
+    ours = {
+        name: COMPONENTS[name].batch_judge(options)
+        for name, options in components(config).items()
+        if is_computed(options)
+    }
+    return ours | {function.name: _of_user(load_function(function)) for function in config.functions}
 
 
 def _of_user(reward: BatchReward) -> Judge:
     return lambda items, answers: list(reward(items))
-
-
-def _consistency(item: Item, config: RewardConfig) -> float | None:
-    if item.agreement is None:
-        return None
-    return consistency_reward(
-        item.agreement,
-        item.target,
-        delta_high=config.consistency.delta_high,
-        delta_low=config.consistency.delta_low,
-    )
-
-
-def _overlong(item: Item, config: RewardConfig) -> float | None:
-    if item.num_tokens is None:
-        return None
-    return overlong_penalty(item.num_tokens, config.overlong.max_tokens, config.overlong.buffer_tokens)

@@ -1,36 +1,33 @@
 """Config of the reward: each component's weight and options, under the name its metric has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 
+from rewards import (
+    accuracy,
+    box,
+    box_penalty,
+    choice,
+    consistency,
+    domain,
+    emit,
+    format,
+    grounding,
+    iad_r1,
+    knowledge,
+    overlong,
+    roam,
+    segmentation,
+    structure,
+)
+from rewards.component import Component, ComponentConfig
+from rewards.consistency import ConsistencyConfig
+from rewards.domain import DomainConfig
+from rewards.overlong import OverlongConfig
+from rewards.roam import RoamConfig
 from rl.config import key
 from rl.types import Task
-
-WEIGHT = "Weight in the total; 0 measures without counting, null leaves the component out."
-
-
-WITH_VERDICT = (Task.yes_no, Task.boxes)
-WITH_OPTION = (Task.choice, Task.routed, Task.grid)
-TASKS = {
-    "accuracy": WITH_VERDICT,
-    "choice": WITH_OPTION,
-    "knowledge": (Task.routed,),
-    "box": (Task.boxes,),
-    "box_penalty": (Task.boxes,),
-    "grounding": (Task.grounding,),
-    "segmentation": (Task.grid,),
-    "structure": WITH_OPTION,
-    "roam": WITH_OPTION,
-    "iad_r1": (Task.boxes,),
-    "emit": WITH_OPTION,
-}
-"""Whose answers a component can read; those that are not here read any."""
-
-
-class RoamMode(Enum):
-    paper = "paper"
-    released = "released"
-    """As the authors' code has it, which gives 0.05 only for a wrong answer whose reasoning concludes nothing."""
 
 
 class Signature(Enum):
@@ -50,34 +47,6 @@ class OnError(Enum):
 
 
 @dataclass(kw_only=True)
-class ComponentConfig:
-    weight: float | None = key(None, WEIGHT)
-
-
-@dataclass(kw_only=True)
-class ConsistencyConfig(ComponentConfig):
-    delta_high: float = key(0.3, "A defective image earns 1 when J is above this.", ge=0, le=1)
-    delta_low: float = key(0.1, "A normal image earns 1 when J is below this.", ge=0, le=1)
-
-
-@dataclass(kw_only=True)
-class DomainConfig(ComponentConfig):
-    threshold: float = key(0.5, "A lower similarity earns 0.", ge=-1, le=1)
-    model: str = key("", "Folder of the sentence encoder; empty takes all-MiniLM-L6-v2 of the installed wheel.")
-
-
-@dataclass(kw_only=True)
-class RoamConfig(ComponentConfig):
-    mode: RoamMode = key(RoamMode.paper, "The paper's cases, or those of its authors' code.")
-
-
-@dataclass(kw_only=True)
-class OverlongConfig(ComponentConfig):
-    max_tokens: int = key(512, "From this length on the penalty is -1.", ge=1)
-    buffer_tokens: int = key(128, "Tokens before that over which it grows from 0.", ge=1)
-
-
-@dataclass(kw_only=True)
 class FunctionConfig:
     """A reward of the user's."""
 
@@ -92,45 +61,37 @@ class FunctionConfig:
 
 @dataclass(kw_only=True)
 class RewardConfig:
-    format: ComponentConfig = key(ComponentConfig, "Answer in the form of its task: 1 or 0.")
-    accuracy: ComponentConfig = key(ComponentConfig, "Right yes or no: 1 or 0.")
-    choice: ComponentConfig = key(ComponentConfig, "Right option: 1 or 0.")
-    knowledge: ComponentConfig = key(ComponentConfig, "Right piece of the knowledge offered: 1 or 0 (DCR²-AD).")
-    box: ComponentConfig = key(ComponentConfig, "Mean IoU of one-to-one matched boxes, in [0, 1].")
-    box_penalty: ComponentConfig = key(ComponentConfig, "-0.2 for each true box that no box meets (MMR-AD).")
-    grounding: ComponentConfig = key(ComponentConfig, "IoU with the one box that was asked for, in [0, 1] (AnomalyR1).")
-    consistency: ConsistencyConfig = key(ConsistencyConfig, "Attention of the reasoning in one place: 1 or 0 (CGRO).")
-    domain: DomainConfig = key(DomainConfig, "Likeness of the reasoning to the expert's, in [0, 1] (JUDO).")
-    segmentation: ComponentConfig = key(ComponentConfig, "F1 of the grid's cells, in [0, 1] (JUDO).")
-    structure: ComponentConfig = key(ComponentConfig, "Reasoning and answer conclude what is right, in [0, 1] (JUDO).")
-    roam: RoamConfig = key(RoamConfig, "Reasoning and answer together, in [0, 1] (AnomalyR1).")
-    iad_r1: ComponentConfig = key(ComponentConfig, "Verdict, then type and place, in [0, 2] (IAD-R1).")
-    emit: ComponentConfig = key(ComponentConfig, "1 right, 0 wrong, -1 unreadable (EMIT).")
-    overlong: OverlongConfig = key(OverlongConfig, "Penalty of answers about to be cut off, in [-1, 0] (DAPO).")
+    """The table of components: each name is that of its config section and of its metric."""
+
+    format: ComponentConfig = format.COMPONENT.field()
+    accuracy: ComponentConfig = accuracy.COMPONENT.field()
+    choice: ComponentConfig = choice.COMPONENT.field()
+    knowledge: ComponentConfig = knowledge.COMPONENT.field()
+    box: ComponentConfig = box.COMPONENT.field()
+    box_penalty: ComponentConfig = box_penalty.COMPONENT.field()
+    grounding: ComponentConfig = grounding.COMPONENT.field()
+    consistency: ConsistencyConfig = consistency.COMPONENT.field()
+    domain: DomainConfig = domain.COMPONENT.field()
+    segmentation: ComponentConfig = segmentation.COMPONENT.field()
+    structure: ComponentConfig = structure.COMPONENT.field()
+    roam: RoamConfig = roam.COMPONENT.field()
+    iad_r1: ComponentConfig = iad_r1.COMPONENT.field()
+    emit: ComponentConfig = emit.COMPONENT.field()
+    overlong: OverlongConfig = overlong.COMPONENT.field()
     functions: list[FunctionConfig] = key(list, "Functions of your own: [{path: my_rewards.shininess, weight: 0.5}].")
     on_error: OnError = key(OnError.stop, "A component that raises ends the run, or leaves the answer unjudged.")
     timeout_s: float = key(30.0, "Longest call of one component; what it did not judge by then stays unjudged.", gt=0)
 
 
+COMPONENTS: Mapping[str, Component] = {
+    item.name: item.metadata["component"] for item in fields(RewardConfig) if "component" in item.metadata
+}
+"""The components of the table by name."""
+
+
 def components(config: RewardConfig) -> dict[str, ComponentConfig]:
-    """Ours by name, whether they are computed or not."""
-    return {
-        "format": config.format,
-        "accuracy": config.accuracy,
-        "choice": config.choice,
-        "knowledge": config.knowledge,
-        "box": config.box,
-        "box_penalty": config.box_penalty,
-        "grounding": config.grounding,
-        "consistency": config.consistency,
-        "domain": config.domain,
-        "segmentation": config.segmentation,
-        "structure": config.structure,
-        "roam": config.roam,
-        "iad_r1": config.iad_r1,
-        "emit": config.emit,
-        "overlong": config.overlong,
-    }
+    """Return the options of every component by name, whether it is computed or not."""
+    return {name: getattr(config, name) for name in COMPONENTS}
 
 
 def is_computed(component: ComponentConfig) -> bool:
@@ -151,9 +112,9 @@ def _weighed(function: FunctionConfig) -> tuple[str, float]:
 
 def check_task(config: RewardConfig, task: Task) -> None:
     """Raises a ValueError for a component that reads what answers of this task do not have."""
-    for name, component in components(config).items():
-        if is_computed(component) and task not in TASKS.get(name, Task):
-            forms = " or ".join(form.name for form in TASKS[name])
+    for name, options in components(config).items():
+        if is_computed(options) and task not in COMPONENTS[name].tasks:
+            forms = " or ".join(form.name for form in COMPONENTS[name].tasks)
             raise ValueError(
                 f"reward.{name} judges answers of the task {forms}, not of {task.name}; choose the task, or "
                 f"reward.{name}.weight=null"

@@ -1,6 +1,12 @@
 """Reward of reasoning that looks in one place where there is a defect, and nowhere in particular else (CGRO)."""
 
+from dataclasses import dataclass
+
+from rewards.answers.parse import Answer
+from rewards.component import Component, ComponentConfig
+from rewards.item import Item
 from rewards.truth import known_label
+from rl.config import key
 from rl.types import Target
 
 
@@ -23,3 +29,22 @@ def consistency_reward(
     if label is None:
         return None
     return float(agreement > delta_high if label == "defective" else agreement < delta_low)
+
+
+@dataclass(kw_only=True)
+class ConsistencyConfig(ComponentConfig):
+    delta_high: float = key(0.3, "A defective image earns 1 when J is above this.", ge=0, le=1)
+    delta_low: float = key(0.1, "A normal image earns 1 when J is below this.", ge=0, le=1)
+
+
+def _judge(item: Item, answer: Answer, options: ConsistencyConfig) -> float | None:
+    if item.agreement is None:
+        return None
+    return consistency_reward(item.agreement, item.target, delta_high=options.delta_high, delta_low=options.delta_low)
+
+
+COMPONENT = Component(
+    help="Attention of the reasoning in one place: 1 or 0 (CGRO).",
+    judge=_judge,
+    options=ConsistencyConfig,
+)

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rewards.answers.parse import Answer
+from rewards.component import Component, ComponentConfig, Judge
+from rewards.item import Item
+from rl.config import key
 from rl.types import Target
 
 if TYPE_CHECKING:
@@ -116,3 +120,31 @@ def _load_encoder(folder: Path) -> "SentenceTransformer":
     except ImportError as error:
         raise ValueError(f"reward.domain needs the package sentence-transformers ({error}); {INSTALL}") from error
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+
+
+@dataclass(kw_only=True)
+class DomainConfig(ComponentConfig):
+    threshold: float = key(0.5, "A lower similarity earns 0.", ge=-1, le=1)
+    model: str = key("", "Folder of the sentence encoder; empty takes all-MiniLM-L6-v2 of the installed wheel.")
+
+
+class DomainComponent(Component):
+    """A component that loads its encoder once and reads a batch in one call."""
+
+    def batch_judge(self, options: DomainConfig) -> Judge:
+        embedder = Embedder(options.model)
+        return lambda items, answers: list(
+            domain_rewards(answers, [item.target for item in items], embedder, threshold=options.threshold)
+        )
+
+    def can_judge(self, item: Item, options: DomainConfig) -> bool:
+        return bool(item.target.rationale)
+
+
+COMPONENT = DomainComponent(
+    help="Likeness of the reasoning to the expert's, in [0, 1] (JUDO).",
+    judge=lambda item, answer, options: domain_rewards(
+        [answer], [item.target], Embedder(options.model), threshold=options.threshold
+    )[0],
+    options=DomainConfig,
+)

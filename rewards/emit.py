@@ -1,8 +1,9 @@
 """EMIT's reward of a choice."""
 
 from rewards.answers.parse import Answer
+from rewards.component import Component
 from rewards.truth import known_option
-from rl.types import Target
+from rl.types import Target, Task
 
 
 def emit_reward(answer: Answer, target: Target) -> float | None:
@@ -23,3 +24,11 @@ def emit_reward(answer: Answer, target: Target) -> float | None:
     if answer.option not in (target.options or {*"ABCD", right}):
         return -1.0
     return float(answer.option == right)
+
+
+COMPONENT = Component(
+    help="1 right, 0 wrong, -1 unreadable (EMIT).",
+    judge=lambda item, answer, options: emit_reward(answer, item.target),
+    tasks=(Task.choice, Task.routed, Task.grid),
+    range=(-1.0, 1.0),
+)

@@ -1,6 +1,7 @@
 """Reward of the answer's form."""
 
 from rewards.answers.parse import Answer
+from rewards.component import Component
 
 
 def format_reward(answer: Answer) -> float:
@@ -20,3 +21,9 @@ def format_reward(answer: Answer) -> float:
     1.0
     """
     return 0.0 if answer.malformed else 1.0
+
+
+COMPONENT = Component(
+    help="Answer in the form of its task: 1 or 0.",
+    judge=lambda item, answer, options: format_reward(answer),
+)

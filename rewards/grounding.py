@@ -2,7 +2,8 @@
 
 from rewards.answers.parse import Answer
 from rewards.box import mean_overlap
-from rl.types import Target
+from rewards.component import Component
+from rl.types import Target, Task
 
 
 def grounding_reward(answer: Answer, target: Target) -> float | None:
@@ -21,3 +22,10 @@ def grounding_reward(answer: Answer, target: Target) -> float | None:
     if target.boxes:
         return mean_overlap(target.boxes, answer.boxes)
     return float(not answer.boxes and not answer.malformed) if target.label == "normal" else None
+
+
+COMPONENT = Component(
+    help="IoU with the one box that was asked for, in [0, 1] (AnomalyR1).",
+    judge=lambda item, answer, options: grounding_reward(answer, item.target),
+    tasks=(Task.grounding,),
+)

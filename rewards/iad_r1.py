@@ -4,9 +4,10 @@ from difflib import SequenceMatcher
 
 from rewards.answers.parse import Answer
 from rewards.box import mean_overlap
+from rewards.component import Component
 from rewards.matching import matched_sum
 from rewards.truth import known_label
-from rl.types import Target
+from rl.types import Target, Task
 
 SCORE_CONTAINED = 0.85
 """IAD-R1's score of a name that holds the words of the true one, or the other way round."""
@@ -58,3 +59,11 @@ def likeness(first: str, second: str) -> float:
         return SCORE_CONTAINED
     same = SequenceMatcher(None, first, second, autojunk=False).ratio()
     return SCORE_ALIKE * same if same >= LEAST_ALIKE else 0.0
+
+
+COMPONENT = Component(
+    help="Verdict, then type and place, in [0, 2] (IAD-R1).",
+    judge=lambda item, answer, options: iad_r1_reward(answer, item.target),
+    tasks=(Task.boxes,),
+    range=(0.0, 2.0),
+)

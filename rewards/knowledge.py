@@ -1,8 +1,9 @@
 """Reward of the right piece of knowledge (DCR²-AD)."""
 
 from rewards.answers.parse import Answer
+from rewards.component import Component
 from rl.data.knowledge.routing import named_knowledge
-from rl.types import Target
+from rl.types import Target, Task
 
 
 def knowledge_reward(answer: Answer, target: Target) -> float | None:
@@ -21,3 +22,10 @@ def knowledge_reward(answer: Answer, target: Target) -> float | None:
     if not target.offered:
         return None
     return float(named_knowledge(answer.knowledge, target.offered) == target.offered[0])
+
+
+COMPONENT = Component(
+    help="Right piece of the knowledge offered: 1 or 0 (DCR²-AD).",
+    judge=lambda item, answer, options: knowledge_reward(answer, item.target),
+    tasks=(Task.routed,),
+)

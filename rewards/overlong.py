@@ -1,5 +1,12 @@
 """Penalty of completions that are about to be cut off (DAPO's soft overlong punishment)."""
 
+from dataclasses import dataclass
+
+from rewards.answers.parse import Answer
+from rewards.component import Component, ComponentConfig
+from rewards.item import Item
+from rl.config import key
+
 
 def overlong_penalty(num_tokens: int, max_tokens: int, buffer_tokens: int) -> float:
     """From 0 down to -1 over the last tokens before the limit.
@@ -13,3 +20,23 @@ def overlong_penalty(num_tokens: int, max_tokens: int, buffer_tokens: int) -> fl
     if not 0 < buffer_tokens <= max_tokens:
         raise ValueError(f"buffer_tokens must be from 1 to max_tokens={max_tokens}; got {buffer_tokens}")
     return 0.0 - min(1.0, max(0, num_tokens - (max_tokens - buffer_tokens)) / buffer_tokens)
+
+
+@dataclass(kw_only=True)
+class OverlongConfig(ComponentConfig):
+    max_tokens: int = key(512, "From this length on the penalty is -1.", ge=1)
+    buffer_tokens: int = key(128, "Tokens before that over which it grows from 0.", ge=1)
+
+
+def _judge(item: Item, answer: Answer, options: OverlongConfig) -> float | None:
+    if item.num_tokens is None:
+        return None
+    return overlong_penalty(item.num_tokens, options.max_tokens, options.buffer_tokens)
+
+
+COMPONENT = Component(
+    help="Penalty of answers about to be cut off, in [-1, 0] (DAPO).",
+    judge=_judge,
+    range=(-1.0, 0.0),
+    options=OverlongConfig,
+)

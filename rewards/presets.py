@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 
-from rewards.config import (
-    ComponentConfig,
-    ConsistencyConfig,
-    DomainConfig,
-    RewardConfig,
-    RoamConfig,
-    RoamMode,
-)
+from rewards.component import ComponentConfig
+from rewards.config import RewardConfig
+from rewards.consistency import ConsistencyConfig
+from rewards.domain import DomainConfig
+from rewards.roam import RoamConfig, RoamMode
 from rl.types import Task
 
 

@@ -1,12 +1,17 @@
 """ROAM, AnomalyR1's reward of reasoning and answer together (section 4.5 of its paper)."""
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 from rewards.answers.conclusion import concluded_option
 from rewards.answers.parse import Answer
 from rewards.answers.released_choice import released_choice
+from rewards.component import Component, ComponentConfig
+from rewards.item import Item
 from rewards.truth import known_option
-from rl.types import Target
+from rl.config import key
+from rl.types import Target, Task
 
 INCONSISTENT = 0.0
 BOTH_PRESENT = 0.05
@@ -63,3 +68,26 @@ def _released_score(answer: Answer, right: str) -> float:
     if concluded != chosen:
         return INCONSISTENT
     return RIGHT_DERIVED if chosen == right else CONSISTENT
+
+
+class RoamMode(Enum):
+    paper = "paper"
+    released = "released"
+    """As the authors' code has it, which gives 0.05 only for a wrong answer whose reasoning concludes nothing."""
+
+
+@dataclass(kw_only=True)
+class RoamConfig(ComponentConfig):
+    mode: RoamMode = key(RoamMode.paper, "The paper's cases, or those of its authors' code.")
+
+
+def _judge(item: Item, answer: Answer, options: RoamConfig) -> float | None:
+    return roam_reward(answer, item.target, mode=options.mode.value)
+
+
+COMPONENT = Component(
+    help="Reasoning and answer together, in [0, 1] (AnomalyR1).",
+    judge=_judge,
+    tasks=(Task.choice, Task.routed, Task.grid),
+    options=RoamConfig,
+)

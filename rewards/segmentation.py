@@ -1,7 +1,8 @@
 """Reward of the grid cells that are called defective (JUDO, eq. 2)."""
 
 from rewards.answers.parse import Answer
-from rl.types import Target
+from rewards.component import Component
+from rl.types import Target, Task
 
 
 def segmentation_reward(answer: Answer, target: Target) -> float | None:
@@ -27,3 +28,10 @@ def segmentation_reward(answer: Answer, target: Target) -> float | None:
     f1 = 2 * len(answer.cells & true) / (len(answer.cells) + len(true))
     # 0.2 + 0.8 · F1, rounded once.
     return (1 + 4 * f1) / 5
+
+
+COMPONENT = Component(
+    help="F1 of the grid's cells, in [0, 1] (JUDO).",
+    judge=lambda item, answer, options: segmentation_reward(answer, item.target),
+    tasks=(Task.grid,),
+)

@@ -2,8 +2,9 @@
 
 from rewards.answers.conclusion import concluded_option, mentions
 from rewards.answers.parse import Answer
+from rewards.component import Component
 from rewards.truth import known_option
-from rl.types import Target
+from rl.types import Target, Task
 
 
 def structure_reward(answer: Answer, target: Target, *, early_penalty: float = 0.5) -> float | None:
@@ -29,3 +30,10 @@ def structure_reward(answer: Answer, target: Target, *, early_penalty: float = 0
     half = len(answer.think) / 2
     is_early = any(mention.place < half for mention in mentions(answer.think, target.options))
     return 1.0 - early_penalty * is_early
+
+
+COMPONENT = Component(
+    help="Reasoning and answer conclude what is right, in [0, 1] (JUDO).",
+    judge=lambda item, answer, options: structure_reward(answer, item.target),
+    tasks=(Task.choice, Task.routed, Task.grid),
+)

@@ -1,11 +1,23 @@
 """The losses: tensors and their config in, (loss, metrics) out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from rl.algorithm import Aggregation, AlgoConfig
-from rl.verl_core import Scale, aggregate, kl_estimate, ratio_loss
+from rl.algorithm import Aggregation, AlgoConfig, PolicyLoss
+from rl.verl_core import RatioLoss, Scale, aggregate, cispo_loss, clipped_loss, gspo_loss, kl_estimate
+
+POLICY_LOSSES: Mapping[PolicyLoss, RatioLoss] = {
+    # -min(ρ A, clip(ρ, 1 - ε_low, 1 + ε_high) A), ρ = π / π_old of each token.
+    # PPO (Schulman et al., 2017), GRPO (DeepSeekMath, 2024); the two clips are DAPO's (2025).
+    PolicyLoss.clipped: clipped_loss,
+    # The same with one ratio a completion, ρ = exp(mean_t log(π_t / π_old,t)). GSPO (Zheng et al., 2025).
+    PolicyLoss.gspo: gspo_loss,
+    # -sg(clip(ρ, 1 - ε_low, 1 + ε_high)) A log π, where sg stops the gradient. CISPO (MiniMax-M1, 2025).
+    PolicyLoss.cispo: cispo_loss,
+}
+"""Loss of a token by name, before it is aggregated; one that verl lacks is a function here and a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +37,11 @@ class LossInputs:
 
 
 def policy_loss(inputs: LossInputs, config: AlgoConfig, scale: Scale) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss of config.policy_loss, by default -min(ρA, clip(ρ)A), + β KL; metrics are sums over tokens."""
+    """Return the loss that config.policy_loss names + β KL, and metrics as sums over tokens."""
     mask = inputs.mask.to(inputs.logprobs.dtype)
     # verl multiplies by the mask, which would let NaN through.
     new, old = (values.where(inputs.mask, 0.0) for values in (inputs.logprobs, inputs.old_logprobs))
-    loss, clipped = ratio_loss(old, new, inputs.advantages, mask, config, scale)
+    loss, clipped = POLICY_LOSSES[config.policy_loss](old, new, inputs.advantages, mask, config, scale)
     metrics = {"clip_ratio": clipped * float(mask.sum()), "kl": 0.0}
     if inputs.reference_logprobs is not None:
         divergence = kl_estimate(new, inputs.reference_logprobs.where(inputs.mask, 0.0), config)

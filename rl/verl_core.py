@@ -1,5 +1,6 @@
 """verl's mathematics behind plain functions: the only file that imports verl's algorithms."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import rl.import_fixes  # noqa: F401
@@ -8,17 +9,10 @@ import torch
 from verl.trainer.ppo import core_algos
 from verl.workers.config import ActorConfig
 
-from rl.algorithm import Aggregation, AlgoConfig, PolicyLoss
+from rl.algorithm import Aggregation, AlgoConfig
 
 NO_DUAL_CLIP = 1e9
 """verl also bounds the loss of negative advantages at `clip_ratio_c` times the advantage; GRPO has no such bound."""
-
-
-POLICY_LOSSES = {
-    PolicyLoss.clipped: core_algos.compute_policy_loss_vanilla,
-    PolicyLoss.gspo: core_algos.compute_policy_loss_gspo,
-    PolicyLoss.cispo: core_algos.compute_policy_loss_cispo,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,28 +28,40 @@ class Scale:
     """The constant length by which Dr. GRPO divides."""
 
 
-def ratio_loss(
-    old: torch.Tensor,
-    new: torch.Tensor,
-    advantages: torch.Tensor,
-    mask: torch.Tensor,
-    config: AlgoConfig,
-    scale: Scale,
-) -> tuple[torch.Tensor, float]:
-    """(the loss that config.policy_loss names, share of clipped tokens) of [completions, tokens] log-probs."""
-    options = ActorConfig(
-        strategy="fsdp2",
-        rollout_n=config.num_completions,
-        use_dynamic_bsz=True,
-        # verl reads the low and high clips only.
-        clip_ratio_low=config.clip_low,
-        clip_ratio_high=config.clip_high,
-        clip_ratio_c=NO_DUAL_CLIP,
-        global_batch_info=asdict(scale),
-    )
-    compute = POLICY_LOSSES[config.policy_loss]
-    loss, metrics = compute(old, new, advantages, mask, config.aggregation.value, options)
-    return loss, metrics["actor/pg_clipfrac"]
+RatioLoss = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, AlgoConfig, Scale], tuple[torch.Tensor, float]
+]
+"""(old log-probs, new ones, advantages, mask, config, scale) to (loss, share of clipped tokens)."""
+
+
+def _of_verl(compute: Callable[..., tuple[torch.Tensor, dict[str, float]]]) -> RatioLoss:
+    def ratio_loss(
+        old: torch.Tensor,
+        new: torch.Tensor,
+        advantages: torch.Tensor,
+        mask: torch.Tensor,
+        config: AlgoConfig,
+        scale: Scale,
+    ) -> tuple[torch.Tensor, float]:
+        options = ActorConfig(
+            strategy="fsdp2",
+            rollout_n=config.num_completions,
+            use_dynamic_bsz=True,
+            # verl reads the low and high clips only.
+            clip_ratio_low=config.clip_low,
+            clip_ratio_high=config.clip_high,
+            clip_ratio_c=NO_DUAL_CLIP,
+            global_batch_info=asdict(scale),
+        )
+        loss, metrics = compute(old, new, advantages, mask, config.aggregation.value, options)
+        return loss, metrics["actor/pg_clipfrac"]
+
+    return ratio_loss
+
+
+clipped_loss = _of_verl(core_algos.compute_policy_loss_vanilla)
+gspo_loss = _of_verl(core_algos.compute_policy_loss_gspo)
+cispo_loss = _of_verl(core_algos.compute_policy_loss_cispo)
 
 
 def kl_estimate(new: torch.Tensor, reference: torch.Tensor, config: AlgoConfig) -> torch.Tensor:

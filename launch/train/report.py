@@ -8,7 +8,7 @@ from conf.schema import TrainConfig
 from launch.pages.report import RunRecord, write_report
 from launch.run.tracking import RunTracker
 from rewards.answers.parse import parse_answer
-from rewards.compose import RANGES, reward_range
+from rewards.compose import component_range, reward_range
 from rewards.config import RewardConfig, is_computed, weights
 from rl.alarms import Range
 from rl.algorithm import AlgoConfig, Objective
@@ -61,9 +61,7 @@ def _tells(row: Metrics, step: int) -> bool:
 
 def counted_ranges(config: RewardConfig) -> dict[str, Range | None]:
     """Lowest and highest value of each component that counts; None where a function of the user's knows it alone."""
-    own = {function.name for function in config.functions}
-    counting = [name for name, weight in weights(config).items() if weight != 0]
-    return {name: None if name in own else RANGES.get(name, (0.0, 1.0)) for name in counting}
+    return {name: component_range(name) for name, weight in weights(config).items() if weight != 0}
 
 
 def write_run_report(

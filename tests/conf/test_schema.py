@@ -65,7 +65,8 @@ def test_every_key_is_read_by_code(schema):
     seen = [(reads(tree), typed_names(tree)) for tree in trees]
     unread = []
     for section, kind in classes:
-        for field in fields(kind):
+        # The composer reads the table of components by its fields.
+        for field in [field for field in fields(kind) if "component" not in field.metadata]:
             typed = [base.__name__ for base in kind.__mro__]
             holders = [{section}.union(*(names.get(name, set()) for name in typed)) for _, names in seen]
             pairs = zip(seen, holders, strict=True)

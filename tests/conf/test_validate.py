@@ -9,7 +9,8 @@ import pytest
 from actors.config import ClusterConfig, LoraConfig, ModelConfig, Placement, ReferenceKind
 from conf.schema import DemoDataConfig, TrainConfig
 from conf.validate import check_demo_data, check_elsewhere, check_resources, check_train
-from rewards.config import ComponentConfig, RewardConfig
+from rewards.component import ComponentConfig
+from rewards.config import RewardConfig
 from rewards.presets import preset
 from rl.algorithm import AlgoConfig, Objective
 from rl.config import check_ranges

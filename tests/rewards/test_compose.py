@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from rewards.component import ComponentConfig
 from rewards.compose import Composer, read, reward_range
-from rewards.config import ComponentConfig, FunctionConfig, OnError, RewardConfig, Signature, check_reward, weights
+from rewards.config import FunctionConfig, OnError, RewardConfig, Signature, check_reward, weights
 from rewards.item import Item
 from rewards.presets import PRESETS, preset
 from rl.types import Box, Completion, Group, Prompt, Sample, Score, Target, Task

@@ -7,8 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rewards.answers.parse import parse_answer
+from rewards.component import ComponentConfig
 from rewards.compose import Composer, check_truth, read
-from rewards.config import ComponentConfig, RewardConfig, check_task
+from rewards.config import RewardConfig, check_task
 from rewards.item import Item
 from rewards.knowledge import knowledge_reward
 from rewards.presets import preset

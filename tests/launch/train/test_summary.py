@@ -11,7 +11,10 @@ from conf.schema import TrainConfig
 from launch.run.tracking import Plan, Resumed, RunTracker
 from launch.run.wandb_run import Ending
 from launch.train.report import counted_ranges, summarize, write_run_report
-from rewards.config import ComponentConfig, ConsistencyConfig, FunctionConfig, OverlongConfig, RewardConfig
+from rewards.component import ComponentConfig
+from rewards.config import FunctionConfig, RewardConfig
+from rewards.consistency import ConsistencyConfig
+from rewards.overlong import OverlongConfig
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.timing import Timings
 
