@@ -48,7 +48,7 @@ class Engines:
         return found
 
     async def write(self, orders: Sequence[Order]) -> list[str]:
-        """Plays rl.data.pairs.trajectories.Scribe: the model itself, told the hints."""
+        """Plays rl.data.pairs.trajectories.PairTeacher: the model itself, told the hints."""
         await self._forget()
         # vLLM takes a seed for a batch, not for each text.
         seed = zlib.crc32("/".join(str(order.seed) for order in orders).encode())

@@ -65,7 +65,7 @@ class Inspectors:
 
     async def _looked_at(self, groups: Sequence[Group]) -> list[Group]:
         asked = [with_rival(group, self._builder) for group in groups]
-        seen = await ask_one(self._frozen, lambda handle: handle.look.remote(asked, self._localize), self._limit)
+        seen = await ask_one(self._frozen, lambda handle: handle.observe.remote(asked, self._localize), self._limit)
         return [
             replace(group, prompt=replace(group.prompt, pixels=None), old_logprobs=logprobs, looks=looks[:1])
             for group, (logprobs, looks) in zip(asked, seen, strict=True)

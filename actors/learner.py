@@ -15,18 +15,19 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from actors.checkpoint import State, gathered_state, merged_state, published_state, save_adapter, save_folder
 from actors.config import ClusterConfig, ModelConfig, ReferenceKind, Sampling
-from actors.looking import Looker
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
+from actors.observing import PolicyObserver
 from actors.platform import device, join_group
 from actors.saving import Saver, fingerprint
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
 from rl.checkpoints import Record
+from rl.faults import UserError
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.schedule import lr_factor
 from rl.taught.lesson_loss import LessonCounts, counts_of, lesson_loss, mismatch_share, only
-from rl.types import Group, Seen
+from rl.types import Group, Observed
 from rl.verl_core import Scale
 from rollout.attention import gaze_fault
 from rollout.config import LocalizeConfig
@@ -62,7 +63,7 @@ class Learner:
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
         self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.compares
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
-        self._looker = Looker(self._policy, model.path)
+        self._observer = PolicyObserver(self._policy, model.path)
         shard(self._policy.train(), model.precision, self._device)
         self._trained = [parameter for parameter in self._policy.parameters() if parameter.requires_grad]
         self._only_adapter = all(".lora_" in name for name, p in self._policy.named_parameters() if p.requires_grad)
@@ -89,14 +90,16 @@ class Learner:
         gradient_s = time.perf_counter() - prepared
         return {**_averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}
 
-    def look(self, parts: Sequence[Sequence[Group]], config: LocalizeConfig, *, with_maps: bool) -> list[list[Seen]]:
+    def observe(
+        self, parts: Sequence[Sequence[Group]], config: LocalizeConfig, *, with_maps: bool
+    ) -> list[list[Observed]]:
         """Of each group of each micro-batch: the policy's log-probs and where it looks, from one pass."""
         groups = [group for part in parts for group in part]
         self._refuse_together(gaze_fault(group, config) for group in groups)
         batches = self._tensors(parts)
         self._policy.eval()
         seen = [
-            self._looker.look(part, batch, config, with_maps=with_maps)
+            self._observer.observe(part, batch, config, with_maps=with_maps)
             for part, batch in zip(parts, batches, strict=True)
         ]
         self._policy.train()
@@ -116,9 +119,9 @@ class Learner:
         self._saver.finish()
 
     def check_sees(self, path: str) -> None:
-        """Raises a ValueError when this machine has another file system than the one where the run is recorded."""
+        """Raises a UserError when this machine has another file system than the one where the run is recorded."""
         if not Path(path).is_file():
-            raise ValueError(
+            raise UserError(
                 f"output={Path(path).parent} is not to be seen on {socket.gethostname()}, where a learner runs; give a "
                 "folder that all machines share"
             )
@@ -126,7 +129,7 @@ class Learner:
     def restore(self, folder: str, model: str) -> None:
         """Goes on from a checkpoint whose run started from the weights with the fingerprint `model`."""
         if model != self._fingerprint:
-            raise ValueError(
+            raise UserError(
                 f"{folder}: the checkpoint of a run that started from other weights than model.path="
                 f"{self._model_config.path}; give that run's model.path, or another resume="
             )
@@ -177,7 +180,7 @@ class Learner:
         faults = [""] * dist.get_world_size()
         dist.all_gather_object(faults, next(filter(None, mine), ""))
         if any(faults):
-            raise ValueError(next(filter(None, faults)))
+            raise UserError(next(filter(None, faults)))
 
     def _with_reference(self, batch: GroupBatch) -> GroupBatch:
         """Where LoRA is the only change, the policy without it is the reference."""
@@ -248,7 +251,7 @@ class Learner:
         """The optimizer's step along the gathered gradient."""
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self._algo.max_grad_norm).full_tensor())
         if not math.isfinite(norm):
-            raise ValueError(f"the gradient's norm is {norm}; lower algo.lr or train with model.precision=fp32")
+            raise UserError(f"the gradient's norm is {norm}; lower algo.lr or train with model.precision=fp32")
         lr = self._schedule.get_last_lr()[0]
         self._optimizer.step()
         self._schedule.step()

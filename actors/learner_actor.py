@@ -12,7 +12,7 @@ from actors.waiting import fetched
 from actors.watched import Watched
 from rl.batching import UpdatePlan
 from rl.checkpoints import Record
-from rl.types import Group, Logprobs, Seen
+from rl.types import Group, Logprobs, Observed
 from rollout.config import LocalizeConfig
 
 FETCH_TIMEOUT_S = 60.0
@@ -55,8 +55,8 @@ class LearnerActor(Watched):
             [replace(plan, micro_batches=[with_pixels(groups) for groups in plan.micro_batches]) for plan in plans]
         )
 
-    def look(self, parts: list[list[Group]], config: LocalizeConfig, with_maps: bool) -> list[list[Seen]]:
-        return self._learner.look([with_pixels(groups) for groups in parts], config, with_maps=with_maps)
+    def observe(self, parts: list[list[Group]], config: LocalizeConfig, with_maps: bool) -> list[list[Observed]]:
+        return self._learner.observe([with_pixels(groups) for groups in parts], config, with_maps=with_maps)
 
     def weights(self) -> dict[str, Any]:
         return self._learner.weights()
@@ -85,8 +85,8 @@ class ReferenceActor(Watched):
     def logprobs(self, groups: list[Group]) -> list[Logprobs]:
         return self._reference.logprobs(with_pixels(groups))
 
-    def look(self, groups: list[Group], config: LocalizeConfig) -> list[Seen]:
-        return self._reference.look(with_pixels(groups), config)
+    def observe(self, groups: list[Group], config: LocalizeConfig) -> list[Observed]:
+        return self._reference.observe(with_pixels(groups), config)
 
 
 def with_pixels(groups: Sequence[Group]) -> list[Group]:

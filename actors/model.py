@@ -18,6 +18,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from actors.config import LoraConfig, ModelConfig, Precision
 from actors.model_folder import check_folder
 from rl.batching import GroupBatch, tree_mask
+from rl.faults import UserError
 from rollout.attention import TAPPED, Tap
 
 CHUNK_TOKENS = 1024
@@ -103,7 +104,7 @@ def load_model(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Qwen2
             config.path, dtype=dtype, attn_implementation={"text_config": TAPPED, "vision_config": "sdpa"}
         )
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{config.path}: its weights cannot be read ({error}); copy the checkpoint anew") from error
+        raise UserError(f"{config.path}: its weights cannot be read ({error}); copy the checkpoint anew") from error
     projector = {id(parameter) for parameter in model.model.visual.merger.parameters()}
     for parameter in model.model.visual.parameters():
         frozen = config.freeze_projector if id(parameter) in projector else config.freeze_vision

@@ -7,6 +7,7 @@ import rl.import_fixes  # noqa: F401
 from transformers import AutoConfig
 from transformers.utils import cached_file
 
+from rl.faults import UserError
 from rl.taught.reference_cache import folder_digest
 from rollout.config import LocalizeConfig
 
@@ -14,18 +15,18 @@ PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 def check_folder(path: str) -> None:
-    """Raise a ValueError that says what model.path lacks."""
+    """Raise a UserError that says what model.path lacks."""
     try:
         kind = AutoConfig.from_pretrained(path).model_type
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: neither a model folder with a config.json nor a hub id that can be reached; "
             "give model.path a Qwen2.5-VL checkpoint"
         ) from error
     if kind != "qwen2_5_vl":
-        raise ValueError(f"{path}: a model of type {kind}; model.path must be a Qwen2.5-VL checkpoint")
+        raise UserError(f"{path}: a model of type {kind}; model.path must be a Qwen2.5-VL checkpoint")
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in PROCESSOR_FILES):
-        raise ValueError(
+        raise UserError(
             f"{path}: no processor ({' or '.join(PROCESSOR_FILES)}); copy it from the checkpoint that the model was "
             "trained from"
         )
@@ -40,9 +41,9 @@ def weights_name(path: str) -> str:
 
 
 def check_localize(path: str, config: LocalizeConfig) -> None:
-    """Raise a ValueError for a layer or a head that the model does not have."""
+    """Raise a UserError for a layer or a head that the model does not have."""
     text = AutoConfig.from_pretrained(path).text_config
     counts = {"layers": text.num_hidden_layers, "heads": text.num_attention_heads}
     for name, chosen in (("layers", config.layers), ("heads", config.heads)):
         if any(not 0 <= index < counts[name] for index in chosen):
-            raise ValueError(f"localize.{name}={chosen}: {path} has {counts[name]}, counted from 0; choose among these")
+            raise UserError(f"localize.{name}={chosen}: {path} has {counts[name]}, counted from 0; choose among these")

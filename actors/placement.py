@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from actors.config import ClusterConfig, Placement
+from rl.faults import UserError
 
 ROUNDING = 1e-6
 
@@ -72,7 +73,7 @@ def num_sharing(config: ClusterConfig, *, with_reference: bool) -> int:
 
 
 def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placement) -> list[Machine]:
-    """The machine of each slot, or a ValueError that says what is missing."""
+    """The machine of each slot, or a UserError that says what is missing."""
     free = {machine.id: machine for machine in machines}
     taken: dict[str, str] = {}
     chosen = {}
@@ -83,7 +84,7 @@ def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placeme
                 free[machine.id], taken[machine.id], chosen[index] = machine.without(slot), slot.kind, machine
                 break
         else:
-            raise ValueError(_lacking(wanted, slot, machines, placement))
+            raise UserError(_lacking(wanted, slot, machines, placement))
     return [chosen[index] for index in range(len(wanted))]
 
 

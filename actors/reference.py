@@ -6,11 +6,11 @@ from typing import TypeVar
 import torch
 
 from actors.config import ClusterConfig, ModelConfig, Sampling
-from actors.looking import Looker
 from actors.model import PolicyModel, load_model
+from actors.observing import PolicyObserver
 from actors.platform import device
 from rl.batching import GroupBatch, split_by_budget, to_batch
-from rl.types import Group, Logprobs, Seen
+from rl.types import Group, Logprobs, Observed
 from rollout.config import LocalizeConfig
 
 Found = TypeVar("Found")
@@ -27,7 +27,7 @@ class ReferencePolicy:
         hf = load_model(model, getattr(torch, model.precision.value))
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
         self._policy.to(self._device).eval()
-        self._looker = Looker(self._policy, model.path)
+        self._observer = PolicyObserver(self._policy, model.path)
 
     @torch.no_grad()
     def logprobs(self, groups: Sequence[Group]) -> list[Logprobs]:
@@ -39,11 +39,11 @@ class ReferencePolicy:
 
         return self._in_parts(groups, logprobs_of)
 
-    def look(self, groups: Sequence[Group], config: LocalizeConfig) -> list[Seen]:
+    def observe(self, groups: Sequence[Group], config: LocalizeConfig) -> list[Observed]:
         """Per group its log-probs and a look, with its maps, for each completion."""
 
-        def seen_in(part: Sequence[Group], batch: GroupBatch) -> list[Seen]:
-            return self._looker.look(part, batch, config, with_maps=True)
+        def seen_in(part: Sequence[Group], batch: GroupBatch) -> list[Observed]:
+            return self._observer.observe(part, batch, config, with_maps=True)
 
         return self._in_parts(groups, seen_in)
 

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rl.checkpoints import STATE, Record, commit, unfinished
+from rl.faults import UserError
 
 TRAINED = StateDictOptions(ignore_frozen_params=True)
 SAMPLED_NUMBERS = 256
@@ -107,7 +108,7 @@ def _check_same_tensors(wanted: dict[str, Any], stored: dict[str, Any], folder: 
     differing = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
     if differing:
         name = differing[0]
-        raise ValueError(
+        raise UserError(
             f"{folder}: the checkpoint of another model: {name.removeprefix('model.')} is "
             f"{found.get(name) or 'missing'} there and {shapes.get(name) or 'not trained'} here; "
             "give model.* as in that run, or another resume="

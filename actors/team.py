@@ -172,13 +172,16 @@ class RayPolicy:
             warn_of_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
         return report
 
-    async def look(self, groups: Sequence[Group], config: LocalizeConfig, *, with_maps: bool) -> list[Group]:
+    async def observe(self, groups: Sequence[Group], config: LocalizeConfig, *, with_maps: bool) -> list[Group]:
         """The groups with the log-probs of the present weights and where these look."""
         with self._timings.span("look"):
             await ask(self._roommates, lambda handle: handle.sleep.remote(), self._limit)
             shares = deal(groups, len(self._learners), self._micro_batch_tokens)
             seen = await ask_each(
-                self._learners, shares, lambda handle, share: handle.look.remote(share, config, with_maps), self._limit
+                self._learners,
+                shares,
+                lambda handle, share: handle.observe.remote(share, config, with_maps),
+                self._limit,
             )
         found = {
             id(group): each
@@ -219,8 +222,8 @@ class RayObserver:
         self._policy = policy
         self._config = config
 
-    async def look(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
-        return await self._policy.look(groups, self._config, with_maps=with_maps)
+    async def observe(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
+        return await self._policy.observe(groups, self._config, with_maps=with_maps)
 
 
 class RayReference:

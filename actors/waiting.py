@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from rl.brake import dropped
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 
 OUT_OF_MEMORY = ("low on memory", "out of memory", "OutOfMemory")
 
@@ -55,7 +55,7 @@ async def _as_future(reference: Awaitable[Any]) -> Any:
 def _sentence(error: RayTaskError, who: str) -> Exception:
     cause = error.cause
     if isinstance(cause, ValueError):
-        return ValueError(str(cause))
+        return UserError(str(cause))
     return RunFailure(f"{who} failed: {type(cause).__name__}: {' '.join(str(cause).split())}")
 
 

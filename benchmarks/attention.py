@@ -22,8 +22,8 @@ import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLCausalLMOutputWithPast
 
-from actors.looking import Looker
 from actors.model import PolicyModel
+from actors.observing import PolicyObserver
 from benchmarks.random_model import IMAGE, SHAPES, config_of, random_answer, random_prompt
 from rl.batching import GroupBatch, to_batch
 from rl.types import Group
@@ -97,10 +97,10 @@ def _model(shape: str, device: str, attention: str) -> Qwen2_5_VLForConditionalG
 
 def _passes(case: Case) -> dict[str, Callable[[], object]]:
     """A forward pass in each way, over the same tokens."""
-    looker, batch, localize = Looker(case.policy, TOKENIZER), case.batch, LocalizeConfig()
+    looker, batch, localize = PolicyObserver(case.policy, TOKENIZER), case.batch, LocalizeConfig()
     return {
         "plain": torch.no_grad()(lambda: case.policy(batch).logprobs.tolist()),
-        "look": lambda: looker.look([case.group], batch, localize, with_maps=True),
+        "look": lambda: looker.observe([case.group], batch, localize, with_maps=True),
         "eager": torch.no_grad()(lambda: _eager(case.eager, batch)),
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.config import Precision
 from rl.data.config import Instructions
+from rl.faults import UserError
 from rl.types import Task
 
 STARTERS, OF_ONE_IMAGE = "starter", "starter_yes_no"
@@ -42,7 +43,7 @@ def _object_in(file: Path) -> dict[str, Any]:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ValueError(f"{file}: cannot be read ({error}); copy the model anew") from error
+        raise UserError(f"{file}: cannot be read ({error}); copy the model anew") from error
     if not isinstance(told, dict):
-        raise ValueError(f"{file}: holds no JSON object; copy the model anew")
+        raise UserError(f"{file}: holds no JSON object; copy the model anew")
     return told

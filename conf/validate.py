@@ -11,9 +11,10 @@ from conf.schema import DemoDataConfig, ExportConfig, PairsConfig, PredictConfig
 from rewards.config import check_reward, check_task, is_computed
 from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import Choice, DataConfig
-from rl.data.pairs.config import Writer, asks_engines
+from rl.data.pairs.config import PairTeacherKind, asks_engines
 from rl.data.photos import named_images
 from rl.data.questions import QUESTIONS
+from rl.faults import UserError
 from rl.preference_config import LossSpan
 from rl.types import Task
 from rollout.config import check_endpoint, check_teacher
@@ -31,13 +32,13 @@ FILES_COME_FROM = {
 
 
 def check_train(config: TrainConfig) -> None:
-    """Raises a ValueError for the first contradiction, or for what this machine lacks."""
+    """Raises a UserError for the first contradiction, or for what this machine lacks."""
     check_elsewhere(config)
     check_here(config)
 
 
 def check_here(config: TrainConfig) -> None:
-    """Raises a ValueError for what this machine lacks."""
+    """Raises a UserError for what this machine lacks."""
     _check_paths(config)
     if not (config.cluster.address or os.environ.get("RAY_ADDRESS")):
         check_resources(config, cpus=os.cpu_count() or 1, gpus=_num_gpus())
@@ -60,39 +61,39 @@ def check_elsewhere(config: TrainConfig) -> None:
 
 
 def check_demo_data(config: DemoDataConfig) -> None:
-    """Raises a ValueError when there is nowhere to write."""
+    """Raises a UserError when there is nowhere to write."""
     if not config.output:
-        raise ValueError("output is empty; give the folder to write, e.g. output=data/demo")
+        raise UserError("output is empty; give the folder to write, e.g. output=data/demo")
 
 
 def check_export(config: ExportConfig) -> None:
-    """Raises a ValueError when nothing says what to export, or where to."""
+    """Raises a UserError when nothing says what to export, or where to."""
     for name in ("checkpoint", "output"):
         if not getattr(config, name):
-            raise ValueError(f"{name} is empty; write assay export checkpoint=runs/mine output=models/mine")
+            raise UserError(f"{name} is empty; write assay export checkpoint=runs/mine output=models/mine")
 
 
 def check_score(config: ScoreConfig) -> None:
-    """Raises a ValueError when there is nothing to read, or nothing to score it by."""
+    """Raises a UserError when there is nothing to read, or nothing to score it by."""
     if not config.input:
-        raise ValueError("input is empty; give a file of answers, e.g. input=answers.jsonl")
+        raise UserError("input is empty; give a file of answers, e.g. input=answers.jsonl")
     if config.input != "-" and not Path(config.input).is_file():
-        raise ValueError(f"input: there is no file '{config.input}'")
+        raise UserError(f"input: there is no file '{config.input}'")
     if config.output != "-" and Path(config.output).resolve() == Path(config.input).resolve():
-        raise ValueError(f"output={config.output} is the input; give another file")
+        raise UserError(f"output={config.output} is the input; give another file")
     check_reward(config.reward)
     check_task(config.reward, config.task)
 
 
 def check_predict(config: PredictConfig) -> None:
-    """Raises a ValueError when there is nothing to inspect, nobody to ask or no verdict to expect."""
+    """Raises a UserError when there is nothing to inspect, nobody to ask or no verdict to expect."""
     if not config.input:
-        raise ValueError("input is empty; give a folder of images, e.g. input=photos")
+        raise UserError("input is empty; give a folder of images, e.g. input=photos")
     named_images(config.input)
     if not config.output:
-        raise ValueError("output is empty; give the run folder, e.g. output=runs/mine")
+        raise UserError("output is empty; give the run folder, e.g. output=runs/mine")
     if not config.model.path:
-        raise ValueError("model is not given; choose model=starter, or give a folder or a hub id, model=owner/name")
+        raise UserError("model is not given; choose model=starter, or give a folder or a hub id, model=owner/name")
     _check_asked(config)
     _check_model(config.model)
     _check_pixels(config.data)
@@ -104,19 +105,19 @@ def check_predict(config: PredictConfig) -> None:
 def _check_asked(config: PredictConfig) -> None:
     data = config.data
     if data.task not in (Task.yes_no, Task.boxes):
-        raise ValueError(f"data.task={data.task.name} asks for no verdict; choose data.task=boxes or data.task=yes_no")
+        raise UserError(f"data.task={data.task.name} asks for no verdict; choose data.task=boxes or data.task=yes_no")
     if data.task is Task.boxes and not config.reference and not data.question:
         instead = "a data.question of your own"
         if only_compares(config.model.path):
             instead = f"take the starter that needs none, model={OF_ONE_IMAGE}"
-        raise ValueError(
+        raise UserError(
             f"data.task=boxes asks '{QUESTIONS[Task.boxes]}'; give the normal images to compare with, "
             f"reference=FOLDER, or {instead}"
         )
 
 
 def check_pairs(config: PairsConfig) -> None:
-    """Raises a ValueError when there is nothing to make pairs of, or nobody who could write them."""
+    """Raises a UserError when there is nothing to make pairs of, or nobody who could write them."""
     check_pairs_elsewhere(config)
     check_pairs_here(config)
 
@@ -124,33 +125,33 @@ def check_pairs(config: PairsConfig) -> None:
 def check_pairs_elsewhere(config: PairsConfig) -> None:
     """The same as far as another machine can tell."""
     if not config.output:
-        raise ValueError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
+        raise UserError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
     data, pairs = config.data, config.pairs
     if not data.knowledge.file:
-        raise ValueError(
+        raise UserError(
             "data.knowledge.file is empty; pairs reason under right and wrong knowledge, so give the file of it"
         )
     if data.task is not Task.routed:
-        raise ValueError(
+        raise UserError(
             f"data.task={data.task.name} has no place for knowledge in its answers; choose data.task=routed"
         )
     if pairs.wrong is Choice.deceptive and data.knowledge.wrong is not Choice.deceptive:
-        raise ValueError(
+        raise UserError(
             f"pairs.wrong=deceptive takes the nearest of the wrong entries, but data.knowledge.wrong="
             f"{data.knowledge.wrong.name} offers any of them in no order; choose the same for both"
         )
     _check_sources(data, config.model)
     _check_images(data)
     _check_pixels(data)
-    if pairs.teacher is Writer.endpoint:
+    if pairs.teacher is PairTeacherKind.endpoint:
         check_endpoint(config.rollout.teacher)
     _check_coldest(config.rollout.temperature)
 
 
 def check_pairs_here(config: PairsConfig) -> None:
-    """Raises a ValueError for what this machine lacks."""
+    """Raises a UserError for what this machine lacks."""
     _check_folders(config.data, config.model)
-    if config.pairs.teacher is Writer.endpoint:
+    if config.pairs.teacher is PairTeacherKind.endpoint:
         endpoint_key(config.rollout.teacher.key_env)
     cluster = without_learning(config.cluster, with_frozen=False)
     if asks_engines(config.pairs) and not (cluster.address or os.environ.get("RAY_ADDRESS")):
@@ -158,14 +159,14 @@ def check_pairs_here(config: PairsConfig) -> None:
 
 
 def check_resources(config: TrainConfig, *, cpus: float, gpus: float) -> None:
-    """Raises a ValueError when the actors of the run need more than a machine of this size has."""
+    """Raises a UserError when the actors of the run need more than a machine of this size has."""
     machine = Machine(id="", name="this machine", cpus=cpus, gpus=gpus)
     wanted = slots(config.cluster, with_reference=needs_reference(config.algo, config.cluster))
     plan(wanted, [machine], config.cluster.placement)
 
 
 def _check_room(wanted: Sequence[Slot], placement: Placement) -> None:
-    """Raises a ValueError when this machine is too small."""
+    """Raises a UserError when this machine is too small."""
     machine = Machine(id="", name="this machine", cpus=os.cpu_count() or 1, gpus=_num_gpus())
     plan(wanted, [machine], placement)
 
@@ -174,17 +175,17 @@ def _check_updates(config: TrainConfig) -> None:
     algo, num_learners = config.algo, config.cluster.num_learners
     per_update, rest = divmod(algo.num_prompts, algo.num_updates)
     if rest:
-        raise ValueError(
+        raise UserError(
             f"algo.num_updates must divide algo.num_prompts; "
             f"got {algo.num_updates} updates of {algo.num_prompts} prompts"
         )
     if per_update < num_learners:
-        raise ValueError(
+        raise UserError(
             f"an update's {per_update} prompts (algo.num_prompts / algo.num_updates) do not split over "
             f"{num_learners} learners; raise algo.num_prompts, or lower algo.num_updates or cluster.num_learners"
         )
     if algo.parity_stop < algo.parity_warn:
-        raise ValueError(f"algo.parity_stop must be ≥ algo.parity_warn; got {algo.parity_stop} < {algo.parity_warn}")
+        raise UserError(f"algo.parity_stop must be ≥ algo.parity_warn; got {algo.parity_stop} < {algo.parity_warn}")
 
 
 def _check_sampling(config: TrainConfig) -> None:
@@ -194,24 +195,24 @@ def _check_sampling(config: TrainConfig) -> None:
 
 def _check_coldest(temperature: float) -> None:
     if temperature < COLDEST:
-        raise ValueError(f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {temperature}")
+        raise UserError(f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {temperature}")
 
 
 def _check_pixels(data: DataConfig) -> None:
     if data.min_pixels > data.max_pixels:
-        raise ValueError(f"data.min_pixels must be ≤ data.max_pixels; got {data.min_pixels} > {data.max_pixels}")
+        raise UserError(f"data.min_pixels must be ≤ data.max_pixels; got {data.min_pixels} > {data.max_pixels}")
 
 
 def _check_lengths(config: TrainConfig) -> None:
     overlong, limit = config.reward.overlong, config.rollout.max_response_tokens
     if is_computed(overlong) and overlong.max_tokens > limit:
-        raise ValueError(
+        raise UserError(
             f"reward.overlong.max_tokens={overlong.max_tokens} must be ≤ rollout.max_response_tokens={limit}, or the "
             "penalty is never due"
         )
     algo = config.algo
     if algo.normalize_components and (algo.contrastive or algo.max_refills):
-        raise ValueError(
+        raise UserError(
             "algo.normalize_components finds contrast where totals are equal, which algo.contrastive and "
             "algo.max_refills look at; choose one"
         )
@@ -219,7 +220,7 @@ def _check_lengths(config: TrainConfig) -> None:
 
 def _check_images(data: DataConfig) -> None:
     if not data.with_reference and data.task is not Task.yes_no and not data.question:
-        raise ValueError(
+        raise UserError(
             f"data.with_reference=false shows one image, but data.task={data.task.name} asks '{QUESTIONS[data.task]}'; "
             "choose data.task=yes_no, or give a data.question of your own"
         )
@@ -228,33 +229,33 @@ def _check_images(data: DataConfig) -> None:
 def _check_lessons(config: TrainConfig) -> None:
     algo, is_cached = config.algo, config.cluster.reference is ReferenceKind.cached
     if algo.span is not LossSpan.response and algo.objective not in (Objective.sft, Objective.dpo):
-        raise ValueError(
+        raise UserError(
             f"algo.span={algo.span.value} is not read by algo.objective={algo.objective.value}; leave it out"
         )
     if algo.objective is Objective.grpo:
         if is_cached:
-            raise ValueError(
+            raise UserError(
                 "cluster.reference=cached keeps log-probs of answers that are taught, but algo.objective=grpo samples "
                 "its own; choose cluster.reference=actor"
             )
         return
     name = algo.objective.value
     if algo.objective is not Objective.sft and not config.data.lessons:
-        raise ValueError(f"algo.objective={name} learns from pairs; give their file, data.lessons=FILE")
+        raise UserError(f"algo.objective={name} learns from pairs; give their file, data.lessons=FILE")
     if algo.contrastive or algo.max_refills:
-        raise ValueError(f"algo.objective={name} samples nothing; leave out algo.contrastive and algo.max_refills")
+        raise UserError(f"algo.objective={name} samples nothing; leave out algo.contrastive and algo.max_refills")
     if algo.objective is Objective.kto:
         _check_kto(algo, is_cached)
 
 
 def _check_kto(algo: AlgoConfig, is_cached: bool) -> None:
     if is_cached:
-        raise ValueError(
+        raise UserError(
             "algo.objective=kto compares with answers to other prompts, which change from step to step; choose "
             "cluster.reference=actor or adapter_off"
         )
     if algo.num_prompts < FEWEST_OF_KTO:
-        raise ValueError(
+        raise UserError(
             "algo.objective=kto compares with answers to other prompts, and two in a row can be the same one where an "
             f"epoch ends; give algo.num_prompts ≥ {FEWEST_OF_KTO}"
         )
@@ -262,7 +263,7 @@ def _check_kto(algo: AlgoConfig, is_cached: bool) -> None:
 
 def _check_knowledge(data: DataConfig) -> None:
     if data.task is Task.routed and not data.knowledge.file:
-        raise ValueError(
+        raise UserError(
             "data.task=routed asks for one of the pieces of knowledge that a question offers; give data.knowledge.file "
             "(`assay data` writes the demo's), or choose data.task=choice"
         )
@@ -273,11 +274,11 @@ def _check_reference(config: TrainConfig) -> None:
         return
     model = config.model
     if not model.lora.rank:
-        raise ValueError(
+        raise UserError(
             "cluster.reference=adapter_off needs LoRA: give model.lora.rank ≥ 1, or choose cluster.reference=actor"
         )
     if not (model.freeze_vision and model.freeze_projector):
-        raise ValueError(
+        raise UserError(
             "cluster.reference=adapter_off needs model.freeze_vision and model.freeze_projector, which would train "
             "beside the adapter; freeze both, or choose cluster.reference=actor"
         )
@@ -286,7 +287,7 @@ def _check_reference(config: TrainConfig) -> None:
 def _check_cluster(config: TrainConfig) -> None:
     cluster, algo, rollout = config.cluster, config.algo, config.rollout
     if cluster.placement is Placement.colocated and cluster.num_rollout_workers != cluster.num_learners:
-        raise ValueError(
+        raise UserError(
             "cluster.placement=colocated pairs each rollout worker with a learner; got "
             f"{cluster.num_rollout_workers} and {cluster.num_learners}; make cluster.num_rollout_workers equal"
         )
@@ -300,7 +301,7 @@ def _check_cluster(config: TrainConfig) -> None:
     count, named = counts[algo.objective]
     longest = rollout.max_prompt_tokens + count * rollout.max_response_tokens
     if longest > cluster.micro_batch_tokens:
-        raise ValueError(
+        raise UserError(
             f"cluster.micro_batch_tokens={cluster.micro_batch_tokens} is less than a whole group may have, "
             f"rollout.max_prompt_tokens + {named} × rollout.max_response_tokens = {longest}; raise it"
         )
@@ -308,15 +309,15 @@ def _check_cluster(config: TrainConfig) -> None:
 
 def _check_given(config: TrainConfig) -> None:
     if not config.output:
-        raise ValueError("output is empty; give the run folder, e.g. output=runs/mine")
+        raise UserError("output is empty; give the run folder, e.g. output=runs/mine")
     _check_sources(config.data, config.model)
 
 
 def _check_sources(data: DataConfig, model: ModelConfig) -> None:
     if not data.root:
-        raise ValueError("data.root is empty; give the folder of your images, data.root=FOLDER")
+        raise UserError("data.root is empty; give the folder of your images, data.root=FOLDER")
     if not model.path:
-        raise ValueError("model.path is empty; give a folder or a hub id such as owner/name")
+        raise UserError("model.path is empty; give a folder or a hub id such as owner/name")
 
 
 def _check_paths(config: TrainConfig) -> None:
@@ -325,10 +326,10 @@ def _check_paths(config: TrainConfig) -> None:
 
 def _check_folders(data: DataConfig, model: ModelConfig) -> None:
     if not Path(data.root).is_dir():
-        raise ValueError(f"data.root: there is no folder '{data.root}'; `assay data` writes the demo's to data/demo")
+        raise UserError(f"data.root: there is no folder '{data.root}'; `assay data` writes the demo's to data/demo")
     for name, file in (("data.lessons", data.lessons), ("data.knowledge.file", data.knowledge.file)):
         if file and not Path(file).is_file():
-            raise ValueError(f"{name}: there is no file '{file}'; {FILES_COME_FROM[name]}")
+            raise UserError(f"{name}: there is no file '{file}'; {FILES_COME_FROM[name]}")
     _check_model(model)
 
 
@@ -336,7 +337,7 @@ def _check_model(model: ModelConfig) -> None:
     path = Path(model.path)
     could_be_hub_id = len(path.parts) == 2 and not path.parent.exists()
     if not (path.is_dir() or could_be_hub_id):
-        raise ValueError(f"model.path: '{model.path}' is neither a folder nor a hub id such as owner/name")
+        raise UserError(f"model.path: '{model.path}' is neither a folder nor a hub id such as owner/name")
 
 
 def _num_gpus() -> int:

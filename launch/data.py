@@ -6,6 +6,7 @@ from pathlib import Path
 
 from conf.schema import DemoDataConfig
 from rl.data.demo.synthesis import write_demo
+from rl.faults import UserError
 
 
 def main(config: DemoDataConfig) -> int:
@@ -14,7 +15,7 @@ def main(config: DemoDataConfig) -> int:
     try:
         _write(root, config)
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"{config.output}: nothing can be written there ({error.strerror or error}); "
             "give another folder: output=FOLDER"
         ) from error
@@ -24,9 +25,9 @@ def main(config: DemoDataConfig) -> int:
 
 def _write(root: Path, config: DemoDataConfig) -> None:
     if root.exists() and not root.is_dir():
-        raise ValueError(f"{config.output} is a file; give a folder: output=FOLDER")
+        raise UserError(f"{config.output} is a file; give a folder: output=FOLDER")
     if root.exists() and any(root.iterdir()):
-        raise ValueError(f"{config.output} is not empty; remove it, or give another folder: output=FOLDER")
+        raise UserError(f"{config.output} is not empty; remove it, or give another folder: output=FOLDER")
     unfinished = root.with_name(f"{root.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     write_demo(unfinished, seed=config.seed, num_parts=config.num_parts)

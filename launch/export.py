@@ -12,6 +12,7 @@ from actors.checkpoint import write_merged
 from conf.schema import ExportConfig
 from launch.run.folder import METRICS
 from rl.checkpoints import FOLDER, Checkpoint, newest_whole, read_checkpoint
+from rl.faults import UserError
 
 CARD = "README.md"
 RESULTS = ("reward/mean", "eval/heldout/accuracy", "eval/heldout/mean_iou", "eval/heldout/recall")
@@ -23,7 +24,7 @@ def main(config: ExportConfig) -> int:
     checkpoint = find_checkpoint(Path(config.checkpoint))
     output = Path(config.output)
     if output.exists() and (output.is_file() or any(output.iterdir())):
-        raise ValueError(f"output={output} is a file or not empty; remove it, or give another one")
+        raise UserError(f"output={output} is a file or not empty; remove it, or give another one")
     card, unfinished = model_card(checkpoint), output.with_name(f".{output.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     _write(checkpoint, unfinished)
@@ -43,7 +44,7 @@ def _write(checkpoint: Checkpoint, output: Path) -> None:
     model = checkpoint.record.config["model"]
     base = model["path"]
     if Path(base).is_absolute() and not Path(base).is_dir():
-        raise ValueError(f"{checkpoint.folder}: its adapter belongs to {base}, which is not there; bring it back")
+        raise UserError(f"{checkpoint.folder}: its adapter belongs to {base}, which is not there; bring it back")
     output.mkdir(parents=True)
     write_merged(base, checkpoint.folder / "adapter", model["precision"], output)
 
@@ -54,7 +55,7 @@ def find_checkpoint(path: Path) -> Checkpoint:
         return read_checkpoint(path)
     newest, faults = newest_whole(path)
     if newest is None:
-        raise ValueError(f"checkpoint={path}: no checkpoint of that run is whole ({'; '.join(faults) or 'none there'})")
+        raise UserError(f"checkpoint={path}: no checkpoint of that run is whole ({'; '.join(faults) or 'none there'})")
     return newest
 
 
@@ -106,7 +107,7 @@ def _results(checkpoint: Checkpoint) -> dict[str, tuple[float, int]]:
     """The last value of each metric up to the checkpoint's step, and its step."""
     metrics = checkpoint.folder.parent.parent / METRICS
     if not metrics.is_file():
-        raise ValueError(f"{metrics}: the results of {checkpoint.folder.name} are missing; give it in its run folder")
+        raise UserError(f"{metrics}: the results of {checkpoint.folder.name} are missing; give it in its run folder")
     rows: list[dict[str, Any]] = [json.loads(line) for line in metrics.read_text().splitlines()]
     found: dict[str, tuple[float, int]] = {}
     for row in rows:

@@ -15,6 +15,7 @@ from rewards.answers.parse import Answer
 from rewards.compose import Composer, read
 from rewards.config import OnError
 from rewards.item import UNBOUNDED, Item, read_target
+from rl.faults import UserError
 from rl.types import Score, Task
 
 BATCH = 256
@@ -90,9 +91,9 @@ def _item(line: str, task: Task) -> Item:
     told = _object(line)
     missing = [name for name in ("id", "completion", "target") if name not in told]
     if missing:
-        raise ValueError(f"the answer has no {' and no '.join(missing)}")
+        raise UserError(f"the answer has no {' and no '.join(missing)}")
     if not isinstance(told["completion"], str):
-        raise ValueError(f"completion must be text; got {told['completion']!r:.60}")
+        raise UserError(f"completion must be text; got {told['completion']!r:.60}")
     return Item(
         id=str(told["id"]),
         text=told["completion"],
@@ -107,13 +108,13 @@ def _item(line: str, task: Task) -> Item:
 
 def _object(line: str) -> Mapping[str, Any]:
     if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
-        raise ValueError("holds bytes that are no UTF-8")
+        raise UserError("holds bytes that are no UTF-8")
     try:
         told = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"is not JSON ({error})") from error
+        raise UserError(f"is not JSON ({error})") from error
     if not isinstance(told, dict):
-        raise ValueError("is not a JSON object")
+        raise UserError("is not a JSON object")
     return told
 
 
@@ -121,7 +122,7 @@ def _task(told: Any, otherwise: Task) -> Task:
     if told is None:
         return otherwise
     if not isinstance(told, str) or told not in Task.__members__:
-        raise ValueError(f"task {told!r} is not one of {', '.join(Task.__members__)}")
+        raise UserError(f"task {told!r} is not one of {', '.join(Task.__members__)}")
     return Task[told]
 
 
@@ -129,7 +130,7 @@ def _size(told: Any) -> tuple[int, int]:
     if told is None:
         return UNBOUNDED
     if not (isinstance(told, list) and len(told) == 2 and all(isinstance(n, int) and n > 0 for n in told)):
-        raise ValueError(f"image_size must be [width, height] in pixels; got {told!r}")
+        raise UserError(f"image_size must be [width, height] in pixels; got {told!r}")
     return told[0], told[1]
 
 
@@ -137,7 +138,7 @@ def _agreement(told: Any) -> float | None:
     if told is None:
         return None
     if not isinstance(told, int | float) or isinstance(told, bool) or not 0 <= told <= 1:
-        raise ValueError(f"agreement must be a number in [0, 1]; got {told!r}")
+        raise UserError(f"agreement must be a number in [0, 1]; got {told!r}")
     return float(told)
 
 

@@ -12,6 +12,7 @@ from rewards.compose import Composer, read
 from rewards.config import OnError, RewardConfig
 from rewards.item import UNBOUNDED, Item, read_target
 from rewards.presets import PRESETS, preset
+from rl.faults import UserError
 from rl.types import Score, Task
 
 
@@ -70,7 +71,7 @@ def as_verl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable
         item = _item(str(info.get("index", data_source)), solution_str, told, info.get("image_size"), form)
         (score,) = composer.score([item], read([item]))
         if score.total is None:
-            raise ValueError(f"sample {item.id}: no score, {'; '.join(score.unjudged)}")
+            raise UserError(f"sample {item.id}: no score, {'; '.join(score.unjudged)}")
         # verl takes the names from the first answer of a batch.
         return {"score": score.total, **{name: nan if v is None else v for name, v in score.components.items()}}
 
@@ -94,7 +95,7 @@ def _composer(reward: str | RewardConfig, task: Task | None) -> tuple[Composer, 
         chosen = preset(reward)
         reward, task = chosen.config, task or chosen.task
     if task is None:
-        raise ValueError(f"give task= beside a config; a preset knows its own ({', '.join(PRESETS)})")
+        raise UserError(f"give task= beside a config; a preset knows its own ({', '.join(PRESETS)})")
     return Composer(replace(reward, on_error=OnError.stop)), task
 
 

@@ -11,6 +11,7 @@ from rewards.component import Judge, Values
 from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, components, is_computed, weights
 from rewards.functions import BatchReward, load_function
 from rewards.item import Item, items_of
+from rl.faults import UserError
 from rl.types import Group, Score
 
 Judgement = float | None | str
@@ -63,7 +64,7 @@ class Composer:
         else:
             sentence = f"reward {name} gave {value} on sample {item.id}; it must be a finite number or None"
         if self._config.on_error is OnError.stop:
-            raise ValueError(sentence)
+            raise UserError(sentence)
         return sentence
 
 
@@ -73,12 +74,12 @@ def read(items: Sequence[Item]) -> list[Answer]:
 
 
 def check_truth(items: Sequence[Item], config: RewardConfig) -> None:
-    """Raises a ValueError for the first sample that lacks what a component that counts judges by."""
+    """Raises a UserError for the first sample that lacks what a component that counts judges by."""
     counting = {name: options for name, options in components(config).items() if options.weight}
     for item in items:
         lacking = [name for name, options in counting.items() if not COMPONENTS[name].can_judge(item, options)]
         if lacking:
-            raise ValueError(
+            raise UserError(
                 f"sample {item.id} has nothing that reward.{lacking[0]} could judge by; add it to the data, or choose "
                 f"another reward= or reward.{lacking[0]}.weight=null"
             )

@@ -27,6 +27,7 @@ from rewards.domain import DomainConfig
 from rewards.overlong import OverlongConfig
 from rewards.roam import RoamConfig
 from rl.config import key
+from rl.faults import UserError
 from rl.types import Task
 
 
@@ -111,30 +112,30 @@ def _weighed(function: FunctionConfig) -> tuple[str, float]:
 
 
 def check_task(config: RewardConfig, task: Task) -> None:
-    """Raises a ValueError for a component that reads what answers of this task do not have."""
+    """Raises a UserError for a component that reads what answers of this task do not have."""
     for name, options in components(config).items():
         if is_computed(options) and task not in COMPONENTS[name].tasks:
             forms = " or ".join(form.name for form in COMPONENTS[name].tasks)
-            raise ValueError(
+            raise UserError(
                 f"reward.{name} judges answers of the task {forms}, not of {task.name}; choose the task, or "
                 f"reward.{name}.weight=null"
             )
 
 
 def check_reward(config: RewardConfig) -> None:
-    """Raises a ValueError for a reward that nothing could earn, or whose functions cannot be told apart."""
+    """Raises a UserError for a reward that nothing could earn, or whose functions cannot be told apart."""
     for function in config.functions:
         if not all(part.isidentifier() for part in function.path.split(".")) or "." not in function.path:
-            raise ValueError(f"reward.functions: '{function.path}' is no dotted path; write my_rewards.shininess")
+            raise UserError(f"reward.functions: '{function.path}' is no dotted path; write my_rewards.shininess")
     overlong = config.overlong
     if is_computed(overlong) and overlong.buffer_tokens > overlong.max_tokens:
-        raise ValueError(
+        raise UserError(
             f"reward.overlong.buffer_tokens={overlong.buffer_tokens} must be ≤ reward.overlong.max_tokens="
             f"{overlong.max_tokens}"
         )
     names = [item.name for item in fields(config)] + [function.name for function in config.functions]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise ValueError(f"reward.functions: there is another component called {twice}; rename the function")
+        raise UserError(f"reward.functions: there is another component called {twice}; rename the function")
     if not any(weights(config).values()):
-        raise ValueError("reward.*.weight are all 0 or null, so no completion could earn anything; give one a weight")
+        raise UserError("reward.*.weight are all 0 or null, so no completion could earn anything; give one a weight")

@@ -7,6 +7,7 @@ from rewards.component import Component, ComponentConfig
 from rewards.item import Item
 from rewards.truth import known_label
 from rl.config import key
+from rl.faults import UserError
 from rl.types import Target
 
 
@@ -24,7 +25,7 @@ def consistency_reward(
     1.0
     """
     if not 0 <= agreement <= 1:
-        raise ValueError(f"agreement must be in [0, 1]; got {agreement}")
+        raise UserError(f"agreement must be in [0, 1]; got {agreement}")
     label = known_label(target)
     if label is None:
         return None

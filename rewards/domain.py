@@ -14,6 +14,7 @@ from rewards.answers.parse import Answer
 from rewards.component import Component, ComponentConfig, Judge
 from rewards.item import Item
 from rl.config import key
+from rl.faults import UserError
 from rl.types import Target
 
 if TYPE_CHECKING:
@@ -105,20 +106,20 @@ def packaged_model() -> Path:
     """The folder of all-MiniLM-L6-v2 among the installed packages."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise ValueError(f"reward.domain.model is empty and no package carries all-MiniLM-L6-v2; {INSTALL}")
+        raise UserError(f"reward.domain.model is empty and no package carries all-MiniLM-L6-v2; {INSTALL}")
     return Path(spec.origin).parent / "model"
 
 
 def _load_encoder(folder: Path) -> "SentenceTransformer":
     if not (folder / "modules.json").is_file():
-        raise ValueError(f"reward.domain.model={folder} is no folder of a sentence-transformers model (modules.json)")
+        raise UserError(f"reward.domain.model={folder} is no folder of a sentence-transformers model (modules.json)")
     # Takes seconds, which only those pay who use this reward.
     import rl.import_fixes  # noqa: F401
 
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise ValueError(f"reward.domain needs the package sentence-transformers ({error}); {INSTALL}") from error
+        raise UserError(f"reward.domain needs the package sentence-transformers ({error}); {INSTALL}") from error
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
 
 

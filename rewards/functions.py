@@ -8,6 +8,7 @@ from typing import Any
 
 from rewards.config import FunctionConfig, Signature
 from rewards.item import Item, target_fields
+from rl.faults import UserError
 
 BatchReward = Callable[[Sequence[Item]], list[float | None]]
 
@@ -21,7 +22,7 @@ def load_function(config: FunctionConfig) -> BatchReward:
     try:
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(
+        raise UserError(
             f"reward.functions: cannot import {config.path} ({error}); start in the folder of {module}.py"
         ) from error
     return _as_trl_calls(function, config) if config.signature is Signature.trl else _as_verl_calls(function)
@@ -38,7 +39,7 @@ def _as_trl_calls(function: Callable[..., Any], config: FunctionConfig) -> Batch
             function(prompts=[item.question for item in items], completions=[item.text for item in items], **columns)
         )
         if len(values) != len(items):
-            raise ValueError(f"{config.path} gave {len(values)} values for {len(items)} completions")
+            raise UserError(f"{config.path} gave {len(values)} values for {len(items)} completions")
         return [None if value is None else float(value) for value in values]
 
     return judge

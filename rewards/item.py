@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from rl.faults import UserError
 from rl.types import Group, Sample, Target, Task
 
 UNBOUNDED = (10**7, 10**7)
@@ -73,10 +74,10 @@ def target_fields(target: Target) -> dict[str, Any]:
 def read_target(told: Mapping[str, Any]) -> Target:
     """A target from such fields, any subset of them; unknown ones are left alone."""
     if not isinstance(told, Mapping):
-        raise ValueError(f'target must be an object such as {{"label": "normal"}}; got {told!r}')
+        raise UserError(f'target must be an object such as {{"label": "normal"}}; got {told!r}')
     label = told.get("label", "")
     if label not in ("", *LABELS):
-        raise ValueError(f'target.label must be "normal" or "defective"; got {label!r}')
+        raise UserError(f'target.label must be "normal" or "defective"; got {label!r}')
     cells = told.get("cells")
     boxes = tuple(_box(box) for box in _list(told, "boxes"))
     return Target(
@@ -95,7 +96,7 @@ def read_target(told: Mapping[str, Any]) -> Target:
 def _options(told: Any) -> dict[str, str]:
     """A table of files may hold letters that this sample has no option for."""
     if not isinstance(told, Mapping):
-        raise ValueError(f'target.options must be an object such as {{"A": "a scratch"}}; got {told!r}')
+        raise UserError(f'target.options must be an object such as {{"A": "a scratch"}}; got {told!r}')
     return {str(letter): str(text) for letter, text in told.items() if text is not None}
 
 
@@ -116,28 +117,28 @@ def _list(told: Mapping[str, Any], name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list | tuple):
-        raise ValueError(f"target.{name} must be a list; got {value!r}")
+        raise UserError(f"target.{name} must be a list; got {value!r}")
     return list(value)
 
 
 def _text(told: Mapping[str, Any], name: str) -> str:
     value = told.get(name)
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"target.{name} must be text; got {value!r}")
+        raise UserError(f"target.{name} must be text; got {value!r}")
     return value or ""
 
 
 def _box(value: Any) -> tuple[float, float, float, float]:
     numbers = _numbers(value, 4)
     if numbers is None or not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
-        raise ValueError(f"target.boxes: {value!r} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
+        raise UserError(f"target.boxes: {value!r} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def _cell(value: Any) -> tuple[int, int]:
     numbers = _numbers(value, 2)
     if numbers is None or not all(number in range(16) for number in numbers):
-        raise ValueError(f"target.cells: {value!r} is not [row, column] of the 16x16 grid, from 0")
+        raise UserError(f"target.cells: {value!r} is not [row, column] of the 16x16 grid, from 0")
     return int(numbers[0]), int(numbers[1])
 
 

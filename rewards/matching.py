@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from rl.faults import UserError
+
 First = TypeVar("First")
 Second = TypeVar("Second")
 
@@ -15,7 +17,7 @@ def matched_sum(true: Sequence[First], said: Sequence[Second], value: Callable[[
     """
     values = [[value(first, second) for second in said] for first in true]
     if any(cell != cell for row in values for cell in row):
-        raise ValueError("a matching of nan has no sum; look for boxes of the target that are not finite")
+        raise UserError("a matching of nan has no sum; look for boxes of the target that are not finite")
     if len(true) == 1:
         return max(values[0])
     # Here, for the command line imports this file too, to check a config.

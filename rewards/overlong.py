@@ -6,6 +6,7 @@ from rewards.answers.parse import Answer
 from rewards.component import Component, ComponentConfig
 from rewards.item import Item
 from rl.config import key
+from rl.faults import UserError
 
 
 def overlong_penalty(num_tokens: int, max_tokens: int, buffer_tokens: int) -> float:
@@ -18,7 +19,7 @@ def overlong_penalty(num_tokens: int, max_tokens: int, buffer_tokens: int) -> fl
     [0.0, -0.25, -1.0, -1.0]
     """
     if not 0 < buffer_tokens <= max_tokens:
-        raise ValueError(f"buffer_tokens must be from 1 to max_tokens={max_tokens}; got {buffer_tokens}")
+        raise UserError(f"buffer_tokens must be from 1 to max_tokens={max_tokens}; got {buffer_tokens}")
     return 0.0 - min(1.0, max(0, num_tokens - (max_tokens - buffer_tokens)) / buffer_tokens)
 
 

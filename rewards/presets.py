@@ -7,6 +7,7 @@ from rewards.config import RewardConfig
 from rewards.consistency import ConsistencyConfig
 from rewards.domain import DomainConfig
 from rewards.roam import RoamConfig, RoamMode
+from rl.faults import UserError
 from rl.types import Task
 
 
@@ -64,7 +65,7 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """The reward of that name; a ValueError names them all when there is none."""
+    """The reward of that name; a UserError names them all when there is none."""
     if name not in PRESETS:
-        raise ValueError(f"there is no reward preset '{name}'; there are {', '.join(PRESETS)}")
+        raise UserError(f"there is no reward preset '{name}'; there are {', '.join(PRESETS)}")
     return PRESETS[name]

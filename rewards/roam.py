@@ -11,6 +11,7 @@ from rewards.component import Component, ComponentConfig
 from rewards.item import Item
 from rewards.truth import known_option
 from rl.config import key
+from rl.faults import UserError
 from rl.types import Target, Task
 
 INCONSISTENT = 0.0
@@ -46,7 +47,7 @@ def roam_reward(answer: Answer, target: Target, mode: Literal["paper", "released
         return _paper_score(answer, concluded_option(answer.think, target), right)
     if mode == "released":
         return _released_score(answer, right)
-    raise ValueError(f'the mode of ROAM must be "paper" or "released"; got "{mode}"')
+    raise UserError(f'the mode of ROAM must be "paper" or "released"; got "{mode}"')
 
 
 def _paper_score(answer: Answer, concluded: str | None, right: str) -> float:

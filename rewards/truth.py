@@ -1,12 +1,13 @@
 """What a target says for certain; a wrong label is a fault of the data and raises."""
 
+from rl.faults import UserError
 from rl.types import Target
 
 
 def known_label(target: Target) -> str | None:
     """ "normal" or "defective"; None where the target does not say."""
     if target.label not in ("", "normal", "defective"):
-        raise ValueError(f'the label must be "normal" or "defective"; got "{target.label}"')
+        raise UserError(f'the label must be "normal" or "defective"; got "{target.label}"')
     return target.label or None
 
 
@@ -15,5 +16,5 @@ def known_option(target: Target) -> str | None:
     option = target.option
     if option and not (len(option) == 1 and "A" <= option <= "Z" and option in (target.options or option)):
         offered = ", ".join(target.options) or "A to Z"
-        raise ValueError(f'the right option must be one of {offered}; got "{option}"')
+        raise UserError(f'the right option must be one of {offered}; got "{option}"')
     return option or None

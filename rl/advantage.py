@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rl.algorithm import AlgoConfig, Baseline, BatchNorm
+from rl.faults import UserError
 from rl.types import Group, Score
 
 DEVIATION_FLOOR = 1e-6
@@ -98,7 +99,7 @@ def _within_groups(members: Sequence[_Member], config: AlgoConfig, weights: Mapp
         return _compared(members, [member.total for member in members], config)
     counting = {name: weight for name, weight in weights.items() if weight != 0}
     if not counting:
-        raise ValueError("algo.normalize_components compares the reward's components, but none was given a weight")
+        raise UserError("algo.normalize_components compares the reward's components, but none was given a weight")
     sums = [0.0] * len(members)
     for name, weight in counting.items():
         values = _compared(members, [_component(member.score, name) for member in members], config)

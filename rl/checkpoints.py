@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.config import key
+from rl.faults import UserError
 
 RECORD = "run.json"
 STATE = "state"
@@ -91,20 +92,20 @@ def commit(folder: Path, record: Record) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint, or a ValueError that says what it lacks."""
+    """The checkpoint, or a UserError that says what it lacks."""
     path = folder / RECORD
     if not path.is_file():
-        raise ValueError(f"{folder}: no checkpoint, it has no {RECORD}; give a run folder or its checkpoints/step_N")
+        raise UserError(f"{folder}: no checkpoint, it has no {RECORD}; give a run folder or its checkpoints/step_N")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         record = Record(**values | {"progress": Progress(**values["progress"])})
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a record of a checkpoint ({error}); resume from another checkpoint") from error
+        raise UserError(f"{path}: not a record of a checkpoint ({error}); resume from another checkpoint") from error
     for name, size in record.files.items():
         found = (folder / name).stat().st_size if (folder / name).is_file() else None
         if found != size:
             state = "is missing" if found is None else f"has {found} bytes of {size}"
-            raise ValueError(f"{folder}: the checkpoint is not whole, {name} {state}; resume from another one")
+            raise UserError(f"{folder}: the checkpoint is not whole, {name} {state}; resume from another one")
     return Checkpoint(folder=folder, record=record)
 
 

@@ -4,6 +4,8 @@ import math
 from dataclasses import field, fields, is_dataclass
 from typing import Any
 
+from rl.faults import UserError
+
 
 def key(default: Any, help: str, *, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Any:
     """A dataclass field that carries its help sentence and range.
@@ -19,7 +21,7 @@ def key(default: Any, help: str, *, ge: float | None = None, gt: float | None = 
 
 
 def check_ranges(config: Any, path: str = "") -> None:
-    """Raises a ValueError that names the first key outside its range."""
+    """Raises a UserError that names the first key outside its range."""
     for item in fields(config):
         value, name = getattr(config, item.name), f"{path}{item.name}"
         if is_dataclass(value):
@@ -30,10 +32,10 @@ def check_ranges(config: Any, path: str = "") -> None:
 
 def _check_range(name: str, value: Any, limits: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number; got {value}")
+        raise UserError(f"{name} must be a finite number; got {value}")
     if limits.get("ge") is not None and not value >= limits["ge"]:
-        raise ValueError(f"{name} must be ≥ {limits['ge']}; got {value}")
+        raise UserError(f"{name} must be ≥ {limits['ge']}; got {value}")
     if limits.get("gt") is not None and not value > limits["gt"]:
-        raise ValueError(f"{name} must be > {limits['gt']}; got {value}")
+        raise UserError(f"{name} must be > {limits['gt']}; got {value}")
     if limits.get("le") is not None and not value <= limits["le"]:
-        raise ValueError(f"{name} must be ≤ {limits['le']}; got {value}")
+        raise UserError(f"{name} must be ≤ {limits['le']}; got {value}")

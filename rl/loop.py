@@ -11,13 +11,13 @@ from rl.brake import Brake, Stopped, dropped
 from rl.checkpoints import Progress
 from rl.contrast import Draw, joined, lacks_contrast, plan_repair
 from rl.data.stream import SampleStream
-from rl.roles import Archive, Author, Judge, Observer, Policy, Reference, Sampler, Tracker, Tutor
+from rl.roles import Archive, Judge, LessonMaker, Observer, Policy, Reference, Repairer, Sampler, Tracker
 from rl.types import Group, Sample
 from rl.unjudged import check_unjudged
 
 
 @dataclass(frozen=True, kw_only=True)
-class Team:
+class Roles:
     """Who does the work of a run."""
 
     sampler: Sampler
@@ -25,11 +25,11 @@ class Team:
     policy: Policy
     reference: Reference | None
     """None when the KL weight is 0 or when the learners are their own reference."""
-    author: Author | None = None
+    repairer: Repairer | None = None
     """None without contrastive sampling."""
     observer: Observer | None = None
     """None when no reward asks where the policy looks."""
-    tutor: Tutor | None = None
+    lesson_maker: LessonMaker | None = None
     """None when the policy learns from rewards."""
     tracker: Tracker
     archive: Archive
@@ -49,42 +49,42 @@ class Exam:
         return step == 0 or (self.every > 0 and step % self.every == 0)
 
 
-async def train(config: AlgoConfig, team: Team, stream: SampleStream, exam: Exam, start: int, num_steps: int) -> None:
+async def train(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Exam, start: int, num_steps: int) -> None:
     """Runs GRPO; weights go out once before the first step, so that a broken transfer fails at the start."""
     done = Progress(step=start, position=stream.position)
-    await team.sampler.load(await team.policy.publish(), version=start)
+    await roles.sampler.load(await roles.policy.publish(), version=start)
     try:
         for step in range(start, num_steps):
             if exam.is_due(step):
-                await team.brake.unless_pulled(evaluate(team, exam.samples, step))
-            drawn = await team.brake.unless_pulled(draw(config, team, stream, step))
-            groups = group_advantages(drawn.batch(config.num_prompts), config, team.judge.weights)
-            if team.reference:
-                groups = await team.brake.unless_pulled(team.reference.logprobs(groups))
-            report = await team.policy.update(groups)
-            await team.sampler.load(await team.policy.publish(), version=step + 1)
-            team.tracker.log(step + 1, drawn.sampled, report | drawn.metrics(config))
+                await roles.brake.unless_pulled(evaluate(roles, exam.samples, step))
+            drawn = await roles.brake.unless_pulled(draw(config, roles, stream, step))
+            groups = group_advantages(drawn.batch(config.num_prompts), config, roles.judge.weights)
+            if roles.reference:
+                groups = await roles.brake.unless_pulled(roles.reference.logprobs(groups))
+            report = await roles.policy.update(groups)
+            await roles.sampler.load(await roles.policy.publish(), version=step + 1)
+            roles.tracker.log(step + 1, drawn.sampled, report | drawn.metrics(config))
             done = Progress(step=step + 1, position=stream.position)
-            await team.archive.keep(done)
-        await team.brake.unless_pulled(evaluate(team, exam.samples, num_steps))
+            await roles.archive.keep(done)
+        await roles.brake.unless_pulled(evaluate(roles, exam.samples, num_steps))
     except Stopped:
-        await team.archive.keep(done, now=True)
+        await roles.archive.keep(done, now=True)
         raise
 
 
-async def evaluate(team: Team, samples: Sequence[Sample], step: int) -> None:
+async def evaluate(roles: Roles, samples: Sequence[Sample], step: int) -> None:
     """Answers the held-out samples greedily and scores them, after `step` training steps."""
-    team.tracker.log_evaluation(step, await collect(team, samples, greedy=True))
+    roles.tracker.log_evaluation(step, await collect(roles, samples, greedy=True))
 
 
-async def draw(config: AlgoConfig, team: Team, stream: SampleStream, step: int) -> Draw:
+async def draw(config: AlgoConfig, roles: Roles, stream: SampleStream, step: int) -> Draw:
     """The groups of a step, those without contrast repaired; where that is no help, further ones are drawn."""
     drawn = Draw(sampled=[], repaired=[])
     missing = config.num_prompts
     for _ in range(1 + config.max_refills):
-        groups = await collect(team, stream.take(missing))
+        groups = await collect(roles, stream.take(missing))
         drawn.sampled.extend(groups)
-        drawn.repaired.extend(await repaired(team, groups, step))
+        drawn.repaired.extend(await repaired(roles, groups, step))
         missing = config.num_prompts - sum(not lacks_contrast(group) for group in drawn.repaired)
         if missing == 0:
             break
@@ -92,17 +92,17 @@ async def draw(config: AlgoConfig, team: Team, stream: SampleStream, step: int) 
     return drawn
 
 
-async def repaired(team: Team, groups: list[Group], step: int) -> list[Group]:
+async def repaired(roles: Roles, groups: list[Group], step: int) -> list[Group]:
     """The groups, those without contrast with completions of other origin, where these earn something else."""
-    if team.author is None:
+    if roles.repairer is None:
         return groups
-    plans = [plan_repair(group, step=step, has_teacher=team.author.has_teacher) for group in groups]
+    plans = [plan_repair(group, step=step, has_teacher=roles.repairer.has_teacher) for group in groups]
     repairs = {index: plan for index, plan in enumerate(plans) if plan}
-    written = zip(repairs, await team.author.write(list(repairs.values()), step), strict=True)
+    written = zip(repairs, await roles.repairer.write(list(repairs.values()), step), strict=True)
     untried = {index: joined(repairs[index], newcomers) for index, newcomers in written if newcomers}
-    if team.observer and untried:
-        untried = dict(zip(untried, await team.observer.look(list(untried.values()), with_maps=False), strict=True))
-    tried = {index: asyncio.create_task(team.judge.score(group)) for index, group in untried.items()}
+    if roles.observer and untried:
+        untried = dict(zip(untried, await roles.observer.observe(list(untried.values()), with_maps=False), strict=True))
+    tried = {index: asyncio.create_task(roles.judge.score(group)) for index, group in untried.items()}
     try:
         judged = {index: await task for index, task in tried.items()}
     finally:
@@ -111,26 +111,26 @@ async def repaired(team: Team, groups: list[Group], step: int) -> list[Group]:
     return [helped.get(index, group) for index, group in enumerate(groups)]
 
 
-async def collect(team: Team, samples: Sequence[Sample], *, greedy: bool = False) -> list[Group]:
+async def collect(roles: Roles, samples: Sequence[Sample], *, greedy: bool = False) -> list[Group]:
     """The scored groups in the order of their samples; each is scored as soon as it is there."""
     scores: dict[int, asyncio.Task[Group]] = {}
     try:
-        async with aclosing(answered(team, samples, greedy)) as groups:
+        async with aclosing(answered(roles, samples, greedy)) as groups:
             async for index, group in groups:
-                scores[index] = asyncio.create_task(team.judge.score(group))
+                scores[index] = asyncio.create_task(roles.judge.score(group))
         return [await scores[index] for index in range(len(samples))]
     finally:
         await dropped(scores.values())
 
 
-async def answered(team: Team, samples: Sequence[Sample], greedy: bool) -> AsyncGenerator[tuple[int, Group]]:
+async def answered(roles: Roles, samples: Sequence[Sample], greedy: bool) -> AsyncGenerator[tuple[int, Group]]:
     """The groups as they finish; where a reward asks where the policy looks, after one pass of it over them all."""
-    async with aclosing(team.sampler.collect(samples, greedy=greedy)) as groups:
-        if team.observer is None:
+    async with aclosing(roles.sampler.collect(samples, greedy=greedy)) as groups:
+        if roles.observer is None:
             async for item in groups:
                 yield item
             return
         finished = {index: group async for index, group in groups}
-    looked_at = await team.observer.look([finished[index] for index in range(len(samples))], with_maps=greedy)
+    looked_at = await roles.observer.observe([finished[index] for index in range(len(samples))], with_maps=greedy)
     for item in enumerate(looked_at):
         yield item

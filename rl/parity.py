@@ -3,6 +3,7 @@
 import logging
 
 from rl.algorithm import AlgoConfig
+from rl.faults import UserError
 
 _LOG = logging.getLogger(__name__)
 
@@ -10,7 +11,7 @@ _LOG = logging.getLogger(__name__)
 def check_parity(mean: float, largest: float, config: AlgoConfig) -> None:
     """Stops the run past the second threshold; NaN is past every threshold."""
     if not mean <= config.parity_stop:
-        raise ValueError(
+        raise UserError(
             f"{_found(mean, largest)}, past algo.parity_stop={config.parity_stop}: they do not run the same weights, "
             "tokens, pixels or precision; compare model.precision and rollout.temperature on both sides before raising "
             "the threshold"

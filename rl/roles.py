@@ -27,7 +27,7 @@ class Judge(Protocol):
         """The group with its scores."""
 
 
-class Author(Protocol):
+class Repairer(Protocol):
     @property
     def has_teacher(self) -> bool:
         """Whether there is somebody who writes negatives."""
@@ -36,7 +36,7 @@ class Author(Protocol):
         """For each repair the completions that join, fewer than it has places where some cannot be used."""
 
 
-class Tutor(Protocol):
+class LessonMaker(Protocol):
     async def lessons(self, samples: Sequence[Sample]) -> list[Group]:
         """The samples with the answers that are taught: of advantage 1 what is better, of -1 what is worse."""
 
@@ -55,7 +55,7 @@ class Policy(Protocol):
 
 
 class Observer(Protocol):
-    async def look(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
+    async def observe(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
         """The groups with the policy's log-probs and where it looks, from one pass over them."""
 
 

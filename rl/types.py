@@ -195,5 +195,5 @@ class Group:
 
 Logprobs = tuple[tuple[float, ...], ...]
 """[completion][token] of a group."""
-Seen = tuple[Logprobs, tuple[Look, ...]]
+Observed = tuple[Logprobs, tuple[Look, ...]]
 """Log-probs of a group, and a look for each completion."""

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from rl.faults import UserError
 from rl.types import Group, Score
 
 
 def check_unjudged(groups: Sequence[Group], share: float) -> None:
-    """Raises a ValueError when more than `share` of the completions have no total."""
+    """Raises a UserError when more than `share` of the completions have no total."""
     scored = [(group.prompt.sample.id, score) for group in groups for score in group.scores]
     unjudged = [(sample, score) for sample, score in scored if score.total is None]
     if len(unjudged) <= share * len(scored):
@@ -15,7 +16,7 @@ def check_unjudged(groups: Sequence[Group], share: float) -> None:
     name = guilty([score for _, score in scored])
     sample, score = next((sample, score) for sample, score in unjudged if score.components[name] is None)
     reason = next((sentence for sentence in score.unjudged if name in sentence), "no reason was given")
-    raise ValueError(
+    raise UserError(
         f"{len(unjudged)} of {len(scored)} completions of a step could not be judged, more than "
         f"algo.max_unjudged={share:g} of them; most lack reward {name}, e.g. in sample {sample} ({reason}): give the "
         f"samples what it judges by, give it weight 0 or raise algo.max_unjudged"

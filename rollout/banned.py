@@ -4,6 +4,8 @@ import rl.import_fixes  # noqa: F401
 
 from transformers import AutoTokenizer
 
+from rl.faults import UserError
+
 IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 
 
@@ -12,5 +14,5 @@ def banned_token_ids(model_path: str) -> tuple[int, ...]:
     vocabulary = AutoTokenizer.from_pretrained(model_path).get_vocab()
     missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
     if missing:
-        raise ValueError(f"{model_path}: the tokenizer lacks {missing}; use a Qwen2.5-VL checkpoint with its tokenizer")
+        raise UserError(f"{model_path}: the tokenizer lacks {missing}; use a Qwen2.5-VL checkpoint with its tokenizer")
     return tuple(sorted(vocabulary[token] for token in IMAGE_TOKENS))

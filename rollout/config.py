@@ -5,6 +5,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from rl.config import key
+from rl.faults import UserError
 
 
 class TeacherKind(Enum):
@@ -118,9 +119,9 @@ class RolloutConfig:
 
 
 def check_teacher(config: TeacherConfig, *, is_asked: bool) -> None:
-    """Raises a ValueError for a teacher that nobody asks or that could not be asked."""
+    """Raises a UserError for a teacher that nobody asks or that could not be asked."""
     if config.kind is not TeacherKind.none and not is_asked:
-        raise ValueError(
+        raise UserError(
             f"rollout.teacher.kind={config.kind.name} has nothing to do; set algo.contrastive=true or take none"
         )
     if config.kind is TeacherKind.endpoint:
@@ -128,16 +129,16 @@ def check_teacher(config: TeacherConfig, *, is_asked: bool) -> None:
 
 
 def check_endpoint(config: TeacherConfig) -> None:
-    """Raises a ValueError for an endpoint that could not be asked."""
+    """Raises a UserError for an endpoint that could not be asked."""
     address = urlsplit(config.url)
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError(
+        raise UserError(
             "rollout.teacher.url is no address; write one from http:// or https:// up to /v1, or take another kind"
         )
     if address.username or address.password:
-        raise ValueError("rollout.teacher.url holds a password; name a variable that does in rollout.teacher.key_env")
+        raise UserError("rollout.teacher.url holds a password; name a variable that does in rollout.teacher.key_env")
     if not config.model:
-        raise ValueError("rollout.teacher.model is empty; give the name under which the endpoint serves its model")
+        raise UserError("rollout.teacher.model is empty; give the name under which the endpoint serves its model")
     if config.key_env and not config.key_env.isidentifier():
         # It might be the key itself, so it is not repeated.
-        raise ValueError("rollout.teacher.key_env is no name of an environment variable; give one, never the key")
+        raise UserError("rollout.teacher.key_env is no name of an environment variable; give one, never the key")

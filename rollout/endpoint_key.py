@@ -2,13 +2,15 @@
 
 import os
 
+from rl.faults import UserError
+
 
 def endpoint_key(variable: str) -> str:
-    """What the variable holds; "" where none is named, a ValueError where it holds no key."""
+    """What the variable holds; "" where none is named, a UserError where it holds no key."""
     # A file that holds a secret mostly ends its line.
     key = os.environ.get(variable, "").strip() if variable else ""
     if variable and not key:
-        raise ValueError(f"rollout.teacher.key_env: the environment has no {variable}; export it where the run starts")
+        raise UserError(f"rollout.teacher.key_env: the environment has no {variable}; export it where the run starts")
     if not (key.isascii() and key.isprintable()):
-        raise ValueError(f"rollout.teacher.key_env: {variable} holds no key that a header could carry; correct it")
+        raise UserError(f"rollout.teacher.key_env: {variable} holds no key that a header could carry; correct it")
     return key

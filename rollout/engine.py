@@ -10,6 +10,7 @@ import rl.import_fixes  # noqa: F401
 import torch
 from transformers import AutoConfig, BatchFeature
 
+from rl.faults import UserError
 from rl.types import Completion, Prompt
 from rollout.banned import banned_token_ids
 from rollout.config import RolloutConfig
@@ -195,19 +196,19 @@ class Engine:
         """Refuses what the engine would sample from wrongly or not at all."""
         who, config = f"sample {prompt.sample.id}", self._config
         if len(prompt.token_ids) > config.max_prompt_tokens:
-            raise ValueError(
+            raise UserError(
                 f"{who}: its prompt has {len(prompt.token_ids)} tokens, more than rollout.max_prompt_tokens="
                 f"{config.max_prompt_tokens}; raise that, lower data.max_pixels or shorten the question"
             )
         if len(prompt.image_spans) > config.max_images:
-            raise ValueError(
+            raise UserError(
                 f"{who}: its prompt has {len(prompt.image_spans)} images; raise rollout.max_images={config.max_images}"
             )
         grid = prompt.pixels.grid if prompt.pixels else ()
         wanted = [t * h * w // MERGED_PATCHES for t, h, w in grid]
         found = [end - start for start, end in prompt.image_spans]
         if wanted != found:
-            raise ValueError(f"{who}: its images need {wanted} tokens each, its prompt has {found}; build it anew")
+            raise UserError(f"{who}: its images need {wanted} tokens each, its prompt has {found}; build it anew")
 
 
 def _engine_args(model_path: str, config: RolloutConfig, *, dtype: str, seed: int, sleeps: bool) -> EngineArgs:
@@ -241,7 +242,7 @@ def _started(arguments: EngineArgs, config: RolloutConfig) -> LLMEngine:
     except ValueError as error:
         if "cache" not in str(error):
             raise
-        raise ValueError(
+        raise UserError(
             f"rollout.kv_cache_mb={config.kv_cache_mb} holds no sequence of rollout.max_prompt_tokens + "
             f"max_response_tokens = {arguments.max_model_len} tokens; raise it or shorten them ({error})"
         ) from error

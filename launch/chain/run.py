@@ -16,7 +16,7 @@ from launch.run.members import SUMMARY, flattened, read_summary, why_ended_early
 from launch.run.wandb_run import without_secrets
 from launch.train.run import plain
 from rl.checkpoints import step_folders
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 
 MADE = "model"
 """Folder of a stage with the model that it made."""
@@ -28,7 +28,7 @@ class Chain:
     """The folder of a chain: chain.json says which stages are done, and of these the config and the summary."""
 
     def __init__(self, folder: Path, stages: Sequence[Stage], resume: str) -> None:
-        """Raises a ValueError when the folder holds something else, or stages that are not this chain's."""
+        """Raises a UserError when the folder holds something else, or stages that are not this chain's."""
         self.folder = folder
         self.stages = stages
         names = [stage.folder.name for stage in stages]
@@ -36,13 +36,13 @@ class Chain:
         begun = [name for name in before["stages"] if (folder / name).exists()]
         strange = [name for name in begun if name not in names]
         if strange:
-            raise ValueError(f"output={folder} holds {strange[0]}, which is not in this chain; give another folder")
+            raise UserError(f"output={folder} holds {strange[0]}, which is not in this chain; give another folder")
         num_done = next(
             (i for i, name in enumerate(names) if name not in before["done"] or name not in begun), len(names)
         )
         ahead = [name for name in names[num_done + 1 :] if name in begun]
         if ahead:
-            raise ValueError(f"{folder / ahead[0]}: {names[num_done]} is to run before it; remove it to run it anew")
+            raise UserError(f"{folder / ahead[0]}: {names[num_done]} is to run before it; remove it to run it anew")
         self._done: dict[str, dict[str, Any]] = {name: before["done"][name] for name in names[:num_done]}
         (folder / SUMMARY).unlink(missing_ok=True)
         self._write()
@@ -150,12 +150,12 @@ def _export(stage: Stage) -> None:
 def _recorded(folder: Path, resume: str) -> dict[str, Any]:
     """What chain.json says; of a new folder that nothing has begun."""
     if step_folders(folder) or (folder / METRICS).exists():
-        raise ValueError(f"output={folder} holds a run without stages; give another folder")
+        raise UserError(f"output={folder} holds a run without stages; give another folder")
     file = folder / CHAIN
     if not file.exists():
         return {"stages": [], "done": {}}
     if not resume:
-        raise ValueError(f"output={folder} holds a chain; resume=auto goes on with it, or give another folder")
+        raise UserError(f"output={folder} holds a chain; resume=auto goes on with it, or give another folder")
     return json.loads(file.read_text(encoding="utf-8"))
 
 

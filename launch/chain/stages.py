@@ -16,6 +16,7 @@ from conf.validate import check_elsewhere, check_here, check_pairs_elsewhere, ch
 from launch.command.mistakes import check_unread, check_value, unknown_key
 from launch.run.folder import AUTO, present, stage_folder
 from rl.config import check_ranges
+from rl.faults import UserError
 
 OF_THE_CHAIN = ("output", "resume", "seed", "stages")
 """Keys that are the same in all stages; another seed would let a stage learn what another is judged on."""
@@ -30,9 +31,9 @@ class Verb:
     schema: type
     """Dataclass of its config; the sections that TrainConfig has too begin as the chain's."""
     check_elsewhere: Callable[[Any], None]
-    """Raises a ValueError for a contradiction in the config."""
+    """Raises a UserError for a contradiction in the config."""
     check_here: Callable[[Any], None]
-    """Raises a ValueError for what this machine lacks, such as files; those that a stage makes are not asked for."""
+    """Raises a UserError for what this machine lacks, such as files; those that a stage makes are not asked for."""
     main: Callable[[Any], int]
     """Takes the config, returns the exit code; leaves summary.json in the folder `output`."""
     makes_model: bool
@@ -94,7 +95,7 @@ class Stage:
 
 
 def check_run(config: TrainConfig) -> None:
-    """Raises a ValueError for the first contradiction of a run or of a stage, or for what this machine lacks."""
+    """Raises a UserError for the first contradiction of a run or of a stage, or for what this machine lacks."""
     if not config.stages:
         check_train(config)
     for stage in stages_of(config):
@@ -117,7 +118,7 @@ def _named(stage: Stage) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"stage {stage.name}: {error}") from error
+        raise UserError(f"stage {stage.name}: {error}") from error
 
 
 def trainings_of(config: TrainConfig) -> list[TrainConfig]:
@@ -127,25 +128,25 @@ def trainings_of(config: TrainConfig) -> list[TrainConfig]:
 
 
 def stages_of(config: TrainConfig) -> list[Stage]:
-    """The stages in their order, [] of an ordinary run; a ValueError names the key that no stage can have."""
+    """The stages in their order, [] of an ordinary run; a UserError names the key that no stage can have."""
     parts = present(config.stages)
     if config.stages and not parts:
-        raise ValueError("stages: every stage is null; leave one")
+        raise UserError("stages: every stage is null; leave one")
     if parts and config.resume not in ("", AUTO):
-        raise ValueError(f"resume={config.resume} names a checkpoint; a chain goes on with resume=auto and its output")
+        raise UserError(f"resume={config.resume} names a checkpoint; a chain goes on with resume=auto and its output")
     if parts and not config.output:
-        raise ValueError("output is empty; give the folder of the chain, e.g. output=runs/mine")
+        raise UserError("output is empty; give the folder of the chain, e.g. output=runs/mine")
     return [_stage(config, name, part) for name, part in parts.items()]
 
 
 def _stage(config: TrainConfig, name: str, part: Any) -> Stage:
     if not NAME.fullmatch(name):
-        raise ValueError(f"stages: '{name}' cannot name a folder; use letters, digits, _ and -")
+        raise UserError(f"stages: '{name}' cannot name a folder; use letters, digits, _ and -")
     if not isinstance(part, Mapping):
-        raise ValueError(f"stages.{name} must hold the keys that differ in this stage; got {part}")
+        raise UserError(f"stages.{name} must hold the keys that differ in this stage; got {part}")
     verb_name = part.get(VERB, "train")
     if verb_name not in VERBS:
-        raise ValueError(f"stages.{name}.{VERB} must be one of {', '.join(VERBS)}; got {verb_name}")
+        raise UserError(f"stages.{name}.{VERB} must be one of {', '.join(VERBS)}; got {verb_name}")
     verb = VERBS[verb_name]
     try:
         said = _leaves({key: value for key, value in part.items() if key != VERB}, verb.schema)
@@ -154,7 +155,7 @@ def _stage(config: TrainConfig, name: str, part: Any) -> Stage:
         now = {key: value for key, value in said.items() if key not in made}
         whole, without = (_config(config, name, verb.schema, values) for values in (said, now))
     except ValueError as error:
-        raise ValueError(f"stages.{name}.{error}") from error
+        raise UserError(f"stages.{name}.{error}") from error
     return Stage(name=name, verb=verb, config=whole, config_now=without, said=said, said_now=now)
 
 
@@ -168,14 +169,14 @@ def _checked(part: Mapping[str, Any], prefix: str, keys: Mapping[str, Key], sche
     for name, value in part.items():
         path = f"{prefix}{name}"
         if path in OF_THE_CHAIN:
-            raise ValueError(f"{path} cannot differ from the other stages; leave it out")
+            raise UserError(f"{path} cannot differ from the other stages; leave it out")
         if path in keys:
             check_value(keys[path], value, "null" if value is None else str(value), schema)
             yield path, value
         elif path in sections(schema) and isinstance(value, Mapping):
             yield from _checked(value, f"{path}.", keys, schema)
         else:
-            raise ValueError(unknown_key(path, schema))
+            raise UserError(unknown_key(path, schema))
 
 
 def _made(config: TrainConfig, name: str, said: Mapping[str, Any]) -> list[str]:
@@ -186,7 +187,7 @@ def _made(config: TrainConfig, name: str, said: Mapping[str, Any]) -> list[str]:
     for key, value in said.items():
         makers = [other for other in names if isinstance(value, str) and absolute(value).is_relative_to(folders[other])]
         if makers and names.index(makers[0]) >= names.index(name):
-            raise ValueError(f"{key}={value} is not there before the stage {makers[0]} is done; name an earlier one")
+            raise UserError(f"{key}={value} is not there before the stage {makers[0]} is done; name an earlier one")
         made += [key] * len(makers)
     return made
 

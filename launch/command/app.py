@@ -21,7 +21,7 @@ from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.command.help_page import help_page
 from launch.command.mistakes import check_read
 from launch.command.sweep import begin_member, fail_member, finish_sweep, member_value, members_in
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 
 RUN_FAULT, USAGE_FAULT = 1, 2
 INTERRUPTED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -44,7 +44,7 @@ class App:
     schema: type
     """Dataclass of the config; its key `output` names the folder that a run writes."""
     check: Callable[[Any], None]
-    """Raises a ValueError for a contradiction in the config."""
+    """Raises a UserError for a contradiction in the config."""
     main: Callable[[Any], int]
     """Takes the config, returns the exit code."""
     check_elsewhere: Callable[[Any], None] | None = None
@@ -93,7 +93,7 @@ def _check(app: App, launcher: str) -> Callable[[Any], None]:
     if launcher != RAY_JOBS:
         return app.check
     if app.check_elsewhere is None:
-        raise ValueError(f"{app.verb} does not run as a Ray job; leave hydra/launcher={RAY_JOBS} out")
+        raise UserError(f"{app.verb} does not run as a Ray job; leave hydra/launcher={RAY_JOBS} out")
     return app.check_elsewhere
 
 
@@ -104,7 +104,7 @@ def _sweep(app: App, options: argparse.Namespace, first: Any) -> int:
     if app.ranks:
         if not first.resume and (old := members_in(folder)):
             sentence = f"output={folder} holds the sweep of {old[0]}; give another folder, or resume=auto"
-            return fault(app.verb, ValueError(sentence), USAGE_FAULT)
+            return fault(app.verb, UserError(sentence), USAGE_FAULT)
         named["logging.group"] = first.logging.group or folder.name
     options.overrides = with_values(options.overrides, named)
     try:

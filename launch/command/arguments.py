@@ -9,6 +9,7 @@ from typing import NoReturn
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 
 from launch.command.mistakes import is_readable, parse_overrides
+from rl.faults import UserError
 
 OPTUNA = "hydra/sweeper=optuna"
 OPTUNA_VALUES = ("hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
@@ -18,7 +19,7 @@ PLAIN = re.compile(r"[\w./-]+")
 
 
 class Parser(argparse.ArgumentParser):
-    """The flags that every verb has; a mistake is a ValueError."""
+    """The flags that every verb has; a mistake is a UserError."""
 
     def __init__(self) -> None:
         super().__init__(add_help=False, allow_abbrev=False)
@@ -28,7 +29,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("arguments", nargs="*")
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see --help")
+        raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
         """The flags, the overrides and, apart from these, what Hydra is told about itself."""
@@ -39,7 +40,7 @@ class Parser(argparse.ArgumentParser):
             options.hydra_arguments = [*OPTUNA_VALUES, *options.hydra_arguments]
         if options.config_dir:
             if not options.config_dir.is_dir():
-                raise ValueError(f"--config-dir: there is no folder {options.config_dir}")
+                raise UserError(f"--config-dir: there is no folder {options.config_dir}")
             options.hydra_arguments.append(f"hydra.searchpath=[{quoted(str(options.config_dir.resolve()))}]")
         return options
 

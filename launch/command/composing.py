@@ -25,6 +25,7 @@ from launch.command.mistakes import check_option, check_override, nearest, parse
 from launch.run.folder import default_output, stage_folder
 from rewards.presets import preset
 from rl.config import check_ranges
+from rl.faults import UserError
 
 CONF = Path(conf.__file__).parent
 OmegaConf.register_new_resolver("run_folder", default_output, replace=True)
@@ -111,9 +112,9 @@ class Composer:
             _, name, *key = override.key_or_group.split(".")
             if known and name not in known:
                 meant = f"{mapping}.{nearest(name, list(known))}"
-                raise ValueError(f"{mapping}.{name} is not there; did you mean {meant}? There are {', '.join(known)}")
+                raise UserError(f"{mapping}.{name} is not there; did you mean {meant}? There are {', '.join(known)}")
             if key and name in known and known[name] is None:
-                raise ValueError(
+                raise UserError(
                     f"{override.key_or_group}: {mapping}.{name} is null here, which leaves it out; leave this key out "
                     f"too, or give {'.'.join(key)}, which is for all"
                 )
@@ -152,13 +153,13 @@ def jobs_of(arguments: Sequence[str], sweeper: str) -> list[list[str]]:
     """The overrides of each job of a sweep, or the outermost ones of a sweeper that forms its jobs on the way."""
     overrides = parse_overrides(arguments)
     if any(override.key_or_group == "output" and override.is_sweep_override() for override in overrides):
-        raise ValueError("output has several values; a sweep writes into one folder, with a numbered one for each job")
+        raise UserError("output has several values; a sweep writes into one folder, with a numbered one for each job")
     if sweeper != BASIC:
         return [[_bounds(override)[end] for override in overrides] for end in (0, -1)]
     try:
         (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     except HydraException as error:
-        raise ValueError(f"cannot sweep: {_one_line(error)}") from error
+        raise UserError(f"cannot sweep: {_one_line(error)}") from error
     return jobs
 
 
@@ -177,7 +178,7 @@ def to_dataclass(composed: DictConfig, schema: type) -> Any:
     try:
         config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
-        raise ValueError(_sentence(error, schema)) from error
+        raise UserError(_sentence(error, schema)) from error
     check_ranges(config)
     return config
 
@@ -186,9 +187,9 @@ def _compose(name: str, arguments: list[str], schema: type) -> DictConfig:
     try:
         composed = hydra.compose(name, arguments, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(_sentence(error, schema)) from error
+        raise UserError(_sentence(error, schema)) from error
     except YAMLError as error:
-        raise ValueError(f"a config file is not YAML: {_one_line(error)}") from error
+        raise UserError(f"a config file is not YAML: {_one_line(error)}") from error
     HydraConfig.instance().set_config(composed)
     return composed
 
@@ -209,7 +210,7 @@ def _raised_by_resolver(error: BaseException) -> BaseException:
     inner: BaseException | None = error
     while isinstance(inner, InterpolationResolutionError):
         inner = inner.__cause__ or inner.__context__
-    return inner if type(inner) is ValueError else error
+    return inner if isinstance(inner, UserError) else error
 
 
 def _one_line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf.keys import Key, sections, walk
+from rl.faults import UserError
 
 ALIKE = 1.0
 """Likeness from which a key is suggested: that of the whole path plus that of its last part, 2 when equal."""
@@ -26,7 +27,7 @@ def parse_overrides(arguments: Sequence[str]) -> list[Override]:
         except HydraException as error:
             name, given, _ = argument.partition("=")
             write = f"put its value in quotes, \"{name}='…'\"" if given else "write key=value"
-            raise ValueError(f"cannot read '{argument}'; {write}") from error
+            raise UserError(f"cannot read '{argument}'; {write}") from error
     return parsed
 
 
@@ -40,7 +41,7 @@ def is_readable(argument: str) -> bool:
 
 
 def check_read(arguments: Sequence[str], unread: Mapping[str, str]) -> None:
-    """Raises a ValueError when a key is given that would do nothing; `unread` says of each, or its section, why."""
+    """Raises a UserError when a key is given that would do nothing; `unread` says of each, or its section, why."""
     check_unread([override.key_or_group for override in parse_overrides(arguments)], unread)
 
 
@@ -48,7 +49,7 @@ def check_unread(names: Iterable[str], unread: Mapping[str, str]) -> None:
     """The same of keys by their names."""
     for name in names:
         if reason := reason_unread(name, unread):
-            raise ValueError(f"{name} does nothing here: {reason}; leave it out")
+            raise UserError(f"{name} does nothing here: {reason}; leave it out")
 
 
 def reason_unread(name: str, unread: Mapping[str, str]) -> str:
@@ -57,20 +58,20 @@ def reason_unread(name: str, unread: Mapping[str, str]) -> str:
 
 
 def check_override(override: Override, schema: type, groups: Collection[str]) -> None:
-    """Raise a ValueError when there is no such key or group, or when the value is not of the key's type.
+    """Raise a UserError when there is no such key or group, or when the value is not of the key's type.
 
     The option of a group is left to `check_option`.
     """
     name = override.key_or_group
     if override.is_delete() or override.is_add() or override.is_force_add():
-        raise ValueError(f"'{override.input_line}': keys are neither added nor removed; write {name}=value")
+        raise UserError(f"'{override.input_line}': keys are neither added nor removed; write {name}=value")
     if override.is_sweep_override():
-        raise ValueError(f"{name} has several values; add -m to run them all")
+        raise UserError(f"{name} has several values; add -m to run them all")
     keys = {key.path: key for key in walk(schema)}
     if name in keys:
         check_value(keys[name], override.value(), override.get_value_string(), schema)
     elif name not in groups and not any(key.kind is dict and name.startswith(f"{key.path}.") for key in keys.values()):
-        raise ValueError(unknown_key(name, schema, groups))
+        raise UserError(unknown_key(name, schema, groups))
 
 
 def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
@@ -85,11 +86,11 @@ def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
 
 
 def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
-    """Raises a ValueError when the value is not of the key's type."""
+    """Raises a UserError when the value is not of the key's type."""
     try:
         OmegaConf.update(OmegaConf.structured(schema), key.path, value)
     except OmegaConfBaseException as error:
-        raise ValueError(f"{key.path} must be {key.expected()}; got {shown}") from error
+        raise UserError(f"{key.path} must be {key.expected()}; got {shown}") from error
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:
@@ -97,10 +98,10 @@ def nearest(name: str, choices: Sequence[str]) -> str:
 
 
 def check_option(override: Override, options: Sequence[str]) -> None:
-    """Raise a ValueError when a group has no such option."""
+    """Raise a UserError when a group has no such option."""
     group, option = override.key_or_group, override.get_value_string()
     if override.value() not in options:
-        raise ValueError(
+        raise UserError(
             f"{group}={option} is not an option; did you mean {group}={nearest(option, options)}? "
             f"There are {', '.join(options)}"
         )

@@ -8,6 +8,8 @@ from zipfile import ZipFile
 
 from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE, create_package
 
+from rl.faults import UserError
+
 EXCLUDES = (".git", ".venv", "/data", "/runs", "/wandb", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
 """Left out beside what .gitignore and .rayignore name."""
 MIB = 2**20
@@ -41,7 +43,7 @@ class Package:
 def pack(folder: Path, archive: Path, limit_bytes: int = GCS_STORAGE_MAX_SIZE) -> Package:
     """Writes the archive that Ray would make of the tree; refuses one that Ray would not take."""
     if not (folder / "pyproject.toml").is_file():
-        raise ValueError(f"{folder} is no working tree of Assay; submit from a checkout that is installed with pip -e")
+        raise UserError(f"{folder} is no working tree of Assay; submit from a checkout that is installed with pip -e")
     create_package(
         str(folder), archive, include_gitignore=True, excludes=list(EXCLUDES), logger=logging.getLogger(__name__)
     )
@@ -50,7 +52,7 @@ def pack(folder: Path, archive: Path, limit_bytes: int = GCS_STORAGE_MAX_SIZE) -
     size = archive.stat().st_size
     if size >= limit_bytes:
         largest = ", ".join(f"{file.filename} ({file.compress_size / MIB:.1f} MiB)" for file in files[:3])
-        raise ValueError(
+        raise UserError(
             f"{folder} packs to {size / MIB:.1f} MiB and Ray takes less than {limit_bytes / MIB:.1f}; "
             f"name what the job does not need in .rayignore or .gitignore; the largest are {largest}"
         )

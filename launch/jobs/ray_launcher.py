@@ -27,7 +27,7 @@ from launch.command.app import RAY_JOBS
 from launch.command.composing import to_dataclass
 from launch.command.sweep import begin_member, fail_member, member_value
 from launch.run.members import SUMMARY, read_summary, why_ended_early
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 
 if TYPE_CHECKING:
     from launch.jobs.package import Package
@@ -93,7 +93,7 @@ class RayJobs(Launcher):
         from launch.jobs.submission import TREE
 
         if self._max_parallel < 0:
-            raise ValueError(f"hydra.launcher.max_parallel must be ≥ 0; got {self._max_parallel}")
+            raise UserError(f"hydra.launcher.max_parallel must be ≥ 0; got {self._max_parallel}")
         server = JobServer(self._address)
         with TemporaryDirectory() as folder:
             package = pack(TREE, Path(folder) / "tree.zip")

@@ -15,7 +15,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from actors.placement import Machine
 from launch.jobs.submission import STOP_WAIT_S, Submission
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 
 LOOPBACK = "127.0.0.1"
 LOCAL = f"http://{LOOPBACK}:8265"
@@ -144,7 +144,7 @@ class JobServer:
             ) from error
         except RuntimeError as error:
             if "status code 404" in str(error):
-                raise ValueError(f"there is no job {job_id} at {self.address}") from error
+                raise UserError(f"there is no job {job_id} at {self.address}") from error
             raise RunFailure(f"the Ray job server at {self.address} failed: {_one_line(error)}") from error
 
 
@@ -160,7 +160,7 @@ def server_address(given: str) -> str:
     joined = os.environ.get("RAY_ADDRESS", "")
     found = given or os.environ.get("RAY_API_SERVER_ADDRESS") or (joined if joined.startswith("http") else LOCAL)
     if not found.startswith(("http://", "https://")):
-        raise ValueError(f"{found} is not the address of a dashboard; give one like http://<head>:8265")
+        raise UserError(f"{found} is not the address of a dashboard; give one like http://<head>:8265")
     return found.rstrip("/")
 
 

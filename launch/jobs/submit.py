@@ -14,7 +14,7 @@ from launch.chain.stages import check_run_elsewhere
 from launch.command.app import RUN_FAULT, USAGE_FAULT, fault
 from launch.command.arguments import Parser
 from launch.command.composing import open_composer
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 
 if TYPE_CHECKING:
     from launch.jobs.server import JobServer
@@ -69,10 +69,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(f"--{question}", metavar="ID")
     options = parser.read(argv)
     if options.multirun:
-        raise ValueError("submit runs one job; a sweep on a cluster is `assay train -m hydra/launcher=ray_jobs …`")
+        raise UserError("submit runs one job; a sweep on a cluster is `assay train -m hydra/launcher=ray_jobs …`")
     options.about = [name for name in ("status", "logs", "stop") if getattr(options, name)]
     if len(options.about) + bool(options.arguments or options.detach) > 1:
-        raise ValueError("give one of --status, --logs, --stop, or what to submit; see --help")
+        raise UserError("give one of --status, --logs, --stop, or what to submit; see --help")
     return options
 
 

@@ -16,6 +16,7 @@ from rl.data.images import in_threads
 from rl.data.pairs.config import selects
 from rl.data.pairs.journal import Journal, write_whole
 from rl.data.pairs.trajectories import CHOSEN, REJECTED, is_pair, kinds_of, why_left_out
+from rl.faults import UserError
 from rl.types import Sample
 from rollout.config import TeacherConfig
 
@@ -98,22 +99,22 @@ class PairsFolder:
 
 
 def claim(path: Path, key: Mapping[str, str]) -> None:
-    """Raises a ValueError for a folder that holds something else than unfinished work with the same key."""
+    """Raises a UserError for a folder that holds something else than unfinished work with the same key."""
     file = path / KEY
     if not file.exists():
         # The lock, and what a kill left of the key.
         others = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
         if others:
-            raise ValueError(f"output={path} holds something else ({others[0]}); give another folder")
+            raise UserError(f"output={path} holds something else ({others[0]}); give another folder")
         write_whole(file, [key])
         return
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file}: is not JSON ({error}); start anew in another folder") from error
+        raise UserError(f"{file}: is not JSON ({error}); start anew in another folder") from error
     differing = [name for name in key if known.get(name) != key[name]]
     if differing:
-        raise ValueError(f"output={path} holds pairs of another {' and '.join(differing)}; give another folder")
+        raise UserError(f"output={path} holds pairs of another {' and '.join(differing)}; give another folder")
 
 
 def key_of(config: PairsConfig, samples: Sequence[Sample]) -> dict[str, str]:

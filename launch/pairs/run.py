@@ -27,13 +27,22 @@ from launch.run.samples import offers_of, read_split, with_absolute_path
 from launch.run.signals import SIGNALS, exit_code
 from rl.brake import Brake, Stopped
 from rl.data.pairs.boundary import chance_of
-from rl.data.pairs.config import Writer, asks_engines, selects
+from rl.data.pairs.config import PairTeacherKind, asks_engines, selects
 from rl.data.pairs.journal import Line, in_batches
-from rl.data.pairs.trajectories import CHOSEN, REJECTED, Pairing, Scribe, TemplateScribe, pairing, seed_of, write_pairs
+from rl.data.pairs.trajectories import (
+    CHOSEN,
+    REJECTED,
+    Pairing,
+    PairTeacher,
+    TemplateTeacher,
+    pairing,
+    seed_of,
+    write_pairs,
+)
 from rl.data.prompts import PromptBuilder, check_prompts
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 from rl.types import Sample
-from rollout.scribe import EndpointScribe
+from rollout.pair_teacher import EndpointPairTeacher
 
 FEWEST_ASKED = 16
 """Samples that tell, when none is answered, that the model does not know the form, however small the batches."""
@@ -69,7 +78,7 @@ def _go(run: Run, began: float) -> int:
         asyncio.run(_run(run))
         folder.write_pairs()
         if not folder.pairs():
-            raise ValueError(_why_none(run))
+            raise UserError(_why_none(run))
         ended = {}
     except Stopped:
         ended = {"stopped": f"stopped by {run.brake.reason} with {folder.progress()}"}
@@ -93,7 +102,7 @@ def _go(run: Run, began: float) -> int:
 
 async def _run(run: Run) -> None:
     config, cluster = run.config, without_learning(run.config.cluster, with_frozen=False)
-    by_itself = config.pairs.teacher is Writer.policy
+    by_itself = config.pairs.teacher is PairTeacherKind.policy
     needs_engines = not run.folder.is_selected or (by_itself and not run.folder.is_written)
     if needs_engines:
         join_ray(cluster, with_reference=False)
@@ -111,7 +120,7 @@ async def _run(run: Run) -> None:
     await run.brake.unless_pulled(while_alive(_make(run, engines, writer or engines), engines.everyone))
 
 
-async def _make(run: Run, engines: Engines | None, writer: Scribe | None) -> None:
+async def _make(run: Run, engines: Engines | None, writer: PairTeacher | None) -> None:
     """Both steps, each going on where its journal ends."""
     if not run.folder.is_selected:
         assert engines
@@ -133,7 +142,7 @@ async def _select(run: Run, engines: Engines) -> None:
     def show() -> None:
         progress.show(len(folder.selection.lines), folder.selection_counts())
         if folder.is_unanswered and len(folder.selection.lines) >= max(pairs.batch * 2, FEWEST_ASKED):
-            raise ValueError(_why_none(run))
+            raise UserError(_why_none(run))
 
     try:
         with folder.selection:
@@ -153,25 +162,25 @@ def _selected(sample: Sample, answers: list[dict[str, float]], margin: float) ->
     }
 
 
-async def _writer(run: Run) -> Scribe | None:
+async def _writer(run: Run) -> PairTeacher | None:
     """Who writes; None where the engines do."""
     config = run.config
-    if config.pairs.teacher is Writer.template:
-        return TemplateScribe()
-    if config.pairs.teacher is Writer.policy:
+    if config.pairs.teacher is PairTeacherKind.template:
+        return TemplateTeacher()
+    if config.pairs.teacher is PairTeacherKind.policy:
         return None
-    scribe = EndpointScribe(config.rollout, config.model.path, config.data)
-    await scribe.check()
-    return scribe
+    teacher = EndpointPairTeacher(config.rollout, config.model.path, config.data)
+    await teacher.check()
+    return teacher
 
 
-async def _write(run: Run, scribe: Scribe) -> None:
+async def _write(run: Run, teacher: PairTeacher) -> None:
     config, folder = run.config, run.folder
     ids = {sample.id for sample in folder.kept}
     pairings = [each for each in run.pairings if each.sample.id in ids]
 
     async def lines(batch: Sequence[Pairing]) -> Sequence[Line]:
-        return await write_pairs(batch, scribe, config.pairs, config.seed)
+        return await write_pairs(batch, teacher, config.pairs, config.seed)
 
     progress = ImageProgress(len(pairings), noun="pairs")
 
@@ -195,7 +204,7 @@ def read_pairings(config: PairsConfig) -> list[Pairing]:
     pairings = [pairing(sample, offer, config.pairs.wrong) for sample, offer in zip(training, offers, strict=True)]
     builder = PromptBuilder(config.model.path, config.data)
     asked = list(training) if asks_engines(config.pairs) else []
-    if config.pairs.teacher is Writer.policy:
+    if config.pairs.teacher is PairTeacherKind.policy:
         asked += [each.order(side, 0).hinted for each in pairings for side in (CHOSEN, REJECTED)]
     check_prompts(asked, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     return pairings

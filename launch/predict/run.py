@@ -31,6 +31,7 @@ from rl.data.images import check_mask_size, decoded_size, in_threads, stated_siz
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.questions import QUESTIONS
+from rl.faults import UserError
 from rl.types import Sample, Target
 from rollout.config import reads_words
 
@@ -118,11 +119,11 @@ async def _inspect(
 
 
 def check_free(output: Path) -> None:
-    """Raises a ValueError for a folder that holds more than a run leaves which ended before its first image."""
+    """Raises a UserError for a folder that holds more than a run leaves which ended before its first image."""
     found = sorted(each.name for each in output.glob("[!.]*") if each.name not in (CONFIG, SUMMARY, NAME))
     if found:
         held = "predictions" if PREDICTIONS in found else f"something else ({found[0]})"
-        raise ValueError(f"output={output} holds {held}; give another folder")
+        raise UserError(f"output={output} holds {held}; give another folder")
 
 
 def read_work(config: PredictConfig) -> Work:
@@ -138,7 +139,7 @@ def read_work(config: PredictConfig) -> Work:
     faults = dict(zip(paths, in_threads(lambda path: _fault(path, builder), paths), strict=True))
     damaged = [(photo, fault) for photo in photos if (fault := next(filter(None, map(faults.get, _files(photo))), ""))]
     if len(damaged) == len(photos):
-        raise ValueError(f"none of the {len(photos)} images can be inspected; the first: {damaged[0][1]}")
+        raise UserError(f"none of the {len(photos)} images can be inspected; the first: {damaged[0][1]}")
     lost = {photo.id for photo, _ in damaged}
     for photo in photos:
         if photo.mask and photo.id not in lost:

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rl.checkpoints import step_folders
+from rl.faults import UserError
 
 AUTO = "auto"
 CONFIG = "config.yaml"
@@ -28,12 +29,12 @@ def run_folder(output: str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("w")
     except OSError as error:
-        raise ValueError(f"output={output}: cannot be written ({error.strerror}); give another folder") from error
+        raise UserError(f"output={output}: cannot be written ({error.strerror}); give another folder") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"output={output}: another process runs in it; wait for it or give another folder"
             ) from error
         yield folder
@@ -68,9 +69,7 @@ def stage_folder(output: str, stages: Mapping[str, Any], name: str) -> str:
     """Where a stage writes, `<output>/<its number>_<its name>`; those that are null are not counted."""
     names = list(present(stages))
     if name not in names:
-        raise ValueError(
-            f"stages has no stage '{name}' that ${{stage:{name}}} could name; there are {', '.join(names)}"
-        )
+        raise UserError(f"stages has no stage '{name}' that ${{stage:{name}}} could name; there are {', '.join(names)}")
     return str(Path(output) / f"{names.index(name) + 1}_{name}")
 
 

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from rl.faults import UserError
 from rl.roles import Metrics
 
 OVERRIDES = "overrides.json"
@@ -40,7 +41,7 @@ def read_members(folder: Path) -> list[Member]:
     """The members that wrote into <folder>/<number>, by number."""
     folders = sorted((path for path in folder.glob("*/") if path.name.isdecimal()), key=lambda path: int(path.name))
     if not folders:
-        raise ValueError(f"{folder} holds no member of a sweep; give the folder that `assay train -m` wrote")
+        raise UserError(f"{folder} holds no member of a sweep; give the folder that `assay train -m` wrote")
     varied = varied_overrides([_json(path / OVERRIDES, []) for path in folders])
     short = short_keys({key for values in varied for key in values})
     return [
@@ -88,7 +89,7 @@ def ranked(members: Sequence[Member], rank_by: str) -> list[Member]:
     if good and not any(rank_by in member.entries for member in good):
         there_are = sorted({entry for member in good for entry in member.entries})
         named = ", ".join(there_are) or "no numbers"
-        raise ValueError(f"{rank_by}, which should rank the sweep, is in no member's {SUMMARY}; there are {named}")
+        raise UserError(f"{rank_by}, which should rank the sweep, is in no member's {SUMMARY}; there are {named}")
     return sorted(members, key=lambda member: (bool(member.failed), -member.entries.get(rank_by, -math.inf)))
 
 

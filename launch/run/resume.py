@@ -22,6 +22,7 @@ from rl.checkpoints import (
 )
 from rl.data.photos import PREDICTIONS
 from rl.evaluation.kept_maps import kept_files
+from rl.faults import UserError
 
 
 def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
@@ -29,12 +30,12 @@ def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) ->
     holds_run = _holds_run(folder)
     if not config.resume:
         if holds_run:
-            raise ValueError(f"output={folder} holds a run; resume=auto goes on with it, or give another folder")
+            raise UserError(f"output={folder} holds a run; resume=auto goes on with it, or give another folder")
         return None
     if config.resume == AUTO:
         start = _newest(folder, say)
         if start is None and step_folders(folder):
-            raise ValueError(
+            raise UserError(
                 f"output={folder}: none of its checkpoints can be read, as said above; start anew in another folder"
             )
         if start is None and holds_run:
@@ -45,7 +46,7 @@ def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) ->
     if start:
         _check_metrics(start)
     if start and start.record.progress.step > config.num_steps:
-        raise ValueError(
+        raise UserError(
             f"{start.folder} is at step {start.record.progress.step}, past num_steps={config.num_steps}; raise "
             "num_steps or resume from an earlier checkpoint"
         )
@@ -100,9 +101,9 @@ def how_to_go_on(folder: Path) -> str:
 
 def _holds_run(folder: Path) -> bool:
     if (folder / CHAIN).exists():
-        raise ValueError(f"output={folder} holds a chain; name its stages, or give another folder")
+        raise UserError(f"output={folder} holds a chain; name its stages, or give another folder")
     if (folder / PREDICTIONS).exists():
-        raise ValueError(f"output={folder} holds predictions; give another folder")
+        raise UserError(f"output={folder} holds predictions; give another folder")
     metrics = folder / METRICS
     return metrics.exists() and metrics.stat().st_size > 0 or bool(step_folders(folder))
 
@@ -119,7 +120,7 @@ def _named(path: Path, say: Callable[[str], None]) -> Checkpoint:
         return read_checkpoint(path)
     start = _newest(path, say)
     if start is None:
-        raise ValueError(f"resume={path}: no checkpoint of that run is whole; start anew without resume=")
+        raise UserError(f"resume={path}: no checkpoint of that run is whole; start anew without resume=")
     return start
 
 
@@ -127,7 +128,7 @@ def _check_metrics(start: Checkpoint) -> None:
     metrics, wanted = start.folder.parent.parent / METRICS, start.record.metrics_bytes
     found = metrics.stat().st_size if metrics.is_file() else 0
     if found < wanted:
-        raise ValueError(
+        raise UserError(
             f"{metrics}: {found} bytes of the {wanted} that {start.folder.name} had recorded; bring the file back, or "
             "start anew in another folder"
         )
@@ -137,11 +138,11 @@ def _check_branch(folder: Path, start: Checkpoint, holds_run: bool) -> None:
     """Going back in one's own folder would leave the later checkpoints of the old branch beside the new ones."""
     if folder.resolve() != start.folder.parent.parent.resolve():
         if holds_run:
-            raise ValueError(f"output={folder} holds another run than {start.folder}; give a new folder")
+            raise UserError(f"output={folder} holds another run than {start.folder}; give a new folder")
         return
     later = [step_of(other) for other in step_folders(folder) if step_of(other) > step_of(start.folder)]
     if later:
-        raise ValueError(
+        raise UserError(
             f"{folder} has later checkpoints than {start.folder.name}, up to step_{max(later)}; give another output= "
             "to branch off, or resume=auto"
         )

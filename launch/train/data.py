@@ -19,10 +19,11 @@ from rl.data.lessons import Lesson, check_spans, own_lesson, read_lessons, with_
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.readers import check_boxes
 from rl.data.stream import SampleStream
+from rl.faults import UserError
 from rl.preference_config import LossSpan
 from rl.types import Sample
-from rollout.author import check_contrast, check_lessons, response_tokens
 from rollout.config import reads_words
+from rollout.repairer import check_contrast, check_lessons, response_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def read_data(config: TrainConfig) -> Data:
     if config.algo.objective is not Objective.grpo:
         taught = {sample.id: lessons.get(sample.id) or own_lesson(sample) for sample in training}
         if config.algo.objective is Objective.kto and len(taught) < 2:
-            raise ValueError(
+            raise UserError(
                 "algo.objective=kto compares with answers to other prompts; give data.lessons of two or more"
             )
         check_lessons(taught, response_tokens(builder, config.model.path, config.rollout))

@@ -11,10 +11,10 @@ from typing import Any
 
 import ray
 
-from actors.crew import Crew, CrewConfig, start_crew
+from actors.lesson_maker import RayLessonMaker
 from actors.peers import counted, watch
 from actors.room import join_ray
-from actors.tutor import RayTutor
+from actors.starting import Team, TeamConfig, start_team
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file, read_answers
 from launch.run.archive import RunArchive
@@ -24,8 +24,8 @@ from launch.run.resume import find_start, finished, how_to_resume, prepare
 from launch.run.signals import SIGNALS, exit_code
 from launch.run.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
 from launch.run.wandb_run import Ending, without_secrets
+from launch.train.cached_reference import CachedLogprobs, cached_reference
 from launch.train.data import Data, read_data, steps_of, with_absolute_paths
-from launch.train.kept_reference import Kept, kept_reference
 from launch.train.report import counted_ranges, summarize, write_run_report
 from rl.algorithm import Objective
 from rl.brake import Brake, Stopped, dropped
@@ -33,7 +33,7 @@ from rl.checkpoints import Checkpoint
 from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
 from rl.faults import RunFailure
-from rl.loop import Exam, Team, train
+from rl.loop import Exam, Roles, train
 from rl.taught.teaching import teach
 from rl.timing import Timings
 
@@ -132,7 +132,7 @@ def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None)
 
 async def _run(run: Run) -> None:
     config = run.config
-    sections = CrewConfig(
+    sections = TeamConfig(
         model=config.model,
         data=config.data,
         algo=config.algo,
@@ -144,7 +144,7 @@ async def _run(run: Run) -> None:
         seed=config.seed,
     )
     stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
-    kept = kept_reference(config, run.data.training, run.data.lessons, run.tracker.say)
+    kept = cached_reference(config, run.data.training, run.data.lessons, run.tracker.say)
     if kept and kept.is_complete:
         sections = replace(sections, reference_known=True)
     join_ray(config.cluster, with_reference=sections.with_reference)
@@ -152,11 +152,11 @@ async def _run(run: Run) -> None:
     whole = asyncio.current_task()
     for number, name in SIGNALS.items():
         asyncio.get_running_loop().add_signal_handler(number, _stop, run.brake, name, whole)
-    run.tracker.say(f"starting {_crew_in_words(sections)}")
-    crew = await run.brake.unless_pulled(start_crew(sections, run.timings, stream, run.tracker.say))
-    write_json(run.folder / "actors.json", {peer.name: peer.place for peer in crew.everyone})
-    watching = asyncio.ensure_future(watch(crew.everyone))
-    training = asyncio.ensure_future(_train(run, crew, stream, kept))
+    run.tracker.say(f"starting {_team_in_words(sections)}")
+    team = await run.brake.unless_pulled(start_team(sections, run.timings, stream, run.tracker.say))
+    write_json(run.folder / "actors.json", {peer.name: peer.place for peer in team.everyone})
+    watching = asyncio.ensure_future(watch(team.everyone))
+    training = asyncio.ensure_future(_train(run, team, stream, kept))
     try:
         await asyncio.wait({watching, training}, return_when=asyncio.FIRST_COMPLETED)
         if training.done():
@@ -174,36 +174,36 @@ def _stop(brake: Brake, reason: str, whole: asyncio.Task | None) -> None:
     brake.pull(reason)
 
 
-async def _train(run: Run, crew: Crew, stream: SampleStream, kept: Kept | None) -> None:
+async def _train(run: Run, team: Team, stream: SampleStream, kept: CachedLogprobs | None) -> None:
     config = run.config
-    await crew.policy.check_shared(run.folder / LOCK)
+    await team.policy.check_shared(run.folder / LOCK)
     if run.start:
-        await crew.policy.restore(run.start.folder, run.start.record.model)
+        await team.policy.restore(run.start.folder, run.start.record.model)
     archive = RunArchive(
         run.folder,
         config.checkpoint,
-        crew.policy,
+        team.policy,
         run.tracker,
         facts={"data_hash": run.data.hash, "config": without_secrets(plain(config))},
         steps=range(run.first_step, config.num_steps),
     )
     taught = config.algo.objective is not Objective.grpo
     builder = PromptBuilder(config.model.path, config.data)
-    team = Team(
-        sampler=crew.sampler,
-        judge=crew.judge,
-        policy=crew.policy,
-        reference=kept.beside(crew.reference) if kept else crew.reference,
-        author=crew.author,
-        observer=crew.observer,
-        tutor=RayTutor(builder, run.data.lessons) if taught else None,
+    roles = Roles(
+        sampler=team.sampler,
+        judge=team.judge,
+        policy=team.policy,
+        reference=kept.beside(team.reference) if kept else team.reference,
+        repairer=team.repairer,
+        observer=team.observer,
+        lesson_maker=RayLessonMaker(builder, run.data.lessons) if taught else None,
         tracker=run.tracker,
         archive=archive,
         brake=run.brake,
     )
     exam = Exam(samples=run.data.heldout, every=config.eval_every)
     try:
-        await (teach if taught else train)(config.algo, team, stream, exam, run.first_step, config.num_steps)
+        await (teach if taught else train)(config.algo, roles, stream, exam, run.first_step, config.num_steps)
     except Stopped:
         await archive.close()
         raise
@@ -235,7 +235,7 @@ def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | No
     return Resumed(wandb_id="" if is_branch else start.record.wandb_id, evaluations=evaluations)
 
 
-def _crew_in_words(sections: CrewConfig) -> str:
+def _team_in_words(sections: TeamConfig) -> str:
     cluster = sections.cluster
     counts = {"learner": cluster.num_learners, "rollout worker": cluster.num_rollout_workers}
     counts |= {"reference": int(sections.with_reference), "reward worker": cluster.num_reward_workers}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.data.images import Size
+from rl.faults import UserError
 from rl.types import Box
 
 NAME = "annotations.json"
@@ -34,10 +35,10 @@ def read_notes(folder: Path, names: Collection[str]) -> dict[str, Note]:
         return {}
     entries = _load(path)
     if not isinstance(entries, dict):
-        raise ValueError(f'{path}: the file holds no object; write {{"test/<defect>/NNN.png": {{…}}, …}}')
+        raise UserError(f'{path}: the file holds no object; write {{"test/<defect>/NNN.png": {{…}}, …}}')
     for name in entries:
         if name not in names:
-            raise ValueError(f"{path}: there is no image '{name}' in {folder}; correct the name or remove the entry")
+            raise UserError(f"{path}: there is no image '{name}' in {folder}; correct the name or remove the entry")
     return {name: _note(entry_of(folder, name), name, entry) for name, entry in entries.items()}
 
 
@@ -47,28 +48,28 @@ def entry_of(folder: Path, name: str) -> str:
 
 
 def check_within(where: str, boxes: tuple[Box, ...], size: Size) -> None:
-    """Raises a ValueError for the first box that leaves the image."""
+    """Raises a UserError for the first box that leaves the image."""
     for box in boxes:
         if box[2] > size[0] or box[3] > size[1]:
-            raise ValueError(f"{where} has the box {list(box)} in an image of {size[0]}x{size[1]}; correct the box")
+            raise UserError(f"{where} has the box {list(box)} in an image of {size[0]}x{size[1]}; correct the box")
 
 
 def _load(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: line {error.lineno} is not JSON ({error.msg}); mend the file") from error
+        raise UserError(f"{path}: line {error.lineno} is not JSON ({error.msg}); mend the file") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: the file is no readable text ({error}); mend or remove it") from error
+        raise UserError(f"{path}: the file is no readable text ({error}); mend or remove it") from error
 
 
 def _note(where: str, name: str, entry: Any) -> Note:
     """The note, its fields checked; whether the boxes lie in the image is seen when that is opened."""
     if not isinstance(entry, dict):
-        raise ValueError(f"{where} is {json.dumps(entry)}, not an object; give any of {', '.join(KEYS)}, or remove it")
+        raise UserError(f"{where} is {json.dumps(entry)}, not an object; give any of {', '.join(KEYS)}, or remove it")
     for key in entry:
         if key not in KEYS:
-            raise ValueError(f"{where} has the unknown key '{key}'; its keys are {', '.join(KEYS)}")
+            raise UserError(f"{where} has the unknown key '{key}'; its keys are {', '.join(KEYS)}")
     note = Note(
         reference=_text(where, entry, "reference"),
         boxes=_boxes(where, entry),
@@ -82,11 +83,11 @@ def _note(where: str, name: str, entry: Any) -> Note:
 def _check_boxes(where: str, name: str, entry: dict[str, Any], note: Note) -> None:
     good = name.startswith("test/good/")
     if good and note.boxes:
-        raise ValueError(f"{where} has boxes, yet the image is normal; remove them or move it to test/<defect>")
+        raise UserError(f"{where} has boxes, yet the image is normal; remove them or move it to test/<defect>")
     if not good and "boxes" in entry and not note.boxes:
-        raise ValueError(f"{where} has no box, yet the image is defective; add one, or leave out boxes")
+        raise UserError(f"{where} has no box, yet the image is defective; add one, or leave out boxes")
     if "labels" in entry and len(note.labels) != len(note.boxes):
-        raise ValueError(
+        raise UserError(
             f"{where} has {len(note.boxes)} boxes and {len(note.labels)} labels; give each box a label, "
             "or leave out labels"
         )
@@ -95,17 +96,17 @@ def _check_boxes(where: str, name: str, entry: dict[str, Any], note: Note) -> No
 def _text(where: str, entry: dict[str, Any], key: str) -> str:
     text = entry.get(key, "")
     if not isinstance(text, str):
-        raise ValueError(f"{where}: {key} is {json.dumps(text)}, not a text; put it in quotes or leave it out")
+        raise UserError(f"{where}: {key} is {json.dumps(text)}, not a text; put it in quotes or leave it out")
     return text
 
 
 def _boxes(where: str, entry: dict[str, Any]) -> tuple[Box, ...]:
     boxes = entry.get("boxes", [])
     if not isinstance(boxes, list):
-        raise ValueError(f"{where}: boxes is {json.dumps(boxes)}, not a list; write [[x1, y1, x2, y2], …]")
+        raise UserError(f"{where}: boxes is {json.dumps(boxes)}, not a list; write [[x1, y1, x2, y2], …]")
     for box in boxes:
         if not _is_box(box):
-            raise ValueError(
+            raise UserError(
                 f"{where} has the box {json.dumps(box)}; write [x1, y1, x2, y2] in pixels, 0 ≤ x1 < x2 and 0 ≤ y1 < y2"
             )
     return tuple((float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in boxes)
@@ -121,5 +122,5 @@ def _is_box(box: Any) -> bool:
 def _labels(where: str, entry: dict[str, Any]) -> tuple[str, ...]:
     labels = entry.get("labels", [])
     if not (isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)):
-        raise ValueError(f'{where}: labels is {json.dumps(labels)}; write ["<defect>", …], one for each box')
+        raise UserError(f'{where}: labels is {json.dumps(labels)}; write ["<defect>", …], one for each box')
     return tuple(labels)

@@ -8,6 +8,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from rl.faults import UserError
+
 Size = tuple[int, int]
 """(width, height) in pixels."""
 Item = TypeVar("Item")
@@ -36,9 +38,9 @@ def open_mask(path: Path) -> np.ndarray:
 
 
 def check_mask_size(mask: Path, found: Size, size: Size) -> None:
-    """Raises a ValueError for a mask that is not as large as its image."""
+    """Raises a UserError for a mask that is not as large as its image."""
     if found != size:
-        raise ValueError(f"{mask}: the mask is {found[0]}x{found[1]} and its image {size[0]}x{size[1]}; redraw it")
+        raise UserError(f"{mask}: the mask is {found[0]}x{found[1]} and its image {size[0]}x{size[1]}; redraw it")
 
 
 def decoded_size(path: Path) -> Size:
@@ -63,8 +65,8 @@ def _read(path: Path, read: Callable[[Image.Image], Result]) -> Result:
         with Image.open(path) as image:
             return read(image)
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: the image is missing; restore it or take away what names it") from error
+        raise UserError(f"{path}: the image is missing; restore it or take away what names it") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: the image is too large to be opened ({error}); scale it down") from error
+        raise UserError(f"{path}: the image is too large to be opened ({error}); scale it down") from error
     except Exception as error:  # Decoders raise nearly anything on damaged bytes.
-        raise ValueError(f"{path}: the image is damaged ({error}); replace it or take it away") from error
+        raise UserError(f"{path}: the image is damaged ({error}); replace it or take it away") from error

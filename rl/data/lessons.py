@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rl.data.prompts import answer_text
+from rl.faults import UserError
 from rl.types import Completion, Group, Origin, Prompt, Sample
 
 KNOWLEDGE_START, KNOWLEDGE_END = "<knowledge>", "</knowledge>"
@@ -35,7 +36,7 @@ def read_lessons(path: Path, *, with_rejected: bool) -> dict[str, Lesson]:
         # Not splitlines, which would cut a text at each of Unicode's line ends.
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
+        raise UserError(
             f"data.lessons={path}: no readable file of lessons ({error}); `assay pairs` writes one"
         ) from error
     lessons: dict[str, Lesson] = {}
@@ -46,52 +47,52 @@ def read_lessons(path: Path, *, with_rejected: bool) -> dict[str, Lesson]:
         wanted = ("id", "chosen", "rejected") if with_rejected else ("id", "chosen")
         lacking = [name for name in wanted if not (isinstance(told.get(name), str) and told[name])]
         if lacking:
-            raise ValueError(f"{path}:{number}: no text '{lacking[0]}'; a lesson here needs {', '.join(wanted)}")
+            raise UserError(f"{path}:{number}: no text '{lacking[0]}'; a lesson here needs {', '.join(wanted)}")
         if with_rejected and told["chosen"] == told["rejected"]:
-            raise ValueError(f"{path}:{number}: both answers are the same, so that neither is preferred; leave it out")
+            raise UserError(f"{path}:{number}: both answers are the same, so that neither is preferred; leave it out")
         if told["id"] in lessons:
-            raise ValueError(f"{path}:{number}: a second lesson of sample {told['id']}; leave one out")
+            raise UserError(f"{path}:{number}: a second lesson of sample {told['id']}; leave one out")
         lessons[told["id"]] = Lesson(chosen=told["chosen"], rejected=told["rejected"] if with_rejected else "")
     if not lessons:
-        raise ValueError(f"{path}: the file holds no lesson; `assay pairs` writes one a sample")
+        raise UserError(f"{path}: the file holds no lesson; `assay pairs` writes one a sample")
     return lessons
 
 
 def with_lessons(
     training: Sequence[Sample], heldout: Sequence[Sample], lessons: Mapping[str, Lesson], path: Path
 ) -> list[Sample]:
-    """The training samples that have a lesson; a ValueError names a lesson of another sample."""
+    """The training samples that have a lesson; a UserError names a lesson of another sample."""
     known, kept_apart = {sample.id for sample in training}, {sample.id for sample in heldout}
     for sample_id in lessons:
         if sample_id in kept_apart:
-            raise ValueError(
+            raise UserError(
                 f"{path}: sample {sample_id} is held out for evaluation; make lessons of training samples, with this "
                 "seed and data.heldout_share"
             )
         if sample_id not in known:
-            raise ValueError(f"{path}: sample {sample_id} is none of data.root; give the data that its lessons are of")
+            raise UserError(f"{path}: sample {sample_id} is none of data.root; give the data that its lessons are of")
     return [sample for sample in training if sample.id in lessons]
 
 
 def own_lesson(sample: Sample) -> Lesson:
     """Its right answer, which has to reason."""
     if not sample.target.rationale:
-        raise ValueError(
+        raise UserError(
             f"sample {sample.id}: nothing says how to reason about it; add its rationale to annotations.json, or give "
             "data.lessons"
         )
     try:
         return Lesson(chosen=answer_text(sample.target, sample.task))
     except ValueError as error:
-        raise ValueError(f"sample {sample.id}: its right answer cannot be made ({error})") from error
+        raise UserError(f"sample {sample.id}: its right answer cannot be made ({error})") from error
 
 
 def check_spans(lessons: Mapping[str, Lesson]) -> None:
-    """Raises a ValueError for the first text that states no knowledge, where a loss is to tell it from the rest."""
+    """Raises a UserError for the first text that states no knowledge, where a loss is to tell it from the rest."""
     for sample_id, lesson in lessons.items():
         for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
             if text and not (text.startswith(KNOWLEDGE_START) and KNOWLEDGE_END in text):
-                raise ValueError(
+                raise UserError(
                     f"sample {sample_id}: its {name} text does not begin with {KNOWLEDGE_START}…{KNOWLEDGE_END}, which "
                     "algo.span tells from the rest; choose algo.span=response, or lessons that state knowledge"
                 )
@@ -138,9 +139,9 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         told = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not a line of JSON ({error}); mend it") from error
+        raise UserError(f"{where}: not a line of JSON ({error}); mend it") from error
     if any("\ud800" <= letter <= "\udfff" for letter in json.dumps(told, ensure_ascii=False)):
-        raise ValueError(f"{where}: it holds half a letter (a lone surrogate), which no tokenizer reads; mend it")
+        raise UserError(f"{where}: it holds half a letter (a lone surrogate), which no tokenizer reads; mend it")
     if not isinstance(told, dict):
-        raise ValueError(f'{where}: not an object such as {{"id": …, "chosen": …, "rejected": …}}; mend it')
+        raise UserError(f'{where}: not an object such as {{"id": …, "chosen": …, "rejected": …}}; mend it')
     return told

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from rl.data.readers import IMAGES
+from rl.faults import UserError
 
 PREDICTIONS = "predictions.jsonl"
 """The file by which a folder is known to be that of a run, whose pictures are no photos."""
@@ -37,7 +38,7 @@ def find_photos(named: str) -> list[Photo]:
     else:
         root = Path(os.path.commonpath([path.parent for path in paths] or [Path.cwd()]))
     if not paths:
-        raise ValueError(f"input={named} holds no image ({', '.join(IMAGES)}); give a folder that does")
+        raise UserError(f"input={named} holds no image ({', '.join(IMAGES)}); give a folder that does")
     bare, whole = Counter(_bare(path, root) for path in paths), {path.relative_to(root).as_posix() for path in paths}
     return [
         Photo(id=name if bare[name] == 1 and name not in whole else path.relative_to(root).as_posix(), path=path)
@@ -46,15 +47,15 @@ def find_photos(named: str) -> list[Photo]:
 
 
 def named_images(named: str) -> list[Path]:
-    """The folder, or the files with commas between; raises a ValueError when one does not exist."""
+    """The folder, or the files with commas between; raises a UserError when one does not exist."""
     if is_folder(named) or os.path.isfile(named):
         return [Path(named).absolute()]
     paths = list(dict.fromkeys(Path(part.strip()).absolute() for part in named.split(",") if part.strip()))
     missing = [path for path in paths if not path.is_file()]
     if missing and missing[0].is_dir():
-        raise ValueError(f"input: '{missing[0]}' is a folder; give it alone, commas stand between files")
+        raise UserError(f"input: '{missing[0]}' is a folder; give it alone, commas stand between files")
     if missing:
-        raise ValueError(f"input: there is no folder or file '{missing[0]}'")
+        raise UserError(f"input: there is no folder or file '{missing[0]}'")
     return paths
 
 
@@ -70,11 +71,11 @@ def references_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
     if Path(named).is_file():
         return dict.fromkeys((photo.id for photo in photos), Path(named).absolute())
     if not Path(named).is_dir():
-        raise ValueError(f"reference: there is no file or folder '{named}'")
+        raise UserError(f"reference: there is no file or folder '{named}'")
     found = Namesakes(Path(named).absolute()).of(photos, ("",), by_name=True)
     lacking = [photo.path for photo in photos if photo.id not in found]
     if lacking:
-        raise ValueError(
+        raise UserError(
             f"reference={named} has no image of the same name for {len(lacking)} of {len(photos)} images, e.g. "
             f"{lacking[0]}; add them, or give one image for all"
         )
@@ -90,11 +91,11 @@ def masks_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
     if not named:
         return {}
     if not Path(named).is_dir():
-        raise ValueError(f"masks: there is no folder '{named}'")
+        raise UserError(f"masks: there is no folder '{named}'")
     namesakes = Namesakes(Path(named).absolute())
     found = namesakes.of(photos, ("", MASK), by_name=namesakes.is_flat)
     if not found:
-        raise ValueError(
+        raise UserError(
             f"masks={named} has no image of the same path below it as one of input, with or without {MASK}; lay both "
             "out alike, or put all masks into one folder"
         )
@@ -102,7 +103,7 @@ def masks_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
     for photo in photos:
         mask = found.get(photo.id)
         if mask and owners.setdefault(mask, photo.path) != photo.path:
-            raise ValueError(
+            raise UserError(
                 f"masks={named}: {mask} is named like {owners[mask]} and {photo.path}; give each image its own, in "
                 "folders laid out like theirs"
             )
@@ -129,7 +130,7 @@ class Namesakes:
             if by_name and not same:
                 same = [path for ending in endings for path in self._by_name.get(name + ending, ())]
             if len(same) > 1:
-                raise ValueError(
+                raise UserError(
                     f"{self.root} has {len(same)} images for {photo.path}, {same[0]} and {same[1]}; leave one"
                 )
             if same:

@@ -20,6 +20,7 @@ from rl.data.images import Size, in_threads, open_image, stated_size
 from rl.data.instructions import WORDS
 from rl.data.pieces import names_of, pieces
 from rl.data.questions import WITH_OPTIONS
+from rl.faults import UserError
 from rl.types import Box, Pixels, Prompt, Sample, Target, Task
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
@@ -39,14 +40,14 @@ def answer_text(target: Target, task: Task = Task.boxes) -> str:
 
 def _seg(target: Target) -> str:
     if target.cells is None:
-        raise ValueError("a target without cells has no right answer on the grid; give its image a mask or boxes")
+        raise UserError("a target without cells has no right answer on the grid; give its image a mask or boxes")
     return f"<seg>{cells_text(target.cells)}</seg>"
 
 
 def _knowledge(target: Target) -> str:
     """The right piece by its name, with the sentence that it begins with."""
     if not target.offered:
-        raise ValueError("a target without offered knowledge has none to choose; give data.knowledge.file")
+        raise UserError("a target without offered knowledge has none to choose; give data.knowledge.file")
     cue = SENTENCE.match(target.knowledge)
     return f"<knowledge>{target.offered[0]}{f': {cue[0]}' if cue else ''}</knowledge>"
 
@@ -59,9 +60,7 @@ def _answer(target: Target, task: Task) -> str:
     """What stands between the answer tags."""
     if task in WITH_OPTIONS:
         if not target.option:
-            raise ValueError(
-                f"a target without an option has no right answer; read its data with data.task={task.name}"
-            )
+            raise UserError(f"a target without an option has no right answer; read its data with data.task={task.name}")
         return target.option
     boxes = [([round(edge) for edge in box], label) for box, label in zip(target.boxes, target.box_labels, strict=True)]
     if task is Task.grounding:
@@ -91,7 +90,7 @@ class PromptBuilder:
         return self.assemble(sample, [open_image(path) for path in sample.images])
 
     def assemble(self, sample: Sample, images: list[Image.Image]) -> Prompt:
-        """The prompt; a ValueError names the sample when its image tokens do not match its images."""
+        """The prompt; a UserError names the sample when its image tokens do not match its images."""
         pixels = self._process([self._squared(image) for image in images]) if images else None
         counts = [t * h * w // MERGED_PATCHES for t, h, w in pixels.grid] if pixels else []
         text = self._expand(self.chat(sample), counts)
@@ -99,7 +98,7 @@ class PromptBuilder:
         token_ids = encoded["input_ids"]
         spans = _runs(token_ids, self._image_pad)
         if [end - start for start, end in spans] != counts:
-            raise ValueError(
+            raise UserError(
                 f"sample {sample.id}: its text holds other image tokens than its images; remove {IMAGE_PAD}"
             )
         size = _size_seen(pixels, self._processor.patch_size) if pixels else (0, 0)
@@ -147,7 +146,7 @@ class PromptBuilder:
         try:
             return self._processor.get_number_of_image_patches(height, width, limits) // MERGED_PATCHES
         except ValueError as error:
-            raise ValueError(f"{path}: the image is {width}x{height} ({error}); cut it") from error
+            raise UserError(f"{path}: the image is {width}x{height} ({error}); cut it") from error
 
     def chat(self, sample: Sample) -> str:
         """The chat up to where the assistant answers, one placeholder an image."""
@@ -165,21 +164,21 @@ class PromptBuilder:
         ]
 
     def _check_model(self, model_path: str) -> None:
-        """Raises a ValueError for files that load and yet make no prompts."""
+        """Raises a UserError for files that load and yet make no prompts."""
         # Where tokenizer.json is missing, transformers makes up a tokenizer that drops every word.
         words = self._tokenizer.decode(self._tokenizer.encode(WORD, add_special_tokens=False))
         image = self._tokenizer.encode(IMAGE_PAD, add_special_tokens=False)
         if words != WORD or image != [self._image_pad]:
-            raise ValueError(
+            raise UserError(
                 f"{model_path}: no tokenizer with words and {IMAGE_PAD} in this model folder (tokenizer.json, "
                 "tokenizer_config.json); copy it from the base model"
             )
         try:
             chat = self._render([{"role": "user", "content": IMAGE}])
         except Exception as error:  # A template is a program.
-            raise ValueError(f"{model_path}: {NO_TEMPLATE}") from error
+            raise UserError(f"{model_path}: {NO_TEMPLATE}") from error
         if chat.count(IMAGE) != 1:
-            raise ValueError(f"{model_path}: {NO_TEMPLATE}")
+            raise UserError(f"{model_path}: {NO_TEMPLATE}")
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -202,13 +201,13 @@ class PromptBuilder:
 
 
 def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_tokens: int, max_images: int) -> None:
-    """Raises a ValueError for the first sample that the engine would refuse, before a model is started."""
+    """Raises a UserError for the first sample that the engine would refuse, before a model is started."""
     paths = list(dict.fromkeys(path for sample in samples for path in sample.images))
     sizes = dict(zip(paths, in_threads(stated_size, paths), strict=True))
     texts: dict[tuple[str, Task, int], int] = {}
     for sample in samples:
         if len(sample.images) > max_images:
-            raise ValueError(
+            raise UserError(
                 f"sample {sample.id} has {len(sample.images)} images, more than rollout.max_images={max_images}; "
                 "raise rollout.max_images"
             )
@@ -219,21 +218,21 @@ def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_
         length = texts[text] + sum(builder.num_image_tokens(path, sizes[path]) for path in sample.images)
         if length > max_prompt_tokens:
             names = " and ".join(str(path) for path in sample.images)
-            raise ValueError(
+            raise UserError(
                 f"sample {sample.id}: with {names} its prompt has {length} tokens, more than rollout.max_prompt_tokens="
                 f"{max_prompt_tokens}; lower data.max_pixels={builder.max_pixels}, or raise rollout.max_prompt_tokens"
             )
 
 
 def check_looks(samples: Sequence[Sample], builder: PromptBuilder, words: Sequence[str], *, read: bool) -> None:
-    """Raises a ValueError for the first sample with no image or, where they are read, no anomaly word in its prompt."""
+    """Raises a UserError for the first sample with no image or, where they are read, no anomaly word in its prompt."""
     known: set[tuple[str, Task]] = set()
     for sample in samples:
         if not sample.images:
-            raise ValueError(f"sample {sample.id} has no image to look at; give it one, or leave its looks unrewarded")
+            raise UserError(f"sample {sample.id} has no image to look at; give it one, or leave its looks unrewarded")
         text = sample.question, sample.task
         if read and text not in known and not builder.names_anomaly(sample):
-            raise ValueError(
+            raise UserError(
                 f"sample {sample.id}: its prompt holds none of data.anomaly_words=[{','.join(words)}], by which tokens "
                 "that look at a defect are found; add one of its words to them"
             )
@@ -244,9 +243,7 @@ def _load(kind: Any, model_path: str, what: str) -> Any:
     try:
         return kind.from_pretrained(model_path)
     except Exception as error:  # transformers lets whatever its readers raise pass.
-        raise ValueError(
-            f"{model_path}: no {what} loads from this model folder; copy it from the base model"
-        ) from error
+        raise UserError(f"{model_path}: no {what} loads from this model folder; copy it from the base model") from error
 
 
 def _runs(token_ids: list[int], wanted: int) -> tuple[tuple[int, int], ...]:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Mapping
 from string import ascii_uppercase
 
+from rl.faults import UserError
 from rl.types import Task
 
 WHICH_KIND = "What kind of defect is there in the second image?"
@@ -30,7 +31,7 @@ def options_of(kinds: Iterable[str], sample_id: str) -> dict[str, str]:
     """
     texts = [*sorted(kind_text(kind) for kind in kinds), NO_DEFECT]
     if len(texts) > len(ascii_uppercase):
-        raise ValueError(
+        raise UserError(
             f"sample {sample_id}: its category has {len(texts) - 1} kinds of defects, more than there are letters for; "
             "join some of its folders below test/"
         )

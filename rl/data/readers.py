@@ -23,6 +23,7 @@ from rl.data.questions import (
     options_of,
     with_options,
 )
+from rl.faults import UserError
 from rl.types import Box, Cell, Sample, Target, Task
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -71,7 +72,7 @@ def read_mvtec(config: DataConfig) -> list[Sample]:
     root = Path(config.root)
     categories = sorted(path.parent for path in root.glob("*/test") if path.is_dir())
     if not categories:
-        raise ValueError(f"{root}: no <category>/test folder; the layout is <category>/{{train/good,test/<defect>}}")
+        raise UserError(f"{root}: no <category>/test folder; the layout is <category>/{{train/good,test/<defect>}}")
     inspected = [item for category in categories for item in _inspected(category)]
     if config.task is Task.grounding:
         # A normal image has no place to ask for.
@@ -87,16 +88,16 @@ def split_heldout(samples: Sequence[Sample], share: float, seed: int) -> tuple[l
         digest = hashlib.sha256(f"{seed}/{sample.id}".encode()).digest()
         (heldout if int.from_bytes(digest[:8], "big") < share * 2**64 else training).append(sample)
     if not (training and heldout):
-        raise ValueError(f"data.heldout_share={share} leaves a side of the {len(samples)} samples empty; add samples")
+        raise UserError(f"data.heldout_share={share} leaves a side of the {len(samples)} samples empty; add samples")
     return training, heldout
 
 
 def check_boxes(samples: Sequence[Sample], weight_of: Mapping[str, float]) -> None:
-    """Raises a ValueError for the first sample that a reward of boxes could not judge; weights by component."""
+    """Raises a UserError for the first sample that a reward of boxes could not judge; weights by component."""
     needy = next((name for name in OF_BOXES if weight_of.get(name)), "")
     for sample in samples:
         if needy and sample.target.label == "defective" and not sample.target.boxes:
-            raise ValueError(
+            raise UserError(
                 f"sample {sample.id}: nothing says where its defect is, which reward.{needy}.weight={weight_of[needy]} "
                 "has to know; add its mask or boxes, or choose reward=yes_no"
             )
@@ -190,19 +191,19 @@ def mask_boxes(mask: np.ndarray) -> tuple[Box, ...]:
 
 def _read_mask(mask: Path, image: Path, size: Size) -> np.ndarray:
     if not mask.is_file():
-        raise ValueError(f"{mask}: the mask of {image} is missing; add it or move the image to test/good")
+        raise UserError(f"{mask}: the mask of {image} is missing; add it or move the image to test/good")
     pixels = open_mask(mask)
     height, width = pixels.shape
     check_mask_size(mask, (width, height), size)
     if not pixels.any():
-        raise ValueError(f"{mask}: the mask of a defective image is empty; redraw it or move the image to test/good")
+        raise UserError(f"{mask}: the mask of a defective image is empty; redraw it or move the image to test/good")
     return pixels
 
 
 def _images_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise ValueError(f"{folder}: the folder is missing; it holds the category's images")
+        raise UserError(f"{folder}: the folder is missing; it holds the category's images")
     images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.name[0] != ".")
     if not images:
-        raise ValueError(f"{folder}: the folder holds no image ({', '.join(IMAGES)}); add some or remove the folder")
+        raise UserError(f"{folder}: the folder holds no image ({', '.join(IMAGES)}); add some or remove the folder")
     return images

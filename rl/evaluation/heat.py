@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from rl.data.images import Size
+from rl.faults import UserError
 
 RESIZES = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -31,7 +32,7 @@ def resized(heat: np.ndarray, size: Size, resize: str) -> np.ndarray:
     [[0.0, 1.0, 3.0, 4.0]]
     """
     if resize not in RESIZES:
-        raise ValueError(f"resize must be one of {', '.join(RESIZES)}; got {resize!r}")
+        raise UserError(f"resize must be one of {', '.join(RESIZES)}; got {resize!r}")
     values = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, RESIZES[resize]))
     # Bicubic swings below 0 beside a peak.
     return np.maximum(values, np.float32(0))
@@ -40,7 +41,7 @@ def resized(heat: np.ndarray, size: Size, resize: str) -> np.ndarray:
 def colored(heat: np.ndarray, top: float) -> np.ndarray:
     """uint8 RGBA [h, w, 4]; transparent up to an even look, the ramp's end from `top` on, whatever else is there."""
     if not top > EVEN:
-        raise ValueError(f"the top of a map's scale must be above {EVEN:g}, an even look; got {top:g}")
+        raise UserError(f"the top of a map's scale must be above {EVEN:g}, an even look; got {top:g}")
     level = np.clip((heat - EVEN) / (top - EVEN), 0, 1)
     position = level * (len(RAMP) - 1)
     channels = [np.interp(position, range(len(RAMP)), channel) for channel in _ANCHORS.T]
@@ -51,7 +52,7 @@ def overlay(image: Image.Image, heat: np.ndarray, top: float) -> Image.Image:
     """The RGB image with the map [h, w] of its size over it."""
     height, width = heat.shape
     if image.size != (width, height):
-        raise ValueError(f"the map is {width}x{height} and its image {image.width}x{image.height}; resize the map")
+        raise UserError(f"the map is {width}x{height} and its image {image.width}x{image.height}; resize the map")
     return Image.alpha_composite(image.convert("RGBA"), Image.fromarray(colored(heat, top))).convert("RGB")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn.functional import logsigmoid
 
+from rl.faults import UserError
 from rl.preference_config import KtoConfig, LossSpan, PairLoss, PreferenceConfig
 from rl.types import Group
 
@@ -128,7 +129,7 @@ def _before(groups: Sequence[Group], index: int) -> Group:
     others = (groups[(index - back) % len(groups)] for back in range(1, len(groups)))
     donor = next((group for group in others if group.prompt.sample.id != own), None)
     if donor is None:
-        raise ValueError(f"objective=kto: a step holds sample {own} alone; give data.lessons of more samples")
+        raise UserError(f"objective=kto: a step holds sample {own} alone; give data.lessons of more samples")
     return donor
 
 

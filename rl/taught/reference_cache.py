@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from rl.data.lessons import Lesson
+from rl.faults import UserError
 from rl.roles import Reference
 from rl.types import Group, Logprobs, Sample
 
@@ -56,7 +57,7 @@ class ReferenceCache:
         self._known |= found
 
 
-class KeptReference:
+class CachedReference:
     """Plays rl.roles.Reference: what the cache lacks is asked of `inner` and kept."""
 
     def __init__(self, inner: Reference | None, cache: ReferenceCache, keys: Mapping[str, str]) -> None:
@@ -108,7 +109,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
             return
         except BlockingIOError as error:
             if time.monotonic() > deadline:
-                raise ValueError(
+                raise UserError(
                     f"{path}: another process has held it for {LOCK_S:g} s; end that, or give another "
                     "cluster.reference_cache"
                 ) from error

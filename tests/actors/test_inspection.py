@@ -76,7 +76,7 @@ def test_an_answer_without_a_verdict_has_no_rival(builder):
 def test_one_pass_gives_the_probability_that_transformers_gives(builder, frozen):
     model = AutoModelForImageTextToText.from_pretrained(STARTER, dtype=torch.float32).eval()
     groups = [with_rival(answered(builder, text, seed), builder) for seed, text in enumerate([YES, NO, YES])]
-    seen = frozen.look(groups, LocalizeConfig())
+    seen = frozen.observe(groups, LocalizeConfig())
     for group, ((given, rival), _), verdict in zip(groups, seen, ["defective", "normal", "defective"], strict=True):
         place = len(rival) - 1
         with torch.no_grad():
@@ -88,8 +88,8 @@ def test_one_pass_gives_the_probability_that_transformers_gives(builder, frozen)
 
 def test_a_rival_beside_an_answer_does_not_change_where_it_looks(builder, frozen):
     group = answered(builder, YES)
-    ((_, (alone,)),) = frozen.look([group], LocalizeConfig())
-    ((_, (beside, _)),) = frozen.look([with_rival(group, builder)], LocalizeConfig())
+    ((_, (alone,)),) = frozen.observe([group], LocalizeConfig())
+    ((_, (beside, _)),) = frozen.observe([with_rival(group, builder)], LocalizeConfig())
     assert alone.weights == pytest.approx(beside.weights, abs=1e-4)
     np.testing.assert_allclose(alone.maps.rdam, beside.maps.rdam, atol=1e-5)
     assert alone.maps.rdam.shape == (4, 4)

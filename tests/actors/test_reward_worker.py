@@ -30,4 +30,4 @@ def test_a_reward_that_raises_is_one_sentence_that_travels_between_processes() -
     with pytest.raises(ValueError, match="reward box raised") as caught:
         RewardWorker(BOXES).score(group(RIGHT, box=(0, 0, float("nan"), 4)))
     message = str(pickle.loads(pickle.dumps(caught.value)))
-    assert message.startswith("reward box raised ValueError on sample part/test/cut/003: ")
+    assert message.startswith("reward box raised UserError on sample part/test/cut/003: ")

@@ -13,7 +13,7 @@ from rewards.config import weights
 from rewards.presets import preset
 from rl.algorithm import Aggregation, KlEstimator, Objective, Schedule
 from rl.data.config import Choice
-from rl.data.pairs.config import Writer
+from rl.data.pairs.config import PairTeacherKind
 from rl.data.questions import QUESTIONS
 from rl.preference_config import LossSpan, PairLoss
 from rl.types import Task
@@ -105,7 +105,11 @@ def test_dcr2ad_has_the_numbers_of_the_paper():
         assert training.data.task is Task.routed and training.model.path.endswith("7B-Instruct")
     assert (sft.algo.objective, prefer.algo.objective) == (Objective.sft, Objective.dpo)
     assert (prefer.algo.preference.loss, prefer.algo.span) == (PairLoss.sigmoid, LossSpan.response)
-    assert (pairs.pairs.margin, pairs.pairs.wrong, pairs.pairs.teacher) == (0.1, Choice.deceptive, Writer.endpoint)
+    assert (pairs.pairs.margin, pairs.pairs.wrong, pairs.pairs.teacher) == (
+        0.1,
+        Choice.deceptive,
+        PairTeacherKind.endpoint,
+    )
     assert prefer.data.lessons == "runs/x/2_pairs/pairs.jsonl"
     assert pairs.data.knowledge.object_agnostic
 

@@ -82,7 +82,7 @@ def test_the_range_follows_the_signs_of_the_weights():
 
 def test_a_reward_that_raises_names_itself_and_the_sample():
     with pytest.raises(
-        ValueError, match="reward accuracy raised ValueError on sample part/test/cut/003: the label must"
+        ValueError, match="reward accuracy raised UserError on sample part/test/cut/003: the label must"
     ):
         scored(HALF_RIGHT, Target(label="broken"), rewards())
 
@@ -91,7 +91,7 @@ def test_by_config_a_reward_that_raises_leaves_its_answer_unjudged_and_the_other
     items = [item(HALF_RIGHT, Target(label="broken")), item(HALF_RIGHT, Target(label="defective"))]
     first, second = Composer(replace(rewards(box=None), on_error=OnError.unjudged)).score(items, read(items))
     assert (first.total, first.components) == (None, {"format": 1, "accuracy": None})
-    assert first.unjudged[0].startswith("reward accuracy raised ValueError on sample part/test/cut/003")
+    assert first.unjudged[0].startswith("reward accuracy raised UserError on sample part/test/cut/003")
     assert second.total == 2 and second.unjudged == ()
 
 

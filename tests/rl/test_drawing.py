@@ -10,7 +10,7 @@ from rl.algorithm import AlgoConfig
 from rl.brake import Brake
 from rl.contrast import Draw, Repair, lacks_contrast
 from rl.data.stream import SampleStream
-from rl.loop import Team, draw
+from rl.loop import Roles, draw
 from rl.types import Completion, Group, Origin, Prompt, Sample, Score, Target
 
 RIGHT, WRONG, MIXED, HOPELESS = "right", "wrong", "mixed", "hopeless"
@@ -25,7 +25,7 @@ def answer(text: str, origin: Origin = Origin.policy) -> Completion:
     return Completion(token_ids=(1,), text=text, logprobs=(), finish_reason="stop", policy_version=0, origin=origin)
 
 
-class Crew:
+class Team:
     """Samples, judges and writes; a sample's category says how its completions do."""
 
     weights = {"accuracy": 1.0}
@@ -47,7 +47,7 @@ class Crew:
             texts = {RIGHT: ["yes"] * 4, MIXED: ["yes", "no"] * 2}.get(each.category, ["no"] * 4)
             yield index, Group(prompt=prompt, completions=tuple(map(answer, texts)))
 
-    async def look(self, groups, *, with_maps):
+    async def observe(self, groups, *, with_maps):
         self.looked_at += [[each.text for each in group.completions] for group in groups]
         return [replace(group, old_logprobs=((0.0,),) * len(group.completions)) for group in groups]
 
@@ -65,7 +65,7 @@ class Crew:
 
 
 def drawn(
-    crew: Crew,
+    team: Team,
     kinds: Sequence[str],
     *,
     contrastive: bool = True,
@@ -76,11 +76,11 @@ def drawn(
     """What a step draws from a stream that has these samples in this order, and where the stream stands then."""
     stream = SampleStream([sample(kind, number) for number, kind in enumerate(kinds)], seed=0)
     stream._epoch, stream._order = 0, list(range(len(kinds)))
-    team = Team(
-        sampler=crew,
-        judge=crew,
-        author=crew if contrastive else None,
-        observer=crew if looks else None,
+    roles = Roles(
+        sampler=team,
+        judge=team,
+        repairer=team if contrastive else None,
+        observer=team if looks else None,
         policy=None,
         reference=None,
         tracker=None,
@@ -89,7 +89,7 @@ def drawn(
     )
     count = num_prompts or len(kinds)
     config = AlgoConfig(num_prompts=count, num_completions=4, contrastive=contrastive, max_refills=max_refills)
-    found = asyncio.run(draw(config, team, stream, 0))
+    found = asyncio.run(draw(config, roles, stream, 0))
     return found, stream.position
 
 
@@ -98,55 +98,55 @@ def origins(draw: Draw) -> list[set[Origin]]:
 
 
 def test_each_kind_of_group_gets_what_it_lacks():
-    found, _ = drawn(Crew(), [MIXED, WRONG, RIGHT, HOPELESS])
+    found, _ = drawn(Team(), [MIXED, WRONG, RIGHT, HOPELESS])
     assert origins(found) == [set(), {Origin.reference_text}, {Origin.teacher}, set()]
     assert [lacks_contrast(group) for group in found.repaired] == [False, False, False, True]
     assert all(len(group.scores) == len(group.completions) == 4 for group in found.repaired)
 
 
 def test_what_the_policy_sampled_is_kept_beside_it():
-    found, _ = drawn(Crew(), [WRONG, RIGHT])
+    found, _ = drawn(Team(), [WRONG, RIGHT])
     assert [each.origin for group in found.sampled for each in group.completions] == [Origin.policy] * 8
     assert [group.scores[0].total for group in found.sampled] == [0.0, 1.0]
 
 
 def test_a_repair_that_gives_no_contrast_is_undone():
-    found, _ = drawn(Crew(taught="yes"), [RIGHT])
+    found, _ = drawn(Team(taught="yes"), [RIGHT])
     assert found.repaired == found.sampled
 
 
 def test_nothing_is_written_or_judged_twice_without_contrastive_sampling():
-    crew = Crew()
-    found, _ = drawn(crew, [WRONG, RIGHT, MIXED], contrastive=False)
+    team = Team()
+    found, _ = drawn(team, [WRONG, RIGHT, MIXED], contrastive=False)
     assert found.repaired == found.sampled
-    assert (crew.repairs, crew.num_scored) == ([], 3)
+    assert (team.repairs, team.num_scored) == ([], 3)
 
 
 def test_refills_go_on_until_the_batch_has_contrast():
-    crew = Crew()
+    team = Team()
     found, position = drawn(
-        crew, [MIXED, RIGHT, WRONG, RIGHT, MIXED, MIXED, MIXED], contrastive=False, max_refills=5, num_prompts=3
+        team, [MIXED, RIGHT, WRONG, RIGHT, MIXED, MIXED, MIXED], contrastive=False, max_refills=5, num_prompts=3
     )
-    assert crew.asked == [["mixed/0", "right/1", "wrong/2"], ["right/3", "mixed/4"], ["mixed/5"]]
+    assert team.asked == [["mixed/0", "right/1", "wrong/2"], ["right/3", "mixed/4"], ["mixed/5"]]
     assert [group.prompt.sample.id for group in found.batch(3)] == ["mixed/0", "mixed/4", "mixed/5"]
     assert position == 6
 
 
 def test_refills_are_bounded_and_the_batch_is_always_whole():
-    crew = Crew()
-    found, position = drawn(crew, [RIGHT] * 9, contrastive=False, max_refills=2, num_prompts=3)
-    assert (len(crew.asked), position) == (3, 9)
+    team = Team()
+    found, position = drawn(team, [RIGHT] * 9, contrastive=False, max_refills=2, num_prompts=3)
+    assert (len(team.asked), position) == (3, 9)
     assert [group.prompt.sample.id for group in found.batch(3)] == ["right/6", "right/7", "right/8"]
 
 
 def test_what_is_repaired_is_not_replaced():
-    found, position = drawn(Crew(), [RIGHT, WRONG, HOPELESS, MIXED], max_refills=5, num_prompts=3)
+    found, position = drawn(Team(), [RIGHT, WRONG, HOPELESS, MIXED], max_refills=5, num_prompts=3)
     assert [group.prompt.sample.category for group in found.batch(3)] == [RIGHT, WRONG, MIXED]
     assert position == 4
 
 
 def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
-    class Broken(Crew):
+    class Broken(Team):
         async def score(self, group: Group) -> Group:
             if any(each.origin is not Origin.policy for each in group.completions):
                 raise ValueError(f"reward box failed on sample {group.prompt.sample.id}")
@@ -157,16 +157,16 @@ def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
 
 
 def test_a_group_that_others_joined_is_looked_at_anew():
-    crew = Crew()
-    found, _ = drawn(crew, [RIGHT, MIXED], looks=True)
+    team = Team()
+    found, _ = drawn(team, [RIGHT, MIXED], looks=True)
     joined, *_ = found.repaired
-    assert crew.looked_at[:2] == [["yes"] * 4, ["yes", "no"] * 2]
-    assert crew.looked_at[2:] == [[each.text for each in joined.completions]]
+    assert team.looked_at[:2] == [["yes"] * 4, ["yes", "no"] * 2]
+    assert team.looked_at[2:] == [[each.text for each in joined.completions]]
     assert Origin.teacher in {each.origin for each in joined.completions} and len(joined.old_logprobs) == 4
 
 
 def test_further_groups_are_looked_at_before_they_are_judged():
-    crew = Crew()
-    found, _ = drawn(crew, [RIGHT, MIXED], contrastive=False, max_refills=1, num_prompts=1, looks=True)
-    assert crew.looked_at == [["yes"] * 4, ["yes", "no"] * 2]
+    team = Team()
+    found, _ = drawn(team, [RIGHT, MIXED], contrastive=False, max_refills=1, num_prompts=1, looks=True)
+    assert team.looked_at == [["yes"] * 4, ["yes", "no"] * 2]
     assert all(len(group.old_logprobs) == 4 for group in found.sampled)

@@ -14,9 +14,9 @@ from rl.data.readers import read_mvtec
 from rl.faults import RunFailure
 from rl.timing import Timings
 from rl.types import Completion, Group, Origin, Score
-from rollout.author import Author, response_tokens
 from rollout.config import RolloutConfig, TeacherConfig, TeacherKind
 from rollout.engine import Engine
+from rollout.repairer import Repairer, response_tokens
 from rollout.teacher import EndpointTeacher
 
 pytestmark = pytest.mark.slow
@@ -71,8 +71,8 @@ def test_the_servers_texts_join_groups_as_tokens_of_the_run(
 ):
     config = rollout(starter_server, max_concurrency=2)
     tokens = response_tokens(builder, str(STARTER), config)
-    author = Author(EndpointTeacher(config, builder.messages), tokens, 0, Timings())
-    written = [each for joins in asyncio.run(author.write(repairs, 0)) for each in joins]
+    repairer = Repairer(EndpointTeacher(config, builder.messages), tokens, 0, Timings())
+    written = [each for joins in asyncio.run(repairer.write(repairs, 0)) for each in joins]
     assert len(written) >= len(repairs)
     for joins in written:
         assert (joins.origin, joins.logprobs, joins.policy_version) == (Origin.teacher, (), 2)

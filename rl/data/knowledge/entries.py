@@ -13,6 +13,7 @@ import yaml
 
 from rl.data.knowledge.naming import agnostic, names_left
 from rl.data.questions import kind_text
+from rl.faults import UserError
 
 GOOD = "good"
 """Stands for a defect in the entry of normal parts, as in MMAD."""
@@ -59,7 +60,7 @@ def read_yaml(path: Path) -> list[Entry]:
 
 
 def object_agnostic(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries with [object] for each mention of their objects; a ValueError names one that still has its name."""
+    """The entries with [object] for each mention of their objects; a UserError names one that still has its name."""
     return [_agnostic(entry) for entry in entries]
 
 
@@ -68,7 +69,7 @@ def entry_of(entries: Iterable[Entry], object_: str, defect: str) -> Entry:
     found = [each for each in entries if _same(each.object, object_) and _same(each.defect, defect)]
     if len(found) != 1:
         known = "none" if not found else " and ".join(each.key for each in found)
-        raise ValueError(f"the knowledge base needs one entry of {object_}.{defect} and has {known}; mend its file")
+        raise UserError(f"the knowledge base needs one entry of {object_}.{defect} and has {known}; mend its file")
     return found[0]
 
 
@@ -78,7 +79,7 @@ def offered(right: Entry, wrong: Iterable[Entry], sample_id: str) -> list[Entry]
     called = [called_alike(entry.name) for entry in entries]
     if len(set(called)) < len(called) or len(entries) < 2:
         names = ", ".join(entry.name for entry in entries)
-        raise ValueError(
+        raise UserError(
             f"sample {sample_id}: its knowledge must be two or more entries of different names; got {names}"
         )
     random.Random(f"knowledge/{sample_id}").shuffle(entries)
@@ -105,7 +106,7 @@ def nearest(query: np.ndarray, vectors: np.ndarray, entries: Sequence[Entry], ri
     several that have the same name the likest is taken.
     """
     if len(vectors) != len(entries) or not (np.isfinite(vectors).all() and np.isfinite(query).all()):
-        raise ValueError(f"nearest needs a finite vector for each of {len(entries)} entries; got {vectors.shape}")
+        raise UserError(f"nearest needs a finite vector for each of {len(entries)} entries; got {vectors.shape}")
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
     cosines = np.round(vectors @ query / np.maximum(lengths, np.finfo(np.float32).tiny), SAME_DECIMALS)
     order = sorted(range(len(entries)), key=lambda i: (-float(cosines[i]), entries[i].key))
@@ -136,7 +137,7 @@ def _first_wrong(entries: Iterable[Entry], right: Entry, count: int) -> list[Ent
             called.add(called_alike(entry.name))
             wrong.append(entry)
     if len(wrong) < count:
-        raise ValueError(
+        raise UserError(
             f"the knowledge base has {len(wrong)} entries that are wrong where {right.key} is right and needs {count}; "
             "add entries of other defects"
         )
@@ -147,7 +148,7 @@ def _agnostic(entry: Entry) -> Entry:
     rewritten = replace(entry, name=agnostic(entry.name, entry.object), text=agnostic(entry.text, entry.object))
     left = names_left(rewritten.name, entry.object) + names_left(rewritten.text, entry.object)
     if left:
-        raise ValueError(f"{entry.key}: its text still names the object ({', '.join(map(ascii, left))}); reword it")
+        raise UserError(f"{entry.key}: its text still names the object ({', '.join(map(ascii, left))}); reword it")
     return rewritten
 
 
@@ -165,9 +166,9 @@ def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:
         return parse(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
         said = " ".join(str(error).split())
-        raise ValueError(f"{path}: the file of knowledge does not parse ({said}); mend it") from error
+        raise UserError(f"{path}: the file of knowledge does not parse ({said}); mend it") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: the file of knowledge is no readable text ({error}); mend the path or file"
         ) from error
 
@@ -182,32 +183,32 @@ def _entries(path: Path, datasets: Any) -> list[Entry]:
     keys = [entry.key for entry in entries]
     twice = next((key for key in keys if keys.count(key) > 1), "")
     if twice:
-        raise ValueError(f"{path}: two entries have the key '{twice}'; rename one, without dots")
+        raise UserError(f"{path}: two entries have the key '{twice}'; rename one, without dots")
     for object_ in dict.fromkeys((entry.dataset, entry.object) for entry in entries):
         if ".".join((*object_, GOOD)) not in keys:
-            raise ValueError(f"{path}: '{'.'.join(object_)}' has no entry '{GOOD}'; say what is normal for it")
+            raise UserError(f"{path}: '{'.'.join(object_)}' has no entry '{GOOD}'; say what is normal for it")
     return entries
 
 
 def _items(path: Path, where: str, level: Any) -> Iterator[tuple[str, Any]]:
     if not isinstance(level, dict) or not level:
-        raise ValueError(f"{path}: {where} holds no entries; write dataset, object and defect, and its text below them")
+        raise UserError(f"{path}: {where} holds no entries; write dataset, object and defect, and its text below them")
     for key, value in level.items():
         if not (isinstance(key, str) and key.strip()):
-            raise ValueError(f"{path}: {where} has the key {key!r}, which is no text; put a name in quotes")
+            raise UserError(f"{path}: {where} has the key {key!r}, which is no text; put a name in quotes")
         yield key, value
 
 
 def _entry(path: Path, dataset: str, object_: str, defect: str, text: Any) -> Entry:
     where = f"{path}: entry '{dataset}.{object_}.{defect}'"
     if not (isinstance(text, str) and text.strip()):
-        raise ValueError(f"{where} has the text {text!r}; write what is known of it in quotes")
+        raise UserError(f"{where} has the text {text!r}; write what is known of it in quotes")
     tag = next((tag for tag in TAGS if tag in text + defect), "")
     if tag:
-        raise ValueError(f"{where} holds {tag}, which has a meaning in answers; remove it")
+        raise UserError(f"{where} holds {tag}, which has a meaning in answers; remove it")
     title = TITLED.match(text)
     body = " ".join(text[title.end() if title else 0 :].split())
     name = NORMAL if defect == GOOD else " ".join(title[1].split()) if title else kind_text(defect).capitalize()
     if not (body and called_alike(name)):
-        raise ValueError(f"{where} has a name and no text, or none of either; write what is known of it")
+        raise UserError(f"{where} has a name and no text, or none of either; write what is known of it")
     return Entry(dataset=dataset, object=object_, defect=defect, name=name, text=body)

@@ -19,6 +19,7 @@ from rl.data.knowledge.entries import (
     uniform,
     with_knowledge,
 )
+from rl.faults import UserError
 from rl.types import Sample
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -56,7 +57,7 @@ def read_knowledge(config: KnowledgeConfig) -> list[Entry]:
     """The entries of the file, by its ending MMAD's JSON or YAML."""
     path = Path(config.file)
     if path.suffix not in READERS:
-        raise ValueError(f"data.knowledge.file={path} must end in {', '.join(READERS)}, which says how to read it")
+        raise UserError(f"data.knowledge.file={path} must end in {', '.join(READERS)}, which says how to read it")
     entries = READERS[path.suffix](path)
     return object_agnostic(entries) if config.object_agnostic else entries
 
@@ -79,13 +80,13 @@ def _with_offer(sample: Sample, offer: Offer) -> Sample:
 
 
 def kind_of(sample: Sample) -> str:
-    """The kind of defect by the name that its entry has; a ValueError where the data does not tell it."""
+    """The kind of defect by the name that its entry has; a UserError where the data does not tell it."""
     target = sample.target
     if target.label == "normal":
         return GOOD
     kinds = {*target.box_labels} or ({target.options[target.option]} if target.option else set())
     if len(kinds) != 1:
-        raise ValueError(
+        raise UserError(
             f"sample {sample.id}: its defect is {' and '.join(sorted(kinds)) or 'of no known kind'}, so that no entry "
             "of data.knowledge.file is the right one; leave the sample out"
         )

@@ -7,7 +7,7 @@ from rl.config import key
 from rl.data.config import Choice
 
 
-class Writer(Enum):
+class PairTeacherKind(Enum):
     """Who writes trajectories to order."""
 
     template = "template"
@@ -22,8 +22,9 @@ class Writer(Enum):
 class RoutingConfig:
     """Boundary selection and KR-RTS (DCR²-AD); what the paper leaves open is marked (ours)."""
 
-    teacher: Writer = key(
-        Writer.template, "Who writes trajectories: templates, the model itself, or the endpoint of rollout.teacher."
+    teacher: PairTeacherKind = key(
+        PairTeacherKind.template,
+        "Who writes trajectories: templates, the model itself, or the endpoint of rollout.teacher.",
     )
     wrong: Choice = key(
         Choice.deceptive, "Wrong knowledge of a pair: of the wrong entries offered the nearest in meaning, or any."
@@ -47,4 +48,4 @@ def selects(config: RoutingConfig) -> bool:
 
 def asks_engines(config: RoutingConfig) -> bool:
     """Whether the model itself has anything to do."""
-    return selects(config) or config.teacher is Writer.policy
+    return selects(config) or config.teacher is PairTeacherKind.policy

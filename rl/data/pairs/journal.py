@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rl.faults import UserError
+
 Line = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -81,7 +83,7 @@ def _read(path: Path, number: int, text: bytes) -> Line:
     try:
         line = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{path}: line {number} is not JSON ({error}); start anew in another folder") from error
+        raise UserError(f"{path}: line {number} is not JSON ({error}); start anew in another folder") from error
     if not isinstance(line, dict):
-        raise ValueError(f"{path}: line {number} holds no JSON object; start anew in another folder")
+        raise UserError(f"{path}: line {number} holds no JSON object; start anew in another folder")
     return line

@@ -6,6 +6,7 @@ import re
 from rl.data.knowledge.entries import GOOD, Entry
 from rl.data.knowledge.leaks import leaks
 from rl.data.questions import concluding, kind_text
+from rl.faults import UserError
 from rl.types import Sample, Target
 
 CUE_CHARACTERS = 120
@@ -28,7 +29,7 @@ def template_trajectory(entry: Entry, sample: Sample, *, right: bool, seed: int,
     """
     target = sample.target
     if target.option not in target.options or len(target.options) < 2:
-        raise ValueError(f"sample {sample.id}: a trajectory needs two or more options, the right one known")
+        raise UserError(f"sample {sample.id}: a trajectory needs two or more options, the right one known")
     rng = random.Random(f"trajectory/{seed}/{sample.id}")
     seen, fits = rng.choice(SEEN), rng.choice(FITS)
     letter = target.option if right else wrong_option(entry, target, rng)

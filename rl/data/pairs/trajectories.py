@@ -56,12 +56,12 @@ class Order:
         return replace(self.sample, question=f"{self.sample.question}\n{self.hint}")
 
 
-class Scribe(Protocol):
+class PairTeacher(Protocol):
     async def write(self, orders: Sequence[Order]) -> list[str]:
         """A text for each order; "" for one that did not come to an end."""
 
 
-class TemplateScribe:
+class TemplateTeacher:
     """Writes without a model."""
 
     async def write(self, orders: Sequence[Order]) -> list[str]:
@@ -99,7 +99,9 @@ def seed_of(seed: int, sample_id: str, attempt: int) -> int:
     return zlib.crc32(f"{seed}/{sample_id}/{attempt}".encode())
 
 
-async def write_pairs(pairings: Sequence[Pairing], scribe: Scribe, config: RoutingConfig, seed: int) -> Sequence[Line]:
+async def write_pairs(
+    pairings: Sequence[Pairing], teacher: PairTeacher, config: RoutingConfig, seed: int
+) -> Sequence[Line]:
     """A line of the journal for each sample: both texts, None for one that no attempt could verify, and what failed."""
     lines: list[dict[str, Any]] = [
         {
@@ -119,7 +121,7 @@ async def write_pairs(pairings: Sequence[Pairing], scribe: Scribe, config: Routi
             for side in (CHOSEN, REJECTED)
             if line[side] is None
         ]
-        texts = await scribe.write([order for _, _, order in lacking]) if lacking else []
+        texts = await teacher.write([order for _, _, order in lacking]) if lacking else []
         for (line, side, order), text in zip(lacking, texts, strict=True):
             reasons = verify(text, order.wanted, TOLD)
             if reasons:

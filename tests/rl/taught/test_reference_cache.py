@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from builders.token_groups import bare_prompt, token_group
 from rl.data.lessons import Lesson
-from rl.taught.reference_cache import KeptReference, ReferenceCache, folder_digest, lesson_key
+from rl.taught.reference_cache import CachedReference, ReferenceCache, folder_digest, lesson_key
 from rl.types import Sample, Target
 
 VALUES = {"a": ((-0.1, -2.5), (-1e-3,)), "b": ((float(np.float32(-7.3)),),)}
@@ -31,8 +31,8 @@ def groups(*names: str):
     return [token_group(bare_prompt([1], sample_id=name), [[2], [3]]) for name in names]
 
 
-def kept(path: Path, inner: Asked | None) -> KeptReference:
-    return KeptReference(inner, ReferenceCache(path), {name: f"key of {name}" for name in "xy"})
+def kept(path: Path, inner: Asked | None) -> CachedReference:
+    return CachedReference(inner, ReferenceCache(path), {name: f"key of {name}" for name in "xy"})
 
 
 def test_what_is_added_is_read_again_to_the_bit(tmp_path):

@@ -4,81 +4,81 @@ import asyncio
 
 import pytest
 
-from builders.crew import Crew, samples
+from builders.team import Team, samples
 from rl.algorithm import AlgoConfig, Objective
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Progress
 from rl.data.stream import SampleStream
-from rl.loop import Exam, Team
+from rl.loop import Exam, Roles
 from rl.taught.teaching import teach
 
 NUM_PROMPTS = 3
 
 
 def run(
-    crew: Crew, objective: Objective = Objective.dpo, *, brake: Brake | None = None, every: int = 0, start: int = 0
+    team: Team, objective: Objective = Objective.dpo, *, brake: Brake | None = None, every: int = 0, start: int = 0
 ) -> None:
-    team = Team(
-        sampler=crew,
-        judge=crew,
-        policy=crew,
-        reference=None if objective is Objective.sft else crew,
-        tutor=crew,
-        tracker=crew,
-        archive=crew,
+    roles = Roles(
+        sampler=team,
+        judge=team,
+        policy=team,
+        reference=None if objective is Objective.sft else team,
+        lesson_maker=team,
+        tracker=team,
+        archive=team,
         brake=brake or Brake(),
     )
     config = AlgoConfig(objective=objective, num_prompts=NUM_PROMPTS)
     stream = SampleStream(samples(4), seed=0, position=start * NUM_PROMPTS)
-    asyncio.run(teach(config, team, stream, Exam(samples=samples(2), every=every), start, 2))
+    asyncio.run(teach(config, roles, stream, Exam(samples=samples(2), every=every), start, 2))
 
 
 def test_weights_go_out_at_the_start_and_before_each_examination_alone():
-    crew = Crew()
-    run(crew, Objective.sft)
-    assert crew.events == ["load 0", "examine", "update", "log 1", "update", "log 2", "load 2", "examine"]
+    team = Team()
+    run(team, Objective.sft)
+    assert team.events == ["load 0", "examine", "update", "log 1", "update", "log 2", "load 2", "examine"]
 
 
 def test_they_do_in_between_when_an_examination_is_due():
-    crew = Crew()
-    run(crew, Objective.sft, every=1)
-    assert crew.events[4:6] == ["load 1", "examine"]
+    team = Team()
+    run(team, Objective.sft, every=1)
+    assert team.events[4:6] == ["load 1", "examine"]
 
 
 def test_pairs_are_compared_with_the_reference():
-    crew = Crew()
-    run(crew)
-    assert crew.events.count("reference") == 2
-    assert all(group.reference_logprobs for batch in crew.batches for group in batch)
+    team = Team()
+    run(team)
+    assert team.events.count("reference") == 2
+    assert all(group.reference_logprobs for batch in team.batches for group in batch)
 
 
 def test_kto_is_given_the_answers_to_other_prompts_which_the_record_leaves_out():
-    crew = Crew()
-    run(crew, Objective.kto)
-    assert {len(group.completions) for batch in crew.batches for group in batch} == {4}
-    assert {len(group.reference_logprobs) for batch in crew.batches for group in batch} == {4}
+    team = Team()
+    run(team, Objective.kto)
+    assert {len(group.completions) for batch in team.batches for group in batch} == {4}
+    assert {len(group.reference_logprobs) for batch in team.batches for group in batch} == {4}
 
 
 @pytest.mark.parametrize("start", [0, 1])
 def test_samples_come_in_the_order_of_the_stream_wherever_a_run_goes_on(start):
-    crew = Crew()
-    run(crew, start=start)
+    team = Team()
+    run(team, start=start)
     stream = SampleStream(samples(4), seed=0, position=start * NUM_PROMPTS)
-    for batch in crew.batches:
+    for batch in team.batches:
         assert [group.prompt.sample for group in batch] == stream.take(NUM_PROMPTS)
 
 
 def test_a_checkpoint_counts_the_samples_learnt_not_those_read_ahead():
-    crew = Crew()
-    run(crew)
-    assert crew.kept == [Progress(step=step, position=step * NUM_PROMPTS) for step in (1, 2)]
+    team = Team()
+    run(team)
+    assert team.kept == [Progress(step=step, position=step * NUM_PROMPTS) for step in (1, 2)]
 
 
 @pytest.mark.parametrize("objective", [Objective.sft, Objective.dpo])
 def test_a_stop_keeps_the_last_whole_step(objective):
     brake = Brake()
-    crew = Crew({"log 1": lambda: brake.pull("SIGTERM")})
+    team = Team({"log 1": lambda: brake.pull("SIGTERM")})
     with pytest.raises(Stopped):
-        run(crew, objective, brake=brake)
-    assert crew.events.count("update") == 1
-    assert crew.kept_now == [Progress(step=1, position=NUM_PROMPTS)]
+        run(team, objective, brake=brake)
+    assert team.events.count("update") == 1
+    assert team.kept_now == [Progress(step=1, position=NUM_PROMPTS)]

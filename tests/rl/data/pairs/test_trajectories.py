@@ -13,7 +13,7 @@ from rl.data.pairs.config import RoutingConfig
 from rl.data.pairs.trajectories import (
     Order,
     Pairing,
-    TemplateScribe,
+    TemplateTeacher,
     is_pair,
     pairing,
     seed_of,
@@ -42,7 +42,7 @@ def pairings(count: int = 1) -> list[Pairing]:
 
 
 @dataclass
-class Scribe:
+class PairTeacher:
     """Writes what it is told to; keeps what it was asked."""
 
     says: Callable[[Order, int], str]
@@ -54,18 +54,18 @@ class Scribe:
 
 
 def good(order: Order) -> str:
-    return f"<knowledge>{order.entry.name}: fits.</knowledge><think>Seen.</think><answer>{order.option}</answer>"
+    return f"<knowledge>{order.entry.name}: fits.</knowledge><think>Observed.</think><answer>{order.option}</answer>"
 
 
-def written(scribe, each: Sequence[Pairing], attempts: int = 3, seed: int = 0) -> list[dict]:
-    return list(asyncio.run(write_pairs(each, scribe, RoutingConfig(attempts=attempts), seed)))
+def written(teacher, each: Sequence[Pairing], attempts: int = 3, seed: int = 0) -> list[dict]:
+    return list(asyncio.run(write_pairs(each, teacher, RoutingConfig(attempts=attempts), seed)))
 
 
 def test_a_pair_reasons_under_the_right_and_under_the_nearest_wrong_knowledge():
-    (line,) = written(Scribe(lambda order, _: good(order)), pairings())
-    assert line["chosen"] == "<knowledge>Crack: fits.</knowledge><think>Seen.</think><answer>A</answer>"
+    (line,) = written(PairTeacher(lambda order, _: good(order)), pairings())
+    assert line["chosen"] == "<knowledge>Crack: fits.</knowledge><think>Observed.</think><answer>A</answer>"
     # The wrong option is the one for which its knowledge speaks.
-    assert line["rejected"] == "<knowledge>Stain: fits.</knowledge><think>Seen.</think><answer>B</answer>"
+    assert line["rejected"] == "<knowledge>Stain: fits.</knowledge><think>Observed.</think><answer>B</answer>"
     assert (line["id"], line["knowledge"], line["wrong_knowledge"]) == ("metal/0", "Crack", "Stain")
     assert is_pair(line) and line["failures"] == []
 
@@ -80,9 +80,9 @@ def test_only_the_side_that_failed_is_asked_for_again():
     def second_time(order: Order, call: int) -> str:
         return good(order) if order.wanted.right or call == 2 else "?"
 
-    scribe = Scribe(second_time)
-    (line,) = written(scribe, pairings())
-    assert [[order.wanted.right for order in call] for call in scribe.asked] == [[True, False], [False]]
+    teacher = PairTeacher(second_time)
+    (line,) = written(teacher, pairings())
+    assert [[order.wanted.right for order in call] for call in teacher.asked] == [[True, False], [False]]
     (failure,) = line["failures"]
     assert is_pair(line)
     assert (failure["side"], failure["attempt"], failure["text"]) == ("rejected", 0, "?")
@@ -95,15 +95,17 @@ def test_attempts_are_bounded_and_what_fails_is_left_out_for_its_last_fault():
             return good(order)
         return "?" if call == 1 else good(order).replace(">B<", ">A<")
 
-    scribe = Scribe(never_wrong)
-    (line,) = written(scribe, pairings(), attempts=2)
-    assert len(scribe.asked) == 2 and not is_pair(line)
+    teacher = PairTeacher(never_wrong)
+    (line,) = written(teacher, pairings(), attempts=2)
+    assert len(teacher.asked) == 2 and not is_pair(line)
     assert line["chosen"] and line["rejected"] is None
     assert why_left_out(line) == "answer"
 
 
 def test_a_text_that_repeats_the_hint_is_a_leak():
-    (line,) = written(Scribe(lambda order, _: good(order).replace("Seen.", order.hint)), pairings(), attempts=1)
+    (line,) = written(
+        PairTeacher(lambda order, _: good(order).replace("Observed.", order.hint)), pairings(), attempts=1
+    )
     assert why_left_out(line) == "leak" and line["chosen"] is line["rejected"] is None
 
 
@@ -120,9 +122,9 @@ def with_long_options() -> Pairing:
 
 def test_an_option_that_the_policy_sees_too_may_be_named_in_full():
     def naming(order: Order, _: int) -> str:
-        return good(order).replace("Seen.", f"Seen: {order.sample.target.options[order.option]}")
+        return good(order).replace("Observed.", f"Observed: {order.sample.target.options[order.option]}")
 
-    (line,) = written(Scribe(naming), [with_long_options()], attempts=1)
+    (line,) = written(PairTeacher(naming), [with_long_options()], attempts=1)
     assert is_pair(line) and "broken and has large cracks." in line["chosen"]
     assert "runs all the way round the neck." in line["rejected"]
 
@@ -138,14 +140,14 @@ def test_an_option_that_the_policy_sees_too_may_be_named_in_full():
 def test_the_hints_own_words_are_found_whatever_the_option(words):
     each = with_long_options()
     assert words.casefold().split()[-3].strip(",.") in each.order("chosen", 0).hint.casefold()
-    (line,) = written(Scribe(lambda order, _: good(order).replace("Seen.", words)), [each], attempts=1)
+    (line,) = written(PairTeacher(lambda order, _: good(order).replace("Observed.", words)), [each], attempts=1)
     assert why_left_out(line) == "leak"
 
 
 def test_the_hint_stands_behind_the_question_and_names_the_conclusion():
-    scribe = Scribe(lambda order, _: good(order))
-    written(scribe, pairings())
-    right, wrong = scribe.asked[0]
+    teacher = PairTeacher(lambda order, _: good(order))
+    written(teacher, pairings())
+    right, wrong = teacher.asked[0]
     assert right.hinted.question.startswith('Which?\n(Hint: choose the knowledge "Crack", ')
     assert "the right option is A, crack." in right.hint
     assert 'knowledge "Stain"' in wrong.hint and "the right option is B, stain." in wrong.hint
@@ -155,17 +157,17 @@ def test_the_hint_stands_behind_the_question_and_names_the_conclusion():
 def test_chance_depends_on_seed_sample_and_attempt_alone():
     seeds = {seed_of(seed, name, attempt) for seed in (0, 1) for name in ("a", "b") for attempt in (0, 1)}
     assert len(seeds) == 8 and seed_of(0, "a", 0) == seed_of(0, "a", 0)
-    alone = [written(TemplateScribe(), [each])[0] for each in pairings(5)]
-    assert written(TemplateScribe(), pairings(5)) == alone
-    assert written(TemplateScribe(), pairings(5), seed=1) != alone
+    alone = [written(TemplateTeacher(), [each])[0] for each in pairings(5)]
+    assert written(TemplateTeacher(), pairings(5)) == alone
+    assert written(TemplateTeacher(), pairings(5), seed=1) != alone
 
 
 def test_templates_are_verified_at_once():
-    lines = written(TemplateScribe(), pairings(50), attempts=1)
+    lines = written(TemplateTeacher(), pairings(50), attempts=1)
     assert all(map(is_pair, lines))
 
 
 @pytest.mark.parametrize("text", ["", "\x00", "<answer>" * 50])
 def test_whatever_a_teacher_writes_is_a_value(text):
-    (line,) = written(Scribe(lambda *_: text), pairings(), attempts=1)
+    (line,) = written(PairTeacher(lambda *_: text), pairings(), attempts=1)
     assert why_left_out(line) == "form"

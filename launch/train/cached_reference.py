@@ -9,7 +9,7 @@ from actors.model_folder import weights_name
 from conf.schema import TrainConfig
 from rl.data.lessons import Lesson
 from rl.roles import Reference
-from rl.taught.reference_cache import KeptReference, ReferenceCache, lesson_key
+from rl.taught.reference_cache import CachedReference, ReferenceCache, lesson_key
 from rl.types import Sample
 
 MAKING_PROMPTS = ("instructions", "square", "min_pixels", "max_pixels")
@@ -17,7 +17,7 @@ MAKING_PROMPTS = ("instructions", "square", "min_pixels", "max_pixels")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class CachedLogprobs:
     """A cache, and where in it the lessons of a run are."""
 
     cache: ReferenceCache
@@ -28,14 +28,14 @@ class Kept:
     def is_complete(self) -> bool:
         return all(key in self.cache for key in self.keys.values())
 
-    def beside(self, reference: Reference | None) -> KeptReference:
+    def beside(self, reference: Reference | None) -> CachedReference:
         """The cache as a reference, which asks the other one for what it lacks."""
-        return KeptReference(reference, self.cache, self.keys)
+        return CachedReference(reference, self.cache, self.keys)
 
 
-def kept_reference(
+def cached_reference(
     config: TrainConfig, samples: Sequence[Sample], lessons: Mapping[str, Lesson], say: Callable[[str], None]
-) -> Kept | None:
+) -> CachedLogprobs | None:
     """None for a run that keeps none."""
     if not (config.algo.compares and config.cluster.reference is ReferenceKind.cached):
         return None
@@ -50,4 +50,4 @@ def kept_reference(
         f"; damaged lines there: {cache.num_damaged}, made anew as needed" if cache.num_damaged and missing else ""
     )
     say(f"reference log-probs of {num_known} of {len(keys)} lessons are in {cache.path}{damaged}")
-    return Kept(cache=cache, keys=keys)
+    return CachedLogprobs(cache=cache, keys=keys)

@@ -8,7 +8,7 @@ from rl.checkpoints import Progress
 from rl.types import Completion, Group, Prompt, Sample, Score, Target
 
 
-class Crew:
+class Team:
     """Plays every role and writes down what happened; a hook may act when one of these lines is written."""
 
     weights = {"right": 1.0}
@@ -27,7 +27,7 @@ class Crew:
         self.hooks.get(event, lambda: None)()
 
     async def lessons(self, samples):
-        """As a tutor: a better and a worse answer."""
+        """As a lesson_maker: a better and a worse answer."""
         await asyncio.sleep(0)
         return [replace(self._group(sample, 2), advantages=(1.0, -1.0)) for sample in samples]
 
@@ -63,7 +63,7 @@ class Crew:
         await asyncio.sleep(0)
         return [replace(group, reference_logprobs=((0.0,),) * len(group.completions)) for group in groups]
 
-    async def look(self, groups, *, with_maps):
+    async def observe(self, groups, *, with_maps):
         self.note("look with maps" if with_maps else "look")
         await asyncio.sleep(0)
         return [

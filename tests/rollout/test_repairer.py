@@ -12,8 +12,8 @@ from rl.data.config import DataConfig
 from rl.data.prompts import PromptBuilder, answer_text
 from rl.timing import Timings
 from rl.types import Completion, Group, Origin, Prompt, Sample, Target, Task
-from rollout.author import Author, Tokens, check_contrast, response_tokens
 from rollout.config import RolloutConfig, TeacherConfig, TeacherKind
+from rollout.repairer import Repairer, Tokens, check_contrast, response_tokens
 
 TARGET = Target(label="defective", boxes=((1.0, 2.0, 9.0, 8.0),), box_labels=("cut",), rationale="A cut.")
 SAMPLE = Sample(id="metal/001", images=(), question="Any defect?", target=TARGET, category="metal")
@@ -54,7 +54,7 @@ REFERENCE, LESSON = repair(Origin.reference_text), repair(Origin.teacher, "norma
 def written(
     teacher: Dictated | None, tokens: Tokens, repairs: Sequence[Repair], step: int = 0
 ) -> list[tuple[Completion, ...]]:
-    return asyncio.run(Author(teacher, tokens, 7, Timings()).write(repairs, step))
+    return asyncio.run(Repairer(teacher, tokens, 7, Timings()).write(repairs, step))
 
 
 def test_a_reference_text_is_the_right_answer_with_the_end_of_the_turn(builder: PromptBuilder, tokens: Tokens):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rl.contrast import Repair, hinted, untruths
 from rl.data.lessons import Lesson
 from rl.data.prompts import PromptBuilder, answer_text, check_prompts
+from rl.faults import UserError
 from rl.timing import Timings
 from rl.types import Completion, Origin, Sample
 from rollout.banned import banned_token_ids
@@ -40,8 +41,8 @@ def response_tokens(builder: PromptBuilder, model_path: str, config: RolloutConf
     return Tokens(builder.encode_answer, banned_token_ids(model_path), config.max_response_tokens)
 
 
-class Author:
-    """Plays rl.roles.Author."""
+class Repairer:
+    """Plays rl.roles.Repairer."""
 
     def __init__(self, teacher: Teacher | None, tokens: Tokens, seed: int, timings: Timings) -> None:
         self._teacher = teacher
@@ -81,11 +82,11 @@ class Author:
 
 
 def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: Tokens, config: RolloutConfig) -> None:
-    """Raises a ValueError for the first sample whose reference text or hinted question a run could not use."""
+    """Raises a UserError for the first sample whose reference text or hinted question a run could not use."""
     for sample in samples:
         fault = _fault(sample, tokens) if sample.target.rationale else ""
         if fault:
-            raise ValueError(
+            raise UserError(
                 f"sample {sample.id}: its reference text {fault}; correct it, or set algo.contrastive=false"
             )
     if config.teacher.kind is TeacherKind.policy:
@@ -94,14 +95,12 @@ def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: To
 
 
 def check_lessons(lessons: Mapping[str, Lesson], tokens: Tokens) -> None:
-    """Raises a ValueError for the first text that the policy could not have sampled; by the id of its sample."""
+    """Raises a UserError for the first text that the policy could not have sampled; by the id of its sample."""
     for sample_id, lesson in lessons.items():
         for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
             fault = tokens.of(text)[1] if text else ""
             if fault:
-                raise ValueError(
-                    f"sample {sample_id}: its {name} text {fault}; correct data.lessons or raise the limit"
-                )
+                raise UserError(f"sample {sample_id}: its {name} text {fault}; correct data.lessons or raise the limit")
 
 
 def _fault(sample: Sample, tokens: Tokens) -> str:

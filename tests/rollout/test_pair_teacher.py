@@ -17,7 +17,7 @@ from rl.faults import RunFailure
 from rl.types import Sample, Target, Task
 from rollout import endpoint
 from rollout.config import RolloutConfig, TeacherConfig
-from rollout.scribe import EndpointScribe
+from rollout.pair_teacher import EndpointPairTeacher
 
 RIGHT = "<knowledge>Crack: fits.</knowledge><think>Deep.</think><answer>A</answer>"
 WRONG = "<knowledge>Stain: fits.</knowledge><think>Flat.</think><answer>B</answer>"
@@ -58,8 +58,8 @@ def written(
 ) -> dict:
     teacher = TeacherConfig(url=server.url, model="large", max_concurrency=1)
     data = DataConfig(instructions=instructions)
-    scribe = EndpointScribe(RolloutConfig(teacher=teacher, max_response_tokens=99), model, data)
-    (line,) = asyncio.run(write_pairs([asked], scribe, RoutingConfig(attempts=attempts), 7))
+    teacher = EndpointPairTeacher(RolloutConfig(teacher=teacher, max_response_tokens=99), model, data)
+    (line,) = asyncio.run(write_pairs([asked], teacher, RoutingConfig(attempts=attempts), 7))
     return dict(line)
 
 

@@ -15,7 +15,7 @@ from builders.eager_attention import Eager, eager_shares
 from builders.learners import FAST, arrays, caught, model_config, open_learner, plans_of, timeless
 from builders.tiny_groups import groups_with_words
 from rl.batching import deal
-from rl.types import Group, Seen
+from rl.types import Group, Observed
 from rollout.attention import attention_of
 from rollout.config import LocalizeConfig
 from rollout.localize import look
@@ -29,10 +29,10 @@ def open_lora_learner(folder: Path) -> Any:
     return open_learner(model_config(folder, lora=LoraConfig(rank=4)), FAST)
 
 
-def seen_by_id(learner: Any, groups: list[Group], rank: int, num_ranks: int) -> dict[str, Seen]:
+def seen_by_id(learner: Any, groups: list[Group], rank: int, num_ranks: int) -> dict[str, Observed]:
     """Look at the groups that are dealt to this rank; return what is seen of each by its sample's id."""
     share = deal(groups, num_ranks, BUDGET)[rank]
-    seen = learner.look(share, LOOK, with_maps=True)
+    seen = learner.observe(share, LOOK, with_maps=True)
     return {
         group.prompt.sample.id: each
         for part, of_part in zip(share, seen, strict=True)
@@ -40,7 +40,7 @@ def seen_by_id(learner: Any, groups: list[Group], rank: int, num_ranks: int) -> 
     }
 
 
-def looked_at(rank: int, folder: Path, num_ranks: int) -> dict[str, Seen]:
+def looked_at(rank: int, folder: Path, num_ranks: int) -> dict[str, Observed]:
     learner = open_lora_learner(folder)
     seen = seen_by_id(learner, groups_with_words(folder), rank, num_ranks)
     learner.close()
@@ -111,7 +111,7 @@ def test_two_ranks_learn_from_the_log_probs_of_their_looks_what_one_learns(one_r
 
 def number_looked_at_of_one_group(rank: int, folder: Path, num_ranks: int) -> int:
     learner = open_lora_learner(folder)
-    (seen,) = learner.look(deal(groups_with_words(folder)[:1], num_ranks, BUDGET)[rank], LOOK, with_maps=False)
+    (seen,) = learner.observe(deal(groups_with_words(folder)[:1], num_ranks, BUDGET)[rank], LOOK, with_maps=False)
     learner.close()
     return len(seen)
 
@@ -128,8 +128,8 @@ def look_with_a_mute_group_on_the_last_rank(
     learner, group = open_lora_learner(folder), groups_with_words(folder)[0]
     mute = replace(group, prompt=replace(group.prompt, anomaly_tokens=()))
     mine = mute if rank == num_ranks - 1 else group
-    refusal = caught(lambda: learner.look([[mine]], LOOK, with_maps=False))
-    (seen,) = learner.look([[group]], LOOK, with_maps=False)
+    refusal = caught(lambda: learner.observe([[mine]], LOOK, with_maps=False))
+    (seen,) = learner.observe([[group]], LOOK, with_maps=False)
     learner.close()
     return refusal, len(seen)
 

@@ -24,14 +24,14 @@ from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
 from rl.timing import Timings
 from rl.types import Sample
-from rollout.author import Author, response_tokens
 from rollout.banned import banned_token_ids
 from rollout.config import LocalizeConfig, RolloutConfig, TeacherKind
+from rollout.repairer import Repairer, response_tokens
 from rollout.teacher import BorrowedTexts, EndpointTeacher, Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrewConfig:
+class TeamConfig:
     """What the actors need to know, section by section."""
 
     model: ModelConfig
@@ -53,7 +53,7 @@ class CrewConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crew:
+class Team:
     """The roles of rl.roles, played by started actors."""
 
     sampler: RaySampler
@@ -61,11 +61,11 @@ class Crew:
     policy: RayPolicy
     reference: RayReference | None
     observer: RayObserver | None
-    author: Author | None
+    repairer: Repairer | None
     everyone: tuple[Peer, ...]
 
 
-async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream, say: Callable[[str], None]) -> Crew:
+async def start_team(config: TeamConfig, timings: Timings, stream: SampleStream, say: Callable[[str], None]) -> Team:
     """Start every actor at once and wait until the last one holds its model; sampling goes on where the stream is."""
     cluster, call = config.cluster, call_limit(config.cluster)
     outside = await _outside_teacher(config)
@@ -88,19 +88,19 @@ async def start_crew(config: CrewConfig, timings: Timings, stream: SampleStream,
         ]
     )
     policy = RayPolicy(learners, config.algo, cluster, timings, roommates=engines if engine_sleeps(cluster) else ())
-    return Crew(
+    return Team(
         sampler=RaySampler(engines, config.algo.num_completions, config.seed, stream.position, call, timings),
         judge=RayJudge(rewarders, weights(config.reward), call, timings),
         policy=policy,
         observer=RayObserver(policy, config.localize) if is_computed(config.reward.consistency) else None,
         reference=RayReference(references[0], call, timings) if references else None,
-        author=_author(config, stream.samples, outside or RayTeacher(engines, call, timings), timings),
+        repairer=_author(config, stream.samples, outside or RayTeacher(engines, call, timings), timings),
         everyone=(*learners, *references, *engines, *rewarders),
     )
 
 
 async def _started_learners(
-    config: CrewConfig, sampling: Sampling, handles: Sequence[ActorHandle], startup: Startup
+    config: TeamConfig, sampling: Sampling, handles: Sequence[ActorHandle], startup: Startup
 ) -> list[Peer]:
     """Start the ranks of the learner group, which meet at an address of rank 0."""
     limit, names = start_limit(config.cluster), [f"learner {number}" for number in range(len(handles))]
@@ -122,7 +122,7 @@ async def _started_learners(
     return await startup.started("learner", handles, begin)
 
 
-async def _outside_teacher(config: CrewConfig) -> EndpointTeacher | None:
+async def _outside_teacher(config: TeamConfig) -> EndpointTeacher | None:
     """An endpoint, which is greeted before anything is started."""
     if not (config.algo.contrastive and config.rollout.teacher.kind is TeacherKind.endpoint):
         return None
@@ -131,7 +131,7 @@ async def _outside_teacher(config: CrewConfig) -> EndpointTeacher | None:
     return teacher
 
 
-def _author(config: CrewConfig, samples: Sequence[Sample], model: Teacher, timings: Timings) -> Author | None:
+def _author(config: TeamConfig, samples: Sequence[Sample], model: Teacher, timings: Timings) -> Repairer | None:
     """Who writes what groups without contrast lack; `model` is the teacher that is one."""
     if not config.algo.contrastive:
         return None
@@ -139,12 +139,12 @@ def _author(config: CrewConfig, samples: Sequence[Sample], model: Teacher, timin
     tokens = response_tokens(builder, config.model.path, config.rollout)
     kind = config.rollout.teacher.kind
     if kind is TeacherKind.none:
-        return Author(None, tokens, config.seed, timings)
+        return Repairer(None, tokens, config.seed, timings)
     teacher = BorrowedTexts(samples, builder) if kind is TeacherKind.borrowed else model
-    return Author(teacher, tokens, config.seed, timings)
+    return Repairer(teacher, tokens, config.seed, timings)
 
 
-def _engine(config: CrewConfig, index: int) -> dict[str, Any]:
+def _engine(config: TeamConfig, index: int) -> dict[str, Any]:
     """Options of one RolloutWorker."""
     return {
         "model": config.model,
@@ -155,7 +155,7 @@ def _engine(config: CrewConfig, index: int) -> dict[str, Any]:
     }
 
 
-def _sampling(config: CrewConfig) -> Sampling:
+def _sampling(config: TeamConfig) -> Sampling:
     taught = config.algo.objective is not Objective.grpo
     return Sampling(
         # What is taught was not sampled: the model's own probabilities are meant.

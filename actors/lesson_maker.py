@@ -12,8 +12,8 @@ from rl.data.prompts import PromptBuilder
 from rl.types import Group, Sample
 
 
-class RayTutor:
-    """Plays rl.roles.Tutor."""
+class RayLessonMaker:
+    """Plays rl.roles.LessonMaker."""
 
     def __init__(self, builder: PromptBuilder, lessons: Mapping[str, Lesson]) -> None:
         self._builder = builder

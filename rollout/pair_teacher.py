@@ -1,4 +1,4 @@
-"""A scribe of trajectories behind an OpenAI-compatible endpoint."""
+"""A teacher of trajectories behind an OpenAI-compatible endpoint."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rollout.config import RolloutConfig
 from rollout.endpoint import Endpoint, Request
 
 
-class EndpointScribe:
+class EndpointPairTeacher:
     """Asks as the run's prompts do, with the hint behind the question, and always for the form of the answer."""
 
     def __init__(self, config: RolloutConfig, model_path: str, data: DataConfig) -> None:

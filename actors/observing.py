@@ -12,13 +12,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from actors.model import PolicyModel
 from rl.batching import GroupBatch
 from rl.data.pieces import names_of, pieces, span_between
-from rl.types import Group, Seen
+from rl.types import Group, Observed
 from rollout.attention import Tap, attention_of, gazes_of
 from rollout.config import LocalizeConfig, Tokens
 from rollout.localize import Attention, look
 
 
-class Looker:
+class PolicyObserver:
     """A policy, and the tokenizer that tells which of its tokens reason."""
 
     def __init__(self, policy: PolicyModel, model_path: str) -> None:
@@ -31,9 +31,9 @@ class Looker:
         return AutoTokenizer.from_pretrained(self._model_path)
 
     @torch.no_grad()
-    def look(
+    def observe(
         self, groups: Sequence[Group], batch: GroupBatch, config: LocalizeConfig, *, with_maps: bool
-    ) -> list[Seen]:
+    ) -> list[Observed]:
         """What is seen of each group of a batch; the policy must be in eval mode."""
         tap = Tap(gazes_of(groups, batch, config.row), config)
         rows = iter(self._policy(batch, tap).logprobs.tolist())
