@@ -5,7 +5,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rl.data import pieces as module
@@ -29,6 +29,8 @@ def test_the_pieces_of_any_tokens_join_to_what_the_tokenizer_decodes(token_ids):
 
 @given(st.text(max_size=30))
 def test_the_pieces_of_any_text_join_to_it(text):
+    # Hypothesis tries the literals of our own code, among them <|vision_start|>, which no text shows.
+    assume(not any(token in text for token in BUILDER._tokenizer.all_special_tokens))
     token_ids = BUILDER._tokenizer.encode(text, add_special_tokens=False)
     # The tokenizer composes letters before it cuts.
     assert "".join(BUILDER.pieces(token_ids)) == normalize("NFC", text.replace("\ud800", "�"))
