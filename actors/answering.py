@@ -1,4 +1,4 @@
-"""Engines alone, for runs that learn nothing: they answer, tell how likely options are, and write to order."""
+"""Engines alone, for runs that learn nothing: they give probabilities of options and write texts to order."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from actors.config import ClusterConfig, ModelConfig
 from actors.peers import Peer, Startup, ask, spread
-from actors.rollout_actor import RolloutActor
+from actors.rollout_worker import RolloutWorker
 from actors.room import call_limit, reserve, start_limit
+from actors.setups import EngineSetup
 from actors.spawn import spawn
 from actors.waiting import Limit
 from rl.data.config import DataConfig
@@ -18,7 +19,7 @@ from rollout.config import RolloutConfig
 
 @dataclass(frozen=True, kw_only=True)
 class AnsweringConfig:
-    """What the engines need to know, section by section."""
+    """Config sections of the engines."""
 
     model: ModelConfig
     data: DataConfig
@@ -28,7 +29,7 @@ class AnsweringConfig:
 
 
 class Engines:
-    """What they give for a batch depends on that batch and its seed, and on nothing that was asked before."""
+    """Rollout workers whose answers to a batch depend on the batch and its seed alone, not on earlier batches."""
 
     def __init__(self, workers: Sequence[Peer], limit: Limit) -> None:
         self.everyone = tuple(workers)
@@ -37,7 +38,7 @@ class Engines:
     async def option_logprobs(
         self, samples: Sequence[Sample], num_answers: int, seed: int
     ) -> list[list[dict[str, float]]]:
-        """For each answer to a sample the log-prob of each option's letter; {} for one that gives no option."""
+        """Return for each answer to a sample the log-prob of each option's letter; {} if the answer has no option."""
         await self._forget()
         found: list[list[dict[str, float]]] = await spread(
             self.everyone,
@@ -48,7 +49,7 @@ class Engines:
         return found
 
     async def write(self, orders: Sequence[Order]) -> list[str]:
-        """Plays rl.data.pairs.trajectories.PairTeacher: the model itself, told the hints."""
+        """Write the texts with the model itself, which reads the hints (rl.data.pairs.trajectories.PairTeacher)."""
         await self._forget()
         # vLLM takes a seed for a batch, not for each text.
         seed = zlib.crc32("/".join(str(order.seed) for order in orders).encode())
@@ -69,8 +70,8 @@ async def start_engines(config: AnsweringConfig, say: Callable[[str], None]) -> 
     cluster = config.cluster
     room = await reserve(cluster, with_reference=False)
     startup = Startup(start_limit(cluster), say)
-    options = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
+    setup = EngineSetup(model=config.model, data=config.data, rollout=config.rollout, seed=0)
     workers = await startup.started(
-        "rollout worker", spawn(RolloutActor, room, cluster), lambda handle, _: handle.start.remote(**options)
+        "rollout worker", spawn(RolloutWorker, room, cluster), lambda handle, _: handle.start.remote(setup)
     )
     return Engines(workers, call_limit(cluster))

@@ -83,12 +83,3 @@ class ClusterConfig:
 def needs_reference(algo: AlgoConfig, cluster: ClusterConfig) -> bool:
     """Whether a frozen copy of the starting policy runs beside the learners."""
     return algo.compares and cluster.reference is not ReferenceKind.adapter_off
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How the engine samples, which the learner's log-probs must follow."""
-
-    temperature: float
-    banned_token_ids: tuple[int, ...]
-    max_response_tokens: int

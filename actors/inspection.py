@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from actors.config import ClusterConfig, ModelConfig, Sampling
-from actors.learner_actor import ReferenceActor
+from actors.config import ClusterConfig, ModelConfig
 from actors.peers import Peer, Startup, ask_one
-from actors.rollout_actor import RolloutActor
+from actors.pixels import without_pixels
+from actors.reference import ReferencePolicy
+from actors.rollout_worker import RolloutWorker
 from actors.room import call_limit, reserve, start_limit
+from actors.setups import EngineSetup, FrozenSetup, Sampling
 from actors.spawn import spawn
 from actors.team import RaySampler
 from actors.waiting import Limit, together
@@ -67,7 +69,7 @@ class Inspectors:
         asked = [with_rival(group, self._builder) for group in groups]
         seen = await ask_one(self._frozen, lambda handle: handle.observe.remote(asked, self._localize), self._limit)
         return [
-            replace(group, prompt=replace(group.prompt, pixels=None), old_logprobs=logprobs, looks=looks[:1])
+            replace(without_pixels(group), old_logprobs=logprobs, looks=looks[:1])
             for group, (logprobs, looks) in zip(asked, seen, strict=True)
         ]
 
@@ -99,7 +101,7 @@ async def start_inspectors(config: InspectionConfig, say: Callable[[str], None])
     cluster = config.cluster
     room = await reserve(cluster, with_reference=True)
     startup = Startup(start_limit(cluster), say)
-    of_engines, of_frozen = (spawn(kind, room, cluster) for kind in (RolloutActor, ReferenceActor))
+    of_engines, of_frozen = spawn(RolloutWorker, room, cluster), spawn(ReferencePolicy, room, cluster)
     sampling = Sampling(
         # The model's own probabilities, whatever temperature it was trained at.
         temperature=1.0,
@@ -107,12 +109,12 @@ async def start_inspectors(config: InspectionConfig, say: Callable[[str], None])
         banned_token_ids=await asyncio.to_thread(banned_token_ids, config.model.path),
         max_response_tokens=config.rollout.max_response_tokens,
     )
-    engine = {"model": config.model, "data": config.data, "rollout": config.rollout, "seed": 0, "sleeps": False}
-    frozen = {"model": config.model, "cluster": cluster, "sampling": sampling}
+    engine = EngineSetup(model=config.model, data=config.data, rollout=config.rollout, seed=0)
+    frozen = FrozenSetup(model=config.model, cluster=cluster, sampling=sampling)
     engines, (looker,) = await together(
         [
-            startup.started("rollout worker", of_engines, lambda handle, _: handle.start.remote(**engine)),
-            startup.started("frozen model", of_frozen, lambda handle, _: handle.start.remote(**frozen)),
+            startup.started("rollout worker", of_engines, lambda handle, _: handle.start.remote(engine)),
+            startup.started("frozen model", of_frozen, lambda handle, _: handle.start.remote(frozen)),
         ]
     )
     return Inspectors(engines, looker, config)

@@ -1,4 +1,4 @@
-"""One rank of the learner group: takes the optimizer steps of a batch and hands out the weights."""
+"""A rank of the learner group: takes the optimizer steps of a batch and hands out the weights."""
 
 import math
 import socket
@@ -14,11 +14,15 @@ import torch.distributed as dist
 from torch.optim.lr_scheduler import LambdaLR
 
 from actors.checkpoint import State, gathered_state, merged_state, published_state, save_adapter, save_folder
-from actors.config import ClusterConfig, ModelConfig, ReferenceKind, Sampling
+from actors.config import ReferenceKind
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.observing import PolicyObserver
+from actors.pixels import with_pixels
 from actors.platform import device, join_group
 from actors.saving import Saver, fingerprint
+from actors.setups import LearnerSetup, Rank
+from actors.tally import Metrics, Tally, averaged
+from actors.watched import Watched
 from rl.algorithm import AlgoConfig, Objective
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
 from rl.checkpoints import Record
@@ -32,25 +36,16 @@ from rl.verl_core import Scale
 from rollout.attention import gaze_fault
 from rollout.config import LocalizeConfig
 
-Metrics = dict[str, float]
 
-
-class Learner:
+class Learner(Watched):
     """Policy, optimizer and schedule under FSDP2; every rank makes the same calls."""
 
-    def __init__(
-        self,
-        model: ModelConfig,
-        algo: AlgoConfig,
-        cluster: ClusterConfig,
-        sampling: Sampling,
-        *,
-        num_updates: int,
-        seed: int,
-    ) -> None:
-        torch.manual_seed(seed)
+    def start(self, rank: Rank, setup: LearnerSetup) -> None:
+        """Meet the other ranks and load the model; every rank returns once all have done so."""
+        model, algo, cluster, sampling = setup.model, setup.algo, setup.cluster, setup.sampling
+        torch.manual_seed(setup.seed)
         torch.set_num_threads(cluster.threads_per_actor)
-        join_group(cluster)
+        join_group(cluster, rank)
         self._model_config, self._algo, self._sampling = model, algo, sampling
         self._device = device(cluster)
         hf = load_model(model)
@@ -68,17 +63,18 @@ class Learner:
         self._trained = [parameter for parameter in self._policy.parameters() if parameter.requires_grad]
         self._only_adapter = all(".lora_" in name for name, p in self._policy.named_parameters() if p.requires_grad)
         self._optimizer = torch.optim.AdamW(self._trained, lr=algo.lr, weight_decay=algo.weight_decay)
-        self._schedule = LambdaLR(self._optimizer, lambda step: lr_factor(step, algo, num_updates))
+        self._schedule = LambdaLR(self._optimizer, lambda step: lr_factor(step, algo, setup.num_updates))
         self._saver = Saver(self._policy, self._optimizer, self._schedule)
         # The same weights on every rank until here, other dropout from here on.
-        torch.manual_seed(seed + dist.get_rank())
+        torch.manual_seed(setup.seed + rank.number)
 
     def update(self, plans: Sequence[UpdatePlan]) -> Metrics:
-        """Averages over the optimizer steps of one batch, and the seconds that gradients took."""
+        """Take the optimizer steps of one batch; return their averages, and the seconds that gradients took."""
+        plans = [replace(plan, micro_batches=[with_pixels(part) for part in plan.micro_batches]) for plan in plans]
         start = time.perf_counter()
         if self._algo.objective is not Objective.grpo:
             reports = [self._lesson(plan) for plan in plans]
-            return {**_averaged(reports), "time/gradient": time.perf_counter() - start}
+            return {**averaged(reports), "time/gradient": time.perf_counter() - start}
         batches = self._batches(plans)
         batches = [[self._with_reference(batch) for batch in update] for update in batches]
         known = any(batch.old_logprobs is not None for update in batches for batch in update)
@@ -88,38 +84,39 @@ class Learner:
         prepared = time.perf_counter()
         reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
         gradient_s = time.perf_counter() - prepared
-        return {**_averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}
+        return {**averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}
 
     def observe(
         self, parts: Sequence[Sequence[Group]], config: LocalizeConfig, *, with_maps: bool
     ) -> list[list[Observed]]:
-        """Of each group of each micro-batch: the policy's log-probs and where it looks, from one pass."""
+        """Return for each group of each micro-batch the policy's log-probs and looks, from one pass."""
+        parts = [with_pixels(part) for part in parts]
         groups = [group for part in parts for group in part]
         self._refuse_together(gaze_fault(group, config) for group in groups)
         batches = self._tensors(parts)
         self._policy.eval()
-        seen = [
+        observed = [
             self._observer.observe(part, batch, config, with_maps=with_maps)
             for part, batch in zip(parts, batches, strict=True)
         ]
         self._policy.train()
-        return seen
+        return observed
 
     def weights(self) -> State:
-        """The whole model on rank 0, adapters merged in; {} on the other ranks."""
+        """Return the whole model on rank 0, adapters merged in; {} on the other ranks."""
         state = published_state(self._policy)
         return merged_state(state, self._policy, self._dtype) if state else {}
 
     def save(self, folder: str, record: Record) -> None:
-        """Takes the state and weights of this moment as the checkpoint `folder`, written while training goes on."""
+        """Copy the state and weights of this moment; a thread writes them to the checkpoint `folder`."""
         self._saver.save(Path(folder), replace(record, model=self._fingerprint), self._weights_writer())
 
     def finish_saving(self) -> None:
-        """Waits until the last checkpoint is written."""
+        """Wait until the last checkpoint is written."""
         self._saver.finish()
 
     def check_sees(self, path: str) -> None:
-        """Raises a UserError when this machine has another file system than the one where the run is recorded."""
+        """Raise a UserError if this machine does not see `path`, a file of the run folder."""
         if not Path(path).is_file():
             raise UserError(
                 f"output={Path(path).parent} is not to be seen on {socket.gethostname()}, where a learner runs; give a "
@@ -127,7 +124,7 @@ class Learner:
             )
 
     def restore(self, folder: str, model: str) -> None:
-        """Goes on from a checkpoint whose run started from the weights with the fingerprint `model`."""
+        """Go on from a checkpoint whose run started from weights with the fingerprint `model`."""
         if model != self._fingerprint:
             raise UserError(
                 f"{folder}: the checkpoint of a run that started from other weights than model.path="
@@ -137,14 +134,14 @@ class Learner:
         self._apply_rates()
 
     def _apply_rates(self) -> None:
-        """The config's, not those that the checkpoint's optimizer had."""
+        """Set the learning rate and weight decay of the config, not of the checkpoint's optimizer."""
         self._schedule.base_lrs = [self._algo.lr] * len(self._schedule.base_lrs)
         for group, factor in zip(self._optimizer.param_groups, self._schedule.lr_lambdas, strict=True):
             group["initial_lr"], group["weight_decay"] = self._algo.lr, self._algo.weight_decay
             group["lr"] = self._algo.lr * factor(self._schedule.last_epoch)
 
     def _weights_writer(self) -> Callable[[Path], None]:
-        """Writes the weights of this moment: adapter/ for peft and, when more than it has learnt, hf/ for the rest."""
+        """Copy the weights; return the function that writes adapter/, and hf/ unless only the adapter learns."""
         state = gathered_state(self._policy, trained_only=self._only_adapter)
         whole = merged_state(state, self._policy, self._dtype) if state and not self._only_adapter else {}
         adapter = {name: tensor.clone() for name, tensor in state.items() if ".lora_" in name}
@@ -158,7 +155,7 @@ class Learner:
         return write
 
     def close(self) -> None:
-        """Leaves the process group."""
+        """Leave the process group."""
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -167,7 +164,7 @@ class Learner:
         return getattr(torch, self._model_config.precision.value)
 
     def _batches(self, plans: Sequence[UpdatePlan]) -> list[list[GroupBatch]]:
-        """The tensors of each update's micro-batches; all ranks refuse together what one of them cannot take."""
+        """Return the tensors of each update's micro-batches; if one rank cannot take a group, all raise."""
         parts = self._tensors([part for plan in plans for part in plan.micro_batches])
         return [[next(parts) for _ in plan.micro_batches] for plan in plans]
 
@@ -176,14 +173,14 @@ class Learner:
         return (to_batch(part).to(self._device) for part in parts)
 
     def _refuse_together(self, mine: Iterable[str]) -> None:
-        """Raises on every rank what is wrong on one of them; "" is nothing."""
+        """Raise on every rank the first fault of any rank; "" is no fault."""
         faults = [""] * dist.get_world_size()
         dist.all_gather_object(faults, next(filter(None, mine), ""))
         if any(faults):
             raise UserError(next(filter(None, faults)))
 
     def _with_reference(self, batch: GroupBatch) -> GroupBatch:
-        """Where LoRA is the only change, the policy without it is the reference."""
+        """Add the reference's log-probs if the policy with its adapter off is the reference."""
         if not (self._adapter_is_reference and self._adapted):
             return batch
         with self._adapted.disable_adapter():
@@ -197,7 +194,7 @@ class Learner:
         return logprobs
 
     def _step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor | None]) -> Metrics:
-        """One optimizer step: gradients summed over micro-batches and ranks, the gate, the step."""
+        """Take an optimizer step: sum gradients over micro-batches and ranks, pass the parity gate, step."""
         scale = Scale(
             dp_size=dist.get_world_size(),
             batch_num_tokens=plan.num_tokens,
@@ -217,7 +214,7 @@ class Learner:
         return {**report, **self._advance()}
 
     def _lesson(self, plan: UpdatePlan) -> Metrics:
-        """One optimizer step on what is taught."""
+        """Take an optimizer step on lessons."""
         parts, world = plan.micro_batches, dist.get_world_size()
         own = list(self._tensors([[only(group, mismatched=False) for group in part] for part in parts]))
         groups = [group for part in parts for group in part]
@@ -236,19 +233,19 @@ class Learner:
         return {**self._summed(sums, float), **compared, **self._advance()}
 
     def _mismatch(self, parts: Sequence[Sequence[Group]], counts: LessonCounts) -> float:
-        """KL(policy || reference) of answers to other prompts, over the whole optimizer step."""
+        """Return KL(policy || reference) of answers to other prompts, over the whole optimizer step."""
         batches = self._tensors([[only(group, mismatched=True) for group in part] for part in parts])
         shares = [mismatch_share(batch, self._logprobs(batch), counts) for batch in map(self._with_reference, batches)]
         return self._summed({"kl": sum(shares)}, float)["kl"]
 
     def _summed(self, mine: Mapping[str, float], number: type) -> dict[str, Any]:
-        """Over all ranks, each of which has the same names."""
+        """Return the sums over all ranks; each rank has the same names."""
         sums = torch.tensor(list(mine.values()), device=self._device, dtype=torch.float64)
         dist.all_reduce(sums)
         return {name: number(value) for name, value in zip(mine, sums.tolist(), strict=True)}
 
     def _advance(self) -> Metrics:
-        """The optimizer's step along the gathered gradient."""
+        """Clip the gradient, step the optimizer and the schedule; return the norm and the learning rate."""
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self._algo.max_grad_norm).full_tensor())
         if not math.isfinite(norm):
             raise UserError(f"the gradient's norm is {norm}; lower algo.lr or train with model.precision=fp32")
@@ -256,41 +253,6 @@ class Learner:
         self._optimizer.step()
         self._schedule.step()
         return {"actor/grad_norm": norm, "actor/lr": lr}
-
-
-class Tally:
-    """Sums over the counted tokens of an optimizer step, then over the ranks."""
-
-    AVERAGED = {"kl": "actor/kl", "clip_ratio": "actor/clip_ratio", "entropy": "actor/entropy"}
-    """Metric that each sum becomes, divided by the number of tokens."""
-    GAP = "gap"
-    """Sum over the tokens that the policy sampled: the engine never saw the others."""
-
-    def __init__(self, on: torch.device) -> None:
-        self._sums = dict.fromkeys(("loss", self.GAP, *self.AVERAGED), 0.0)
-        self._largest = torch.zeros((), device=on)
-
-    def add(self, batch: GroupBatch, stats: TokenStats, old: torch.Tensor, sums: Metrics) -> None:
-        gap = (old - batch.engine_logprobs).abs().where(batch.response_mask & batch.of_policy, 0.0)
-        entropy = stats.entropy.where(batch.response_mask, 0.0)
-        for name, value in {**sums, "entropy": entropy.sum().item(), self.GAP: gap.sum().item()}.items():
-            self._sums[name] += value
-        # Unlike Python's max, torch's keeps NaN.
-        self._largest = torch.maximum(self._largest, gap.max())
-
-    def reduced(self, plan: UpdatePlan) -> Metrics:
-        """The report of the step, the same on every rank."""
-        sums = torch.tensor(list(self._sums.values()), device=self._largest.device, dtype=torch.float64)
-        dist.all_reduce(sums)
-        dist.all_reduce(self._largest, op=dist.ReduceOp.MAX)
-        totals = dict(zip(self._sums, sums.tolist(), strict=True))
-        averages = {metric: totals[name] / plan.num_tokens for name, metric in self.AVERAGED.items()}
-        return {
-            "actor/loss": totals["loss"],
-            **averages,
-            "parity/logprob_abs_mean": totals[self.GAP] / plan.num_sampled_tokens,
-            "parity/logprob_abs_max": self._largest.item(),
-        }
 
 
 def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor, algo: AlgoConfig) -> LossInputs:
@@ -301,11 +263,3 @@ def _inputs(batch: GroupBatch, stats: TokenStats, old: torch.Tensor, algo: AlgoC
         advantages=batch.bounded_advantages(old) if algo.bounded_negatives else batch.advantages,
         mask=batch.response_mask,
     )
-
-
-def _averaged(reports: Sequence[Metrics]) -> Metrics:
-    """Over the optimizer steps; the largest gap stays the largest."""
-    names = dict.fromkeys(name for report in reports for name in report)
-    values = {name: [report[name] for report in reports if name in report] for name in names}
-    largest = "parity/logprob_abs_max"
-    return {name: max(found) if name == largest else sum(found) / len(found) for name, found in values.items()}

@@ -1,16 +1,16 @@
-"""The one place that knows devices: everything else asks here."""
+"""Devices and process groups: everything else asks here."""
 
-import os
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from actors.config import ClusterConfig, Placement
+from actors.setups import Rank
 
 
 def worker_env(config: ClusterConfig) -> dict[str, str]:
-    """Environment of a model's process; set before torch is imported there, so that its thread pools obey."""
+    """Return the environment of a model's process; torch's thread pools read it when torch is imported."""
     threads = str(config.threads_per_actor)
     return {
         "OMP_NUM_THREADS": threads,
@@ -27,22 +27,23 @@ def device_name(use_gpu: bool) -> str:
 
 
 def device(config: ClusterConfig) -> torch.device:
-    """Ray shows each actor its own GPU only, as number 0."""
+    """Return the device of this process; Ray shows each actor only its own GPU, as number 0."""
     return torch.device(device_name(config.gpus_per_actor > 0))
 
 
 def engine_sleeps(config: ClusterConfig) -> bool:
-    """Whether engines give their memory away while learners work; vLLM can free that of GPUs."""
+    """Return True if engines give their memory away while learners work; vLLM can free only GPU memory."""
     return config.placement is Placement.colocated and config.gpus_per_actor > 0
 
 
-def join_group(config: ClusterConfig) -> None:
-    """Joins the process group that the environment describes; a rank that waits longer than a call may fails."""
+def join_group(config: ClusterConfig, rank: Rank) -> None:
+    """Join the process group of the learners; a rank that waits longer than a call may take fails."""
     if device(config).type == "cuda":
         torch.cuda.set_device(0)
     dist.init_process_group(
         "nccl" if device(config).type == "cuda" else "gloo",
-        rank=int(os.environ["RANK"]),
-        world_size=int(os.environ["WORLD_SIZE"]),
+        init_method=f"tcp://{rank.address}",
+        rank=rank.number,
+        world_size=rank.count,
         timeout=timedelta(seconds=config.call_timeout_s),
     )

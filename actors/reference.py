@@ -5,10 +5,12 @@ from typing import TypeVar
 
 import torch
 
-from actors.config import ClusterConfig, ModelConfig, Sampling
 from actors.model import PolicyModel, load_model
 from actors.observing import PolicyObserver
+from actors.pixels import with_pixels
 from actors.platform import device
+from actors.setups import FrozenSetup
+from actors.watched import Watched
 from rl.batching import GroupBatch, split_by_budget, to_batch
 from rl.types import Group, Logprobs, Observed
 from rollout.config import LocalizeConfig
@@ -16,13 +18,14 @@ from rollout.config import LocalizeConfig
 Found = TypeVar("Found")
 
 
-class ReferencePolicy:
+class ReferencePolicy(Watched):
     """The starting weights, in the precision of the passes."""
 
-    def __init__(self, model: ModelConfig, cluster: ClusterConfig, sampling: Sampling) -> None:
-        torch.set_num_threads(cluster.threads_per_actor)
-        self._device = device(cluster)
-        self._budget = cluster.micro_batch_tokens
+    def start(self, setup: FrozenSetup) -> None:
+        model, sampling = setup.model, setup.sampling
+        torch.set_num_threads(setup.cluster.threads_per_actor)
+        self._device = device(setup.cluster)
+        self._budget = setup.cluster.micro_batch_tokens
         # Loaded in its precision, not cast to it: that would round the rotary tables too.
         hf = load_model(model, getattr(torch, model.precision.value))
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
@@ -31,7 +34,7 @@ class ReferencePolicy:
 
     @torch.no_grad()
     def logprobs(self, groups: Sequence[Group]) -> list[Logprobs]:
-        """Per group, [completion][token]."""
+        """Return the log-probs of each group, [completion][token]."""
 
         def logprobs_of(part: Sequence[Group], batch: GroupBatch) -> list[Logprobs]:
             rows = iter(self._policy(batch).logprobs.tolist())
@@ -40,18 +43,19 @@ class ReferencePolicy:
         return self._in_parts(groups, logprobs_of)
 
     def observe(self, groups: Sequence[Group], config: LocalizeConfig) -> list[Observed]:
-        """Per group its log-probs and a look, with its maps, for each completion."""
+        """Return the log-probs of each group, and a look with its maps for each completion."""
 
-        def seen_in(part: Sequence[Group], batch: GroupBatch) -> list[Observed]:
+        def observed_in(part: Sequence[Group], batch: GroupBatch) -> list[Observed]:
             return self._observer.observe(part, batch, config, with_maps=True)
 
-        return self._in_parts(groups, seen_in)
+        return self._in_parts(groups, observed_in)
 
     def _in_parts(
         self, groups: Sequence[Group], find: Callable[[Sequence[Group], GroupBatch], list[Found]]
     ) -> list[Found]:
-        """What is found of each group, micro-batch by micro-batch."""
+        """Return what `find` gives for each group, micro-batch by micro-batch."""
         by_id: dict[int, Found] = {}
+        groups = with_pixels(groups)
         for part in split_by_budget(groups, self._budget):
             found = find(part, to_batch(part).to(self._device))
             by_id |= {id(group): each for group, each in zip(part, found, strict=True)}

@@ -1,15 +1,17 @@
-"""Scores groups; what it holds never changes, so any number of them may share the work."""
+"""Scores groups; its state never changes, so any number of reward workers can share the work."""
 
+from actors.watched import Watched
 from rewards.compose import Composer
 from rewards.config import RewardConfig
-from rl.types import Group
+from rl.types import Group, Score
 
 
-class RewardWorker:
-    """One scorer; a reward that raises or gives NaN stops the run with a sentence naming it and the sample."""
+class RewardWorker(Watched):
+    """A scorer; a reward that raises or gives NaN stops the run with a sentence naming it and the sample."""
 
-    def __init__(self, config: RewardConfig) -> None:
+    def start(self, config: RewardConfig) -> None:
         self._composer = Composer(config)
 
-    def score(self, group: Group) -> Group:
-        return self._composer.score_group(group)
+    def score(self, group: Group) -> tuple[Score, ...]:
+        """Return a score for each completion."""
+        return self._composer.score_group(group).scores

@@ -5,10 +5,11 @@ from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.config import ClusterConfig
-from actors.learner_actor import LearnerActor, ReferenceActor
+from actors.learner import Learner
 from actors.platform import worker_env
-from actors.reward_actor import RewardActor
-from actors.rollout_actor import RolloutActor
+from actors.reference import ReferencePolicy
+from actors.reward_worker import RewardWorker
+from actors.rollout_worker import RolloutWorker
 from actors.room import Room
 from actors.watched import PULSE, Watched
 
@@ -16,13 +17,13 @@ from actors.watched import PULSE, Watched
 def spawn(kind: type[Watched], room: Room, config: ClusterConfig) -> list[ActorHandle]:
     """Create the actors of a kind, each in its part of the room; reward workers take CPUs only."""
     bundles = {
-        LearnerActor: room.learners,
-        ReferenceActor: room.reference,
-        RolloutActor: room.rollout_workers,
-        RewardActor: room.reward_workers,
+        Learner: room.learners,
+        ReferencePolicy: room.reference,
+        RolloutWorker: room.rollout_workers,
+        RewardWorker: room.reward_workers,
     }[kind]
     cpus, gpus = config.cpus_per_actor, room.gpus_each
-    if kind is RewardActor:
+    if kind is RewardWorker:
         cpus, gpus = config.cpus_per_reward_worker, 0.0
     actor = ray.remote(concurrency_groups={PULSE: 1})(kind)
     return [

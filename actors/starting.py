@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ray.actor import ActorHandle
 
-from actors.config import ClusterConfig, ModelConfig, Sampling, needs_reference
-from actors.learner_actor import LearnerActor, Rank, ReferenceActor
+from actors.config import ClusterConfig, ModelConfig, needs_reference
+from actors.learner import Learner
 from actors.peers import Peer, Startup
 from actors.platform import engine_sleeps
-from actors.reward_actor import RewardActor
-from actors.rollout_actor import RolloutActor
+from actors.reference import ReferencePolicy
+from actors.reward_worker import RewardWorker
+from actors.rollout_worker import RolloutWorker
 from actors.room import call_limit, reserve, start_limit
+from actors.setups import EngineSetup, FrozenSetup, LearnerSetup, Rank, Sampling
 from actors.spawn import spawn
 from actors.team import RayJudge, RayObserver, RayPolicy, RayReference, RaySampler, RayTeacher
-from actors.waiting import answer, answers, together
+from actors.waiting import answer, together
 from rewards.config import RewardConfig, is_computed, weights
 from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import DataConfig
@@ -32,7 +33,7 @@ from rollout.teacher import BorrowedTexts, EndpointTeacher, Teacher
 
 @dataclass(frozen=True, kw_only=True)
 class TeamConfig:
-    """What the actors need to know, section by section."""
+    """Config sections of a run's actors."""
 
     model: ModelConfig
     data: DataConfig
@@ -44,11 +45,11 @@ class TeamConfig:
     num_steps: int
     seed: int
     reference_known: bool = False
-    """Whether files have every log-prob that the reference would be asked for."""
+    """True if files hold every reference log-prob that the run needs."""
 
     @property
     def with_reference(self) -> bool:
-        """Whether a frozen copy of the starting policy runs beside the learners."""
+        """True if a frozen copy of the starting policy runs beside the learners."""
         return needs_reference(self.algo, self.cluster) and not self.reference_known
 
 
@@ -71,20 +72,19 @@ async def start_team(config: TeamConfig, timings: Timings, stream: SampleStream,
     outside = await _outside_teacher(config)
     room = await reserve(cluster, with_reference=config.with_reference)
     startup = Startup(start_limit(cluster), say)
-    of_learners, of_reference, of_engines, of_rewarders = (
-        spawn(kind, room, cluster) for kind in (LearnerActor, ReferenceActor, RolloutActor, RewardActor)
-    )
+    of_learners, of_reference = spawn(Learner, room, cluster), spawn(ReferencePolicy, room, cluster)
+    of_engines, of_rewarders = spawn(RolloutWorker, room, cluster), spawn(RewardWorker, room, cluster)
     # While their processes come up.
     sampling = await asyncio.to_thread(_sampling, config)
-    frozen = {"model": config.model, "cluster": cluster, "sampling": sampling}
+    frozen = FrozenSetup(model=config.model, cluster=cluster, sampling=sampling)
     learners, references, engines, rewarders = await together(
         [
             _started_learners(config, sampling, of_learners, startup),
-            startup.started("reference", of_reference, lambda handle, _: handle.start.remote(**frozen)),
+            startup.started("reference", of_reference, lambda handle, _: handle.start.remote(frozen)),
             startup.started(
-                "rollout worker", of_engines, lambda handle, index: handle.start.remote(**_engine(config, index))
+                "rollout worker", of_engines, lambda handle, index: handle.start.remote(_engine_setup(config, index))
             ),
-            startup.started("reward worker", of_rewarders, lambda handle, _: handle.start.remote(config=config.reward)),
+            startup.started("reward worker", of_rewarders, lambda handle, _: handle.start.remote(config.reward)),
         ]
     )
     policy = RayPolicy(learners, config.algo, cluster, timings, roommates=engines if engine_sleeps(cluster) else ())
@@ -94,7 +94,7 @@ async def start_team(config: TeamConfig, timings: Timings, stream: SampleStream,
         policy=policy,
         observer=RayObserver(policy, config.localize) if is_computed(config.reward.consistency) else None,
         reference=RayReference(references[0], call, timings) if references else None,
-        repairer=_author(config, stream.samples, outside or RayTeacher(engines, call, timings), timings),
+        repairer=_repairer(config, stream.samples, outside or RayTeacher(engines, call, timings), timings),
         everyone=(*learners, *references, *engines, *rewarders),
     )
 
@@ -103,27 +103,24 @@ async def _started_learners(
     config: TeamConfig, sampling: Sampling, handles: Sequence[ActorHandle], startup: Startup
 ) -> list[Peer]:
     """Start the ranks of the learner group, which meet at an address of rank 0."""
-    limit, names = start_limit(config.cluster), [f"learner {number}" for number in range(len(handles))]
-    # The address last: between this call and `start` another process could take the port.
-    await answers([handle.prepare.remote() for handle in handles], names, limit)
-    host, port = await answer(handles[0].free_address.remote(), names[0], limit)
-    options = {
-        "model": config.model,
-        "algo": config.algo,
-        "cluster": config.cluster,
-        "sampling": sampling,
-        "num_updates": config.num_steps * config.algo.num_updates,
-        "seed": config.seed,
-    }
+    setup = LearnerSetup(
+        model=config.model,
+        algo=config.algo,
+        cluster=config.cluster,
+        sampling=sampling,
+        num_updates=config.num_steps * config.algo.num_updates,
+        seed=config.seed,
+    )
+    address = await answer(handles[0].free_address.remote(), "learner 0", start_limit(config.cluster))
 
     def begin(handle: ActorHandle, number: int) -> Awaitable[None]:
-        return handle.start.remote(Rank(number=number, count=len(handles), host=host, port=port), **options)
+        return handle.start.remote(Rank(number=number, count=len(handles), address=address), setup)
 
     return await startup.started("learner", handles, begin)
 
 
 async def _outside_teacher(config: TeamConfig) -> EndpointTeacher | None:
-    """An endpoint, which is greeted before anything is started."""
+    """Return the teacher behind an endpoint, checked before any actor starts; None for other teachers."""
     if not (config.algo.contrastive and config.rollout.teacher.kind is TeacherKind.endpoint):
         return None
     teacher = EndpointTeacher(config.rollout, PromptBuilder(config.model.path, config.data).messages)
@@ -131,8 +128,8 @@ async def _outside_teacher(config: TeamConfig) -> EndpointTeacher | None:
     return teacher
 
 
-def _author(config: TeamConfig, samples: Sequence[Sample], model: Teacher, timings: Timings) -> Repairer | None:
-    """Who writes what groups without contrast lack; `model` is the teacher that is one."""
+def _repairer(config: TeamConfig, samples: Sequence[Sample], model: Teacher, timings: Timings) -> Repairer | None:
+    """Return the role that repairs groups without contrast; `model` is the teacher of kind policy or endpoint."""
     if not config.algo.contrastive:
         return None
     builder = PromptBuilder(config.model.path, config.data)
@@ -144,21 +141,20 @@ def _author(config: TeamConfig, samples: Sequence[Sample], model: Teacher, timin
     return Repairer(teacher, tokens, config.seed, timings)
 
 
-def _engine(config: TeamConfig, index: int) -> dict[str, Any]:
-    """Options of one RolloutWorker."""
-    return {
-        "model": config.model,
-        "data": config.data,
-        "rollout": config.rollout,
-        "seed": config.seed + index,
-        "sleeps": engine_sleeps(config.cluster),
-    }
+def _engine_setup(config: TeamConfig, index: int) -> EngineSetup:
+    return EngineSetup(
+        model=config.model,
+        data=config.data,
+        rollout=config.rollout,
+        seed=config.seed + index,
+        sleeps=engine_sleeps(config.cluster),
+    )
 
 
 def _sampling(config: TeamConfig) -> Sampling:
     taught = config.algo.objective is not Objective.grpo
     return Sampling(
-        # What is taught was not sampled: the model's own probabilities are meant.
+        # Lessons were not sampled, so the model's own probabilities count.
         temperature=1.0 if taught else config.rollout.temperature,
         banned_token_ids=banned_token_ids(config.model.path),
         max_response_tokens=config.rollout.max_response_tokens,

@@ -10,6 +10,7 @@ from ray import ObjectRef
 
 from actors.config import ClusterConfig
 from actors.peers import Peer, ask, ask_each, ask_one, spread
+from actors.pixels import without_pixels
 from actors.room import call_limit
 from actors.waiting import Limit, answer, answers
 from rl.algorithm import AlgoConfig, Objective
@@ -55,7 +56,7 @@ class RaySampler:
         self._timings.add("generate", max(finished.result()))
 
     async def _read(self, worker_index: int, samples: Sequence[Sample], greedy: bool, arrived: asyncio.Queue) -> float:
-        """Streams one worker's groups into `arrived`; returns the seconds that it spent generating."""
+        """Stream one worker's groups into `arrived`; return the seconds that it spent generating."""
         worker = self._workers[worker_index]
         mine = range(worker_index, len(samples), len(self._workers))
         stream = worker.handle.generate.options(num_returns="streaming").remote(
@@ -78,7 +79,7 @@ class RaySampler:
 
 
 class RayTeacher:
-    """The rollout workers as rollout.teacher.Teacher: the present policy, told the hint."""
+    """The present policy as rollout.teacher.Teacher: rollout workers that read the hint."""
 
     def __init__(self, workers: list[Peer], limit: Limit, timings: Timings):
         self._workers = workers
@@ -100,7 +101,7 @@ class RayTeacher:
 
 
 async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncIterator[Any]:
-    """What arrives until the readers are finished; a reader's failure is raised here."""
+    """Yield items as they arrive until the readers are finished; raise the failure of a reader."""
     while not (finished.done() and arrived.empty()):
         getter = asyncio.ensure_future(arrived.get())
         try:
@@ -127,10 +128,9 @@ class RayJudge:
     async def score(self, group: Group) -> Group:
         worker = self._workers[self._calls % len(self._workers)]
         self._calls += 1
-        light = replace(group, prompt=replace(group.prompt, pixels=None))
         who = f"{worker} on sample {group.prompt.sample.id}"
         with self._timings.shared_span("reward"):
-            scores = await answer(worker.handle.score.remote(light), who, self._limit)
+            scores = await answer(worker.handle.score.remote(without_pixels(group)), who, self._limit)
         return replace(group, scores=scores)
 
 
@@ -173,11 +173,11 @@ class RayPolicy:
         return report
 
     async def observe(self, groups: Sequence[Group], config: LocalizeConfig, *, with_maps: bool) -> list[Group]:
-        """The groups with the log-probs of the present weights and where these look."""
+        """Return the groups with the log-probs and looks of the present weights."""
         with self._timings.span("look"):
             await ask(self._roommates, lambda handle: handle.sleep.remote(), self._limit)
             shares = deal(groups, len(self._learners), self._micro_batch_tokens)
-            seen = await ask_each(
+            observed = await ask_each(
                 self._learners,
                 shares,
                 lambda handle, share: handle.observe.remote(share, config, with_maps),
@@ -185,7 +185,7 @@ class RayPolicy:
             )
         found = {
             id(group): each
-            for share, of_rank in zip(shares, seen, strict=True)
+            for share, of_rank in zip(shares, observed, strict=True)
             for part, of_part in zip(share, of_rank, strict=True)
             for group, each in zip(part, of_part, strict=True)
         }
@@ -198,25 +198,25 @@ class RayPolicy:
         return weights
 
     async def save(self, folder: Path, record: Record) -> None:
-        """Takes the state of this moment; it is written while training goes on."""
+        """Copy the state of this moment; it is written while training goes on."""
         with self._timings.span("checkpoint"):
             await ask(self._learners, lambda handle: handle.save.remote(str(folder), record), self._limit)
 
     async def finish_saving(self) -> None:
-        """Waits until what was taken last is written."""
+        """Wait until the last copy is written."""
         await ask(self._learners, lambda handle: handle.finish_saving.remote(), self._limit)
 
     async def check_shared(self, path: Path) -> None:
-        """Every learner must see this file of the run folder, into which it is going to write."""
+        """Raise a UserError unless every learner sees this file of the run folder, to which it will write."""
         await ask(self._learners, lambda handle: handle.check_sees.remote(str(path)), self._limit)
 
     async def restore(self, folder: Path, model: str) -> None:
-        """Goes on from a checkpoint of the same model."""
+        """Go on from a checkpoint of the same model."""
         await ask(self._learners, lambda handle: handle.restore.remote(str(folder), model), self._limit)
 
 
 class RayObserver:
-    """The learners, asked where the policy looks."""
+    """The learners as rl.roles.Observer."""
 
     def __init__(self, policy: RayPolicy, config: LocalizeConfig):
         self._policy = policy

@@ -1,6 +1,7 @@
-"""What every actor can say of itself."""
+"""The base class of all actors."""
 
 import os
+import socket
 from threading import Event
 
 import ray
@@ -10,15 +11,21 @@ PULSE = "pulse"
 
 
 class Watched:
-    """What every actor can say of itself."""
+    """An actor that tells where it runs and whose death is noticed at once."""
 
     def where(self) -> str:
-        """Its node, process and log file."""
+        """Return the node, process and log file of this actor."""
         node = ray.get_runtime_context().get_node_id()
         log = os.path.realpath("/proc/self/fd/2")
         return f"node {ray.util.get_node_ip_address()} {node[:8]}, pid {os.getpid()}, log {log}"
 
+    def free_address(self) -> str:
+        """Return host:port at which other actors can reach this process; nothing holds the port until it is used."""
+        with socket.socket() as found:
+            found.bind(("", 0))
+            return f"{ray.util.get_node_ip_address()}:{found.getsockname()[1]}"
+
     @ray.method(concurrency_group=PULSE)
     def pulse(self) -> None:
-        """Returns never: whoever waits for it learns at once when the actor is gone."""
+        """Never return: a caller that waits learns at once when this actor is gone."""
         Event().wait()

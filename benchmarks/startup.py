@@ -16,13 +16,13 @@ import psutil
 ROOT = Path(__file__).parents[1]
 IMPORTS = {
     "driver": ["launch.cli", "launch.train.run"],
-    "learner": ["actors.learner_actor", "actors.learner"],
-    "reference": ["actors.learner_actor", "actors.reference"],
-    "rollout worker": ["actors.rollout_actor", "rollout.engine"],
-    "reward worker": ["actors.reward_actor"],
+    "learner": ["actors.learner", "verl.trainer.ppo.core_algos"],
+    "reference": ["actors.reference"],
+    "rollout worker": ["actors.rollout_worker", "rollout.engine"],
+    "reward worker": ["actors.reward_worker"],
 }
 """What each process imports before it begins."""
-WERE_CALLED = {"actors.learner_actor": "actors.spawn", "launch.train.run": "launch.train"}
+WERE_CALLED = {"launch.train.run": "launch.train"}
 """Modules by the names that they had in earlier commits."""
 TIMED = """
 import sys, time

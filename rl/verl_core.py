@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import rl.import_fixes  # noqa: F401
 
 import torch
-from verl.trainer.ppo import core_algos
-from verl.workers.config import ActorConfig
 
 from rl.algorithm import Aggregation, AlgoConfig
 
@@ -34,7 +33,16 @@ RatioLoss = Callable[
 """(old log-probs, new ones, advantages, mask, config, scale) to (loss, share of clipped tokens)."""
 
 
-def _of_verl(compute: Callable[..., tuple[torch.Tensor, dict[str, float]]]) -> RatioLoss:
+def _core_algos() -> Any:
+    # verl takes four seconds to import, which runs that only teach, and the driver, need not wait for.
+    from verl.trainer.ppo import core_algos
+
+    return core_algos
+
+
+def _of_verl(chosen: Callable[[Any], Callable[..., tuple[torch.Tensor, dict[str, float]]]]) -> RatioLoss:
+    """Return the loss that `chosen` takes from verl's core algorithms as a RatioLoss."""
+
     def ratio_loss(
         old: torch.Tensor,
         new: torch.Tensor,
@@ -43,6 +51,8 @@ def _of_verl(compute: Callable[..., tuple[torch.Tensor, dict[str, float]]]) -> R
         config: AlgoConfig,
         scale: Scale,
     ) -> tuple[torch.Tensor, float]:
+        from verl.workers.config import ActorConfig
+
         options = ActorConfig(
             strategy="fsdp2",
             rollout_n=config.num_completions,
@@ -53,22 +63,22 @@ def _of_verl(compute: Callable[..., tuple[torch.Tensor, dict[str, float]]]) -> R
             clip_ratio_c=NO_DUAL_CLIP,
             global_batch_info=asdict(scale),
         )
-        loss, metrics = compute(old, new, advantages, mask, config.aggregation.value, options)
+        loss, metrics = chosen(_core_algos())(old, new, advantages, mask, config.aggregation.value, options)
         return loss, metrics["actor/pg_clipfrac"]
 
     return ratio_loss
 
 
-clipped_loss = _of_verl(core_algos.compute_policy_loss_vanilla)
-gspo_loss = _of_verl(core_algos.compute_policy_loss_gspo)
-cispo_loss = _of_verl(core_algos.compute_policy_loss_cispo)
+clipped_loss = _of_verl(lambda core: core.compute_policy_loss_vanilla)
+gspo_loss = _of_verl(lambda core: core.compute_policy_loss_gspo)
+cispo_loss = _of_verl(lambda core: core.compute_policy_loss_cispo)
 
 
 def kl_estimate(new: torch.Tensor, reference: torch.Tensor, config: AlgoConfig) -> torch.Tensor:
     """Per-token estimate of KL(policy || reference)."""
-    return core_algos.kl_penalty(new, reference, config.kl_estimator.value)
+    return _core_algos().kl_penalty(new, reference, config.kl_estimator.value)
 
 
 def aggregate(values: torch.Tensor, mask: torch.Tensor, aggregation: Aggregation, scale: Scale) -> torch.Tensor:
     """One number from [completions, tokens] values."""
-    return core_algos.agg_loss(values, mask, aggregation.value, **asdict(scale))
+    return _core_algos().agg_loss(values, mask, aggregation.value, **asdict(scale))

@@ -100,11 +100,11 @@ def test_the_search_for_traces_of_a_machine_finds_them(text):
 
 NOT_NEEDED = {
     "launch.cli": ("torch", "ray", "transformers", "scipy.optimize"),
-    "launch.train.run, launch.predict.run, launch.pairs.run": ("verl", "peft", "vllm", "sklearn", "actors.learner"),
-    "actors.learner": ("peft", "vllm", "sklearn", "hydra"),
+    "launch.train.run, launch.predict.run, launch.pairs.run": ("verl", "tensordict", "peft", "vllm", "sklearn"),
+    "actors.learner": ("verl", "tensordict", "peft", "vllm", "sklearn", "hydra"),
     "actors.reference": ("verl", "peft", "vllm", "sklearn", "hydra"),
     "rollout.engine": ("verl", "peft", "sklearn"),
-    "actors.reward_actor": ("torch", "transformers", "vllm", "sklearn"),
+    "actors.reward_worker": ("torch", "transformers", "vllm", "sklearn"),
 }
 """What a process would import for seconds without using it."""
 

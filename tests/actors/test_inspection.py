@@ -10,10 +10,12 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from actors.config import ClusterConfig, ModelConfig, Placement, Precision, Sampling
+from actors.config import ClusterConfig, ModelConfig, Placement, Precision
 from actors.inspection import with_rival
 from actors.placement import num_sharing, slots, without_learning
 from actors.reference import ReferencePolicy
+from actors.setups import Sampling
+from builders.learners import open_reference
 from builders.reference_inputs import answer_logits
 from rewards.rival import p_yes
 from rl.data.config import DataConfig, Instructions
@@ -36,7 +38,7 @@ def builder() -> PromptBuilder:
 
 @pytest.fixture(scope="module")
 def frozen() -> ReferencePolicy:
-    return ReferencePolicy(
+    return open_reference(
         model=ModelConfig(path=STARTER, precision=Precision.fp32),
         cluster=ClusterConfig(micro_batch_tokens=400),
         sampling=Sampling(temperature=1.0, banned_token_ids=banned_token_ids(STARTER), max_response_tokens=64),

@@ -14,17 +14,16 @@ from transformers import AutoModelForImageTextToText
 
 from actors.config import ClusterConfig, LoraConfig, Precision, ReferenceKind
 from actors.model import load_model
-from actors.reference import ReferencePolicy
 from builders.learners import (
     ALGO,
     FAST,
     MODELS,
-    SAMPLING,
     PlainTraining,
     arrays,
     caught,
     model_config,
     open_learner,
+    open_reference,
     plain_loss,
     plans_of,
     timeless,
@@ -245,7 +244,7 @@ def referred(_: int, folder: Path, kind: ReferenceKind) -> list[dict[str, float]
     learner = open_learner(config, replace(FAST, kl_weight=0.5), reference=kind)
     groups = without_reference(mixed_groups(folder))
     if kind is ReferenceKind.actor:
-        answers = ReferencePolicy(config, ClusterConfig(reference=kind), SAMPLING).logprobs(groups)
+        answers = open_reference(config, ClusterConfig(reference=kind)).logprobs(groups)
         groups = [replace(group, reference_logprobs=each) for group, each in zip(groups, answers, strict=True)]
     reports = [learner.update(plans_of(groups)) for _ in range(2)]
     learner.close()

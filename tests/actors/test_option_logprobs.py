@@ -11,7 +11,9 @@ from transformers import AutoModelForImageTextToText
 
 from actors.config import ModelConfig, Precision
 from actors.rollout_worker import RolloutWorker
+from actors.setups import EngineSetup
 from builders.reference_inputs import inputs_of
+from builders.streamed import groups_of
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.synthesis import write_demo
 from rl.data.pairs.boundary import chance_of
@@ -37,13 +39,16 @@ def samples(data: DataConfig) -> list[Sample]:
 
 @pytest.fixture(scope="module")
 def worker(data: DataConfig) -> RolloutWorker:
-    return RolloutWorker(
-        model=ModelConfig(path=MODEL, precision=Precision.fp32),
-        data=data,
-        rollout=RolloutConfig(max_prompt_tokens=256, max_response_tokens=64, kv_cache_mb=16),
-        seed=0,
-        sleeps=False,
+    worker = RolloutWorker()
+    worker.start(
+        EngineSetup(
+            model=ModelConfig(path=MODEL, precision=Precision.fp32),
+            data=data,
+            rollout=RolloutConfig(max_prompt_tokens=256, max_response_tokens=64, kv_cache_mb=16),
+            seed=0,
+        )
     )
+    return worker
 
 
 @torch.no_grad()
@@ -60,7 +65,7 @@ def test_the_options_have_the_probabilities_that_transformers_gives(
     worker: RolloutWorker, samples: list[Sample], data: DataConfig
 ):
     told = worker.option_logprobs(samples, 1, 0)
-    groups = dict(worker.generate(samples, 1, greedy=True, first_seed=0))
+    groups = groups_of(worker.generate(samples, 1, greedy=True, first_seed=0))
     for index, (sample, (answer,)) in enumerate(zip(samples, told, strict=True)):
         text = groups[index].completions[0].text
         assert answer, text

@@ -17,17 +17,22 @@ def group(*texts: str, box: Box) -> Group:
     return Group(prompt=prompt, completions=completions)
 
 
-BOXES = preset("yes_no_boxes").config
+def worker() -> RewardWorker:
+    found = RewardWorker()
+    found.start(preset("yes_no_boxes").config)
+    return found
+
+
 RIGHT = "<think>A line.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'cut'}</answer>"
 
 
 def test_scores_every_completion_of_a_group() -> None:
-    scored = RewardWorker(BOXES).score(group(RIGHT, "<think>-</think><answer>No.</answer>", box=(0, 0, 4, 4)))
-    assert [score.total for score in scored.scores] == [3, 1]
+    scores = worker().score(group(RIGHT, "<think>-</think><answer>No.</answer>", box=(0, 0, 4, 4)))
+    assert [score.total for score in scores] == [3, 1]
 
 
 def test_a_reward_that_raises_is_one_sentence_that_travels_between_processes() -> None:
     with pytest.raises(ValueError, match="reward box raised") as caught:
-        RewardWorker(BOXES).score(group(RIGHT, box=(0, 0, float("nan"), 4)))
+        worker().score(group(RIGHT, box=(0, 0, float("nan"), 4)))
     message = str(pickle.loads(pickle.dumps(caught.value)))
     assert message.startswith("reward box raised UserError on sample part/test/cut/003: ")

@@ -10,10 +10,12 @@ import rl.import_fixes  # noqa: F401
 
 import torch
 
-from actors.config import ClusterConfig, LoraConfig, ModelConfig, Precision, Sampling
+from actors.config import ClusterConfig, LoraConfig, ModelConfig, Precision
 from actors.learner import Learner
 from actors.model import PolicyModel, load_model, with_lora
-from builders.ranks import open_group
+from actors.reference import ReferencePolicy
+from actors.setups import FrozenSetup, LearnerSetup, Sampling
+from builders.ranks import next_rank
 from rl.algorithm import AlgoConfig
 from rl.batching import GroupBatch, UpdatePlan, plan_updates, to_batch
 from rl.loss import LossInputs, policy_loss
@@ -66,11 +68,19 @@ def plans_of(
 
 
 def open_learner(model: ModelConfig, algo: AlgoConfig = ALGO, **cluster: Any) -> Learner:
-    """A learner in the process group that meets next."""
-    open_group()
+    """Start a learner in the process group that meets next."""
     # Waits in these tests are short, so that a failure shows soon.
-    cluster = {"call_timeout_s": 60.0, **cluster}
-    return Learner(model, algo, ClusterConfig(**cluster), SAMPLING, num_updates=10, seed=SEED)
+    options = ClusterConfig(**{"call_timeout_s": 60.0, **cluster})
+    setup = LearnerSetup(model=model, algo=algo, cluster=options, sampling=SAMPLING, num_updates=10, seed=SEED)
+    learner = Learner()
+    learner.start(next_rank(), setup)
+    return learner
+
+
+def open_reference(model: ModelConfig, cluster: ClusterConfig, sampling: Sampling = SAMPLING) -> ReferencePolicy:
+    reference = ReferencePolicy()
+    reference.start(FrozenSetup(model=model, cluster=cluster, sampling=sampling))
+    return reference
 
 
 def arrays(weights: dict[str, torch.Tensor]) -> dict[str, Any]:

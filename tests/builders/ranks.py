@@ -11,12 +11,16 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from actors.setups import Rank
+
 NUM_GROUPS = 8
 """Process groups that one call may open, one after the other."""
 TIMEOUT_S = 240.0
 
 _ports: list[int] = []
 """In a rank: where the next groups of the present call meet."""
+_place: list[int] = []
+"""In a rank: its number and the count of ranks."""
 
 
 class Ranks:
@@ -59,9 +63,9 @@ class Ranks:
             self._processes.append(process)
 
 
-def open_group() -> None:
-    """Say where the next process group of this rank meets; NUM_GROUPS times in a call."""
-    os.environ["MASTER_PORT"] = str(_ports.pop())
+def next_rank() -> Rank:
+    """Return this process's place in the next process group; NUM_GROUPS times in a call."""
+    return Rank(number=_place[0], count=_place[1], address=f"127.0.0.1:{_ports.pop()}")
 
 
 def free_ports(count: int) -> list[int]:
@@ -79,7 +83,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def _serve(rank: int, num_ranks: int, pipe: Connection) -> None:
-    os.environ.update(RANK=str(rank), WORLD_SIZE=str(num_ranks), MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _place[:] = rank, num_ranks
     while True:
         _ports[:], work, arguments = pipe.recv()
         try:

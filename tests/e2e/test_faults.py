@@ -14,9 +14,9 @@ from builders.small_runs import FEW, SMALL, actor_among, children, finished_run,
 
 pytestmark = [pytest.mark.slow, pytest.mark.rare]
 ACTORS = {
-    "rollout worker": "RolloutActor",
-    "reward worker": "RewardActor",
-    "reference": "ReferenceActor",
+    "rollout worker": "RolloutWorker",
+    "reward worker": "RewardWorker",
+    "reference": "ReferencePolicy",
 }
 
 
@@ -62,7 +62,7 @@ def test_a_hung_actor_ends_the_run_in_the_time_of_a_call(demo_data: Path, tmp_pa
     with start("train", *options(demo_data, tmp_path, *more)) as run:
         run.wait_for_step(tmp_path, 3)
         family = children(run)
-        actor_among(family, "LearnerActor").suspend()
+        actor_among(family, "Learner").suspend()
         began = time.monotonic()
         output, _ = run.process.communicate(timeout=120)
 

@@ -85,7 +85,7 @@ def bereft(stopped: Ended, demo_data: Path) -> Ended:
         # A step after the next checkpoint.
         run.wait_for_step(folder, 3 * (stopped.step // 3) + 4)
         family = children(run)
-        victim, began = actor_among(family, "LearnerActor"), time.monotonic()
+        victim, began = actor_among(family, "Learner"), time.monotonic()
         victim.kill()
         return ended(run, folder, family, began, victim.pid)
 
