@@ -1,4 +1,4 @@
-"""Config of the models and of the actors that hold them; imports neither ray nor vllm."""
+"""Config of models and actors; imports neither ray nor vllm."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -13,18 +13,18 @@ class Precision(Enum):
 
 
 class ReferenceKind(Enum):
-    """Who knows the log-probs of the policy that a run starts from."""
+    """Source of the reference log-probs: those of the policy that a run starts from."""
 
     actor = "actor"
     """An actor that holds a frozen copy."""
     adapter_off = "adapter_off"
     """The learners, without their adapter."""
     cached = "cached"
-    """Files, for answers that are taught; an actor as long as some are missing there."""
+    """Files, for lessons; an actor computes the missing ones."""
 
 
 class Placement(Enum):
-    """Which actors meet on which machines."""
+    """Rule by which actors share machines."""
 
     packed = "packed"
     """As few machines as possible."""
@@ -56,30 +56,30 @@ class ClusterConfig:
     num_learners: int = key(1, "FSDP ranks of the learner group.", ge=1)
     num_rollout_workers: int = key(1, "vLLM engines.", ge=1)
     num_reward_workers: int = key(1, "CPU processes that score.", ge=1)
-    micro_batch_tokens: int = key(8192, "Most tokens of one forward pass of a learner; a whole group fits.", ge=1)
+    micro_batch_tokens: int = key(8192, "Maximum tokens per learner forward pass; a whole group must fit.", ge=1)
     reference: ReferenceKind = key(
         ReferenceKind.actor,
-        "Who knows reference log-probs: an actor, the learners with LoRA off, or files, of answers that are taught.",
+        "Source of reference log-probs: an actor, the learners with LoRA off, or files (for lessons).",
     )
     reference_cache: str = key(
-        "runs/reference_cache", "Folder in which reference=cached keeps them, by model and answer."
+        "runs/reference_cache", "Folder of the log-probs of reference=cached, by model and answer."
     )
     placement: Placement = key(
         Placement.packed,
-        "Who shares machines: packed fills them, apart keeps the kinds of actors on machines of their own, colocated "
-        "has engine i share the GPUs of learner i and sleep while that learns.",
+        "Sharing of machines: packed fills them, apart gives each kind of actor its own, colocated lets engine i share "
+        "the GPUs of learner i and sleep while the learner works.",
     )
-    address: str = key("", "Ray address to join; empty joins that of RAY_ADDRESS or else starts Ray on this machine.")
+    address: str = key("", "Ray address to join; empty joins RAY_ADDRESS, or starts Ray here if that is not set.")
     gpus_per_actor: float = key(
-        0.0, "GPUs of each learner, rollout worker and reference, or of those that are colocated; 0 runs on CPUs.", ge=0
+        0.0, "GPUs of each learner, rollout worker and reference, shared by colocated ones; 0 runs on CPUs.", ge=0
     )
     cpus_per_actor: float = key(1.0, "CPUs of each rollout worker, learner and reference.", gt=0)
     cpus_per_reward_worker: float = key(1.0, "CPUs of each reward worker.", gt=0)
-    threads_per_actor: int = key(1, "Compute threads of each of these actors.", ge=1)
+    threads_per_actor: int = key(1, "Compute threads of each learner, rollout worker and reference.", ge=1)
     start_timeout_s: float = key(300.0, "Longest wait for room in the cluster, and then for an actor to start.", gt=0)
     call_timeout_s: float = key(600.0, "Longest wait for any call on an actor.", gt=0)
 
 
 def needs_reference(algo: AlgoConfig, cluster: ClusterConfig) -> bool:
-    """Whether a frozen copy of the starting policy runs beside the learners."""
+    """Return True if a frozen copy of the starting policy runs beside the learners."""
     return algo.compares and cluster.reference is not ReferenceKind.adapter_off

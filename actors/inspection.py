@@ -1,4 +1,4 @@
-"""The actors that inspect images: engines that answer, and a frozen copy of the model that tells where they look."""
+"""Actors that inspect images: engines answer, and a frozen copy of the model computes where the answers look."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -26,7 +26,7 @@ from rollout.config import LocalizeConfig, RolloutConfig
 
 @dataclass(frozen=True, kw_only=True)
 class InspectionConfig:
-    """What the actors need to know, section by section."""
+    """Config sections of the actors."""
 
     model: ModelConfig
     data: DataConfig
@@ -37,7 +37,7 @@ class InspectionConfig:
 
 
 class Inspectors:
-    """Answer with the likeliest tokens and look once at each answer."""
+    """Engines that answer with the likeliest tokens, and the frozen model that computes each answer's look."""
 
     def __init__(self, engines: Sequence[Peer], frozen: Peer, config: InspectionConfig) -> None:
         self.everyone = (*engines, frozen)
@@ -48,36 +48,40 @@ class Inspectors:
         self._builder = PromptBuilder(config.model.path, config.data)
 
     async def inspect(self, samples: Sequence[Sample], batch: int) -> AsyncGenerator[list[Group]]:
-        """Groups in batches, looked at while the next batch is answered; two batches of pixels exist at most."""
-        looking: asyncio.Task[list[Group]] | None = None
+        """Yield groups with looks, batch by batch; a batch is observed while the next is answered.
+
+        At most two batches of pixels exist at a time.
+        """
+        observing: asyncio.Task[list[Group]] | None = None
         try:
             for first in range(0, len(samples), batch):
                 answered = await self._answered(samples[first : first + batch])
-                if looking:
-                    yield await looking
-                looking = asyncio.ensure_future(self._looked_at(answered))
-            if looking:
-                yield await looking
+                if observing:
+                    yield await observing
+                observing = asyncio.ensure_future(self._observed(answered))
+            if observing:
+                yield await observing
         finally:
-            await dropped([looking] if looking else [])
+            await dropped([observing] if observing else [])
 
     async def _answered(self, samples: Sequence[Sample]) -> list[Group]:
         groups = {index: group async for index, group in self._sampler.collect(samples, greedy=True)}
         return [groups[index] for index in range(len(samples))]
 
-    async def _looked_at(self, groups: Sequence[Group]) -> list[Group]:
+    async def _observed(self, groups: Sequence[Group]) -> list[Group]:
         asked = [with_rival(group, self._builder) for group in groups]
-        seen = await ask_one(self._frozen, lambda handle: handle.observe.remote(asked, self._localize), self._limit)
+        observed = await ask_one(self._frozen, lambda handle: handle.observe.remote(asked, self._localize), self._limit)
         return [
             replace(without_pixels(group), old_logprobs=logprobs, looks=looks[:1])
-            for group, (logprobs, looks) in zip(asked, seen, strict=True)
+            for group, (logprobs, looks) in zip(asked, observed, strict=True)
         ]
 
 
 def with_rival(group: Group, builder: PromptBuilder) -> Group:
-    """The group of an answer with a second completion: the same tokens up to the verdict, then the other verdict's.
+    """Add a second completion to the group: the answer's tokens up to the verdict, then the opposite verdict.
 
-    One pass then gives the probability of both; without a verdict, or a token for the other, the group stays as it was.
+    One pass then gives the probability of both verdicts. An answer without a verdict, or whose opposite is no single
+    token, leaves the group as it is.
     """
     (answer,) = group.completions
     names = builder.names(answer.token_ids)
@@ -111,10 +115,10 @@ async def start_inspectors(config: InspectionConfig, say: Callable[[str], None])
     )
     engine = EngineSetup(model=config.model, data=config.data, rollout=config.rollout, seed=0)
     frozen = FrozenSetup(model=config.model, cluster=cluster, sampling=sampling)
-    engines, (looker,) = await together(
+    engines, (observer,) = await together(
         [
             startup.started("rollout worker", of_engines, lambda handle, _: handle.start.remote(engine)),
             startup.started("frozen model", of_frozen, lambda handle, _: handle.start.remote(frozen)),
         ]
     )
-    return Inspectors(engines, looker, config)
+    return Inspectors(engines, observer, config)

@@ -1,4 +1,4 @@
-"""Makes groups of lessons: prompts are built in threads of the driver, their images go to the object store once."""
+"""Makes groups of lessons: threads of the driver build the prompts and put their images into the object store."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from rl.types import Group, Sample
 
 
 class RayLessonMaker:
-    """Plays rl.roles.LessonMaker."""
+    """The role rl.roles.LessonMaker, played by the driver."""
 
     def __init__(self, builder: PromptBuilder, lessons: Mapping[str, Lesson]) -> None:
         self._builder = builder
         self._lessons = lessons
-        """By sample; {} teaches each sample's own right answer."""
+        """Lesson by sample id; {} teaches each sample's own right answer."""
 
     async def lessons(self, samples: Sequence[Sample]) -> list[Group]:
         return await asyncio.to_thread(in_threads, self._group, samples)

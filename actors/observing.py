@@ -1,4 +1,4 @@
-"""One tapped forward pass over a micro-batch: the log-probs of its tokens, and where each completion looks."""
+"""A tapped forward pass over a micro-batch: log-probs of the tokens, and the look of each completion."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from rollout.localize import Attention, look
 
 
 class PolicyObserver:
-    """A policy, and the tokenizer that tells which of its tokens reason."""
+    """A policy, and the tokenizer that finds the reasoning in its answers."""
 
     def __init__(self, policy: PolicyModel, model_path: str) -> None:
         self._policy = policy
@@ -27,14 +27,14 @@ class PolicyObserver:
 
     @cached_property
     def _tokenizer(self) -> PreTrainedTokenizerBase:
-        """Read when somebody looks: most runs reward nothing of it."""
+        """The tokenizer, read at the first use: most runs reward nothing of the reasoning span."""
         return AutoTokenizer.from_pretrained(self._model_path)
 
     @torch.no_grad()
     def observe(
         self, groups: Sequence[Group], batch: GroupBatch, config: LocalizeConfig, *, with_maps: bool
     ) -> list[Observed]:
-        """What is seen of each group of a batch; the policy must be in eval mode."""
+        """Return the log-probs and looks of each group of a batch; the policy must be in eval mode."""
         tap = Tap(gazes_of(groups, batch, config.row), config)
         rows = iter(self._policy(batch, tap).logprobs.tolist())
         return [

@@ -1,4 +1,4 @@
-"""A started actor under the name and place by which a run's sentences call it."""
+"""Started actors with the names and places that error sentences use, and calls to several of them."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ class Peer:
 
 
 async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list[Peer]:
-    """The actors as peers, once their processes run."""
+    """Return the actors as peers once their processes run."""
     names = [f"{kind} {index}" for index in range(len(handles))]
     places = await answers([handle.where.remote() for handle in handles], names, limit)
     return [
@@ -41,7 +41,7 @@ async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list
 
 
 class Startup:
-    """The start of a run's actors; says which are ready, and after how long."""
+    """The start of a run's actors; prints which are ready, and after how long."""
 
     def __init__(self, limit: Limit, say: Callable[[str], None]) -> None:
         self._limit = limit
@@ -49,7 +49,7 @@ class Startup:
         self._since = time.perf_counter()
 
     async def started(self, kind: str, handles: Sequence[ActorHandle], begin: Begin) -> list[Peer]:
-        """Name the actors of a kind, have each begin, and wait for the last one."""
+        """Name the actors of a kind, let each begin, and wait for the last one."""
         found = await peers(kind, handles, self._limit)
         await ask_each(found, range(len(found)), begin, self._limit)
         if found:
@@ -58,7 +58,7 @@ class Startup:
 
 
 def counted(count: int, noun: str) -> str:
-    """Count and noun.
+    """Return the count with the noun.
 
     >>> counted(2, "learner")
     '2 learners'
@@ -67,14 +67,14 @@ def counted(count: int, noun: str) -> str:
 
 
 async def ask(who: Sequence[Peer], call: Callable[[ActorHandle], Awaitable[Any]], limit: Limit) -> list[Any]:
-    """Each peer's answer to the same call."""
+    """Return each peer's answer to the same call."""
     return await answers([call(peer.handle) for peer in who], map(str, who), limit)
 
 
 async def ask_each(
     who: Sequence[Peer], shares: Sequence[T], call: Callable[[ActorHandle, T], Awaitable[Any]], limit: Limit
 ) -> list[Any]:
-    """Each peer's answer about its own share."""
+    """Return each peer's answer to a call with its own share."""
     calls = [call(peer.handle, share) for peer, share in zip(who, shares, strict=True)]
     return await answers(calls, map(str, who), limit)
 
@@ -86,7 +86,7 @@ async def ask_one(peer: Peer, call: Callable[[ActorHandle], Awaitable[Any]], lim
 async def spread(
     who: Sequence[Peer], items: Sequence[T], call: Callable[[ActorHandle, list[T], int], Awaitable[Any]], limit: Limit
 ) -> list[Any]:
-    """What the peers give for each item: item i goes to peer i mod n, of which `call` is told the number."""
+    """Return the result for each item; peer i mod n gets item i, `call` gets its handle, items and number."""
     shares = [list(items[number :: len(who)]) for number in range(len(who))]
     asked = [(peer, call(peer.handle, shares[number], number)) for number, peer in enumerate(who) if shares[number]]
     found = await answers([reference for _, reference in asked], [str(peer) for peer, _ in asked], limit)
@@ -94,12 +94,12 @@ async def spread(
 
 
 async def watch(who: Sequence[Peer]) -> None:
-    """Ends only when one of them is gone, at once and whatever the others are doing."""
+    """Wait until a peer is gone and raise its RunFailure, whatever the others are doing."""
     await together(_gone(peer) for peer in who)
 
 
 async def while_alive(work: Awaitable[Result], who: Sequence[Peer]) -> Result:
-    """What the work gives; it is dropped, and the sentence raised, as soon as one of the peers is gone."""
+    """Return the result of the work; drop it and raise a RunFailure as soon as a peer is gone."""
     working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch(who))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)

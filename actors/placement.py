@@ -1,4 +1,4 @@
-"""Which actor runs on which machine: planned here, without Ray, from what each needs and what each machine has."""
+"""Plan of which actor runs on which machine, from what each needs and each machine has; knows no Ray."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class Slot:
 
 
 def slots(config: ClusterConfig, *, with_reference: bool) -> list[Slot]:
-    """Everything that a run occupies: learners, reference, rollout workers, reward workers, in this order."""
+    """Return the slots of a run: learners, reference, rollout workers, reward workers, in this order."""
     rewards = [Slot(kind="reward worker", cpus=config.cpus_per_reward_worker, gpus=0.0)] * config.num_reward_workers
     if config.placement is Placement.colocated:
         shared = config.cpus_per_actor * num_sharing(config, with_reference=with_reference)
@@ -51,7 +51,7 @@ def slots(config: ClusterConfig, *, with_reference: bool) -> list[Slot]:
 
 
 def without_learning(config: ClusterConfig, *, with_frozen: bool = True) -> ClusterConfig:
-    """The cluster of a run that learns nothing: its actors are rollout workers and, if wanted, a frozen model.
+    """Return the cluster config of a run that learns nothing: rollout workers and, if wanted, a frozen model.
 
     Where learners would share GPUs with engines, an engine and the frozen model share one and both stay awake.
     """
@@ -66,14 +66,14 @@ def without_learning(config: ClusterConfig, *, with_frozen: bool = True) -> Clus
 
 
 def num_sharing(config: ClusterConfig, *, with_reference: bool) -> int:
-    """Actors that share a learner's GPUs, itself included."""
+    """Return the number of actors that share a learner's GPUs, the learner included."""
     if config.placement is not Placement.colocated:
         return 1
     return 3 if with_reference else 2
 
 
 def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placement) -> list[Machine]:
-    """The machine of each slot, or a UserError that says what is missing."""
+    """Return the machine of each slot; raise a UserError that says what is missing."""
     free = {machine.id: machine for machine in machines}
     taken: dict[str, str] = {}
     chosen = {}
@@ -89,7 +89,7 @@ def plan(wanted: Sequence[Slot], machines: Sequence[Machine], placement: Placeme
 
 
 def _largest_first(wanted: Sequence[Slot]) -> list[tuple[int, Slot]]:
-    """What is hard to place comes first: slots with GPUs, of these the kind that needs most of them, and so on."""
+    """Return the order in which slots are placed: the kinds that need most GPUs first, then most CPUs."""
     needs = {each.kind: (0.0, 0.0) for each in wanted}
     for each in wanted:
         gpus, cpus = needs[each.kind]
@@ -102,7 +102,7 @@ def _largest_first(wanted: Sequence[Slot]) -> list[tuple[int, Slot]]:
 
 
 def _by_likeness(slot: Slot, machines: Iterable[Machine]) -> list[Machine]:
-    """Those without GPUs first for what needs none, then the larger ones, so that machines fill one by one."""
+    """Return the machines to try for a slot: those without GPUs first if it needs none, then the larger ones."""
     return sorted(machines, key=lambda each: ((each.gpus > 0) != (slot.gpus > 0), -each.gpus, -each.cpus))
 
 

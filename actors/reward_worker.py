@@ -1,4 +1,4 @@
-"""Scores groups; its state never changes, so any number of reward workers can share the work."""
+"""The scoring of groups in a process of its own; it keeps no state, so any number of workers share the work."""
 
 from actors.watched import Watched
 from rewards.compose import Composer

@@ -24,12 +24,12 @@ from rl.faults import RunFailure
 CONNECT_TIMEOUT_S = 10.0
 NODE_LABEL = "ray.io/node-id"
 GPU_STEP = 1e-4
-"""Ray counts shares of a GPU in these."""
+"""Smallest share of a GPU that Ray counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """The bundles of a run's placement group by who uses them."""
+    """A run's placement group, and the numbers of its bundles by kind of actor."""
 
     group: PlacementGroup
     learners: list[int]
@@ -41,7 +41,7 @@ class Room:
 
 
 def join_ray(config: ClusterConfig, *, with_reference: bool) -> None:
-    """Joins the cluster at cluster.address or RAY_ADDRESS, or starts Ray on this machine with what the run asks for."""
+    """Join the cluster at cluster.address or RAY_ADDRESS, or start Ray here with the resources of the run."""
     address = config.address or os.environ.get("RAY_ADDRESS", "")
     if not address:
         cpus = ceil(sum(slot.cpus for slot in slots(config, with_reference=with_reference)))
@@ -58,7 +58,10 @@ def join_ray(config: ClusterConfig, *, with_reference: bool) -> None:
 
 @contextmanager
 def _in_groups_of_their_own() -> Iterator[None]:
-    """Ctrl-C and a scheduler's SIGTERM go to the run's process group; Ray must live on until a checkpoint is made."""
+    """Start Ray's processes outside the run's process group.
+
+    Ctrl-C and a scheduler's SIGTERM reach the whole group, and Ray must live on until a checkpoint is written.
+    """
 
     class OwnGroup(services.ConsolePopen):
         def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -72,7 +75,7 @@ def _in_groups_of_their_own() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes."""
+    """Raise a RunFailure if nothing answers at the address; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not port.isdigit() or "://" in address:
         return
@@ -91,7 +94,7 @@ def call_limit(config: ClusterConfig) -> Limit:
 
 
 async def reserve(config: ClusterConfig, *, with_reference: bool) -> Room:
-    """Plans where everything goes and takes it; waits only where others hold what the cluster has."""
+    """Plan where each actor goes and reserve it; wait only for resources that other runs hold."""
     wanted = slots(config, with_reference=with_reference)
     plan(wanted, _machines(free=False), config.placement)
     deadline = time.monotonic() + config.start_timeout_s
@@ -130,7 +133,7 @@ def _room(group: PlacementGroup, wanted: list[Slot], config: ClusterConfig, with
 
 
 def _machines(*, free: bool) -> list[Machine]:
-    """The living nodes, with all that they have or with what is free of it."""
+    """Return the living nodes, with all their resources or only the free ones."""
     left = available_resources_per_node() if free else {}
     nodes = [node for node in ray.nodes() if node["Alive"]]
     found = []

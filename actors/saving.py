@@ -1,4 +1,4 @@
-"""A learner's state on disk: taken at once, written while training goes on, loaded by any number of ranks."""
+"""A learner's state on disk: copied at once, written while training goes on, loaded by any number of ranks."""
 
 import hashlib
 import pickle
@@ -23,21 +23,21 @@ from rl.faults import UserError
 
 TRAINED = StateDictOptions(ignore_frozen_params=True)
 SAMPLED_NUMBERS = 256
-"""Numbers of each tensor that a fingerprint looks at."""
+"""Count of numbers of each tensor in a fingerprint."""
 
 
 class Saver:
-    """Writes the checkpoints of one rank, one at a time; rank 0 gives a written one its name."""
+    """Writer of a rank's checkpoints, one at a time; rank 0 renames the finished folder."""
 
     def __init__(self, policy: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
         self._policy, self._optimizer, self._schedule = policy, optimizer, schedule
-        # Of its own: the thread that writes must not speak between two collectives of the training.
+        # A group of its own: the writing thread must not get between two collectives of the training.
         self._group = dist.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saver")
         self._writing: Future[None] | None = None
 
     def save(self, folder: Path, record: Record, write_weights: Callable[[Path], None]) -> None:
-        """Takes the state now; `write_weights`, called by rank 0, writes what lies beside it."""
+        """Copy the state now and write it in a thread; rank 0 also calls `write_weights` with the folder."""
         self.finish()
         written = unfinished(folder)
         staged = dcp.async_save(self._state(), checkpoint_id=written / STATE, process_group=self._group)
@@ -45,13 +45,13 @@ class Saver:
         self._writing = self._thread.submit(_write, staged, folder, record, write_weights)
 
     def finish(self) -> None:
-        """Waits until the last save is written; its failure is raised here."""
+        """Wait until the last save is written; raise its failure."""
         if self._writing:
             writing, self._writing = self._writing, None
             writing.result()
 
     def restore(self, folder: Path) -> None:
-        """Takes the state of a checkpoint, whatever number of ranks wrote it."""
+        """Load the state of a checkpoint, whatever number of ranks wrote it."""
         state = self._state()
         reader = dcp.FileSystemReader(folder / STATE)
         _check_same_tensors(state["model"], reader.read_metadata().state_dict_metadata, folder)
@@ -82,7 +82,7 @@ class Saver:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Tells the weights that a run starts from apart from others, by some numbers of each tensor."""
+    """Return a digest of the weights that a run starts from, of some numbers of each tensor."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
         numbers = parameter.detach().flatten()
@@ -120,7 +120,7 @@ def _random_key() -> str:
 
 
 def _random_state() -> bytes:
-    """Of everything that draws in this process."""
+    """Return the states of this process's random generators."""
     states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()

@@ -10,7 +10,7 @@ from rollout.config import RolloutConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the engine samples, which the learner's log-probs must follow."""
+    """Options of sampling that the learner's log-probs must follow."""
 
     temperature: float
     banned_token_ids: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Brings a run's actors up and hands out the roles that they play."""
+"""Starts a run's actors and gives out the roles that they play."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -136,6 +136,6 @@ def look_with_a_mute_group_on_the_last_rank(
 
 def test_all_ranks_refuse_together_a_prompt_without_the_words_and_go_on(two_ranks, tiny_model):
     for (kind, sentence, seconds), num_seen in two_ranks.run(look_with_a_mute_group_on_the_last_rank, tiny_model, 2):
-        assert kind == "ValueError" and "none of data.anomaly_words" in sentence
+        assert kind == "UserError" and "none of data.anomaly_words" in sentence
         assert seconds < 60
         assert num_seen == 1
