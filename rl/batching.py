@@ -12,10 +12,9 @@ import torch
 from torch.nn.functional import pad
 
 from rl.balancing import balanced_partitions
+from rl.family import FAMILIES, text_positions
 from rl.types import Group, Origin, Prompt
 
-MERGE = 2
-"""Vision patches a side behind one image token."""
 PADDING = -1
 """Branch of the tokens that fill a row up."""
 
@@ -261,7 +260,7 @@ class _Row:
     def of(cls, group: Group) -> "_Row":
         prompt, answers = group.prompt, [completion.token_ids for completion in group.completions]
         lengths = [len(answer) for answer in answers]
-        before = mrope_positions(prompt)
+        before = prompt_positions(prompt)
         first = int(before.max()) + 1
         ids = np.array([*prompt.token_ids, *(token for answer in answers for token in answer)])
         image_tokens = np.zeros(len(ids), bool)
@@ -271,7 +270,7 @@ class _Row:
             num_prompt=len(prompt.token_ids),
             answers=answers,
             ids=ids,
-            positions=np.concatenate([before, *(np.tile(first + np.arange(n), (3, 1)) for n in lengths)], axis=1),
+            positions=np.concatenate([before, *(first + text_positions(n) for n in lengths)], axis=1),
             branches=np.repeat(np.arange(len(answers) + 1), [len(prompt.token_ids), *lengths]),
             image_tokens=image_tokens,
         )
@@ -282,7 +281,7 @@ class _Row:
             num_prompt=1,
             answers=[(0,)],
             ids=np.zeros(2, int),
-            positions=np.tile(np.arange(2), (3, 1)),
+            positions=text_positions(2),
             branches=np.arange(2),
             image_tokens=np.zeros(2, bool),
         )
@@ -295,18 +294,12 @@ class _Row:
         return sources
 
 
-def mrope_positions(prompt: Prompt) -> np.ndarray:
-    """[3, tokens] (time, height, width) positions of Qwen2.5-VL: text counts on, an image spans a plane."""
-    pieces, position, done = [], 0, 0
-    grids = prompt.pixels.grid if prompt.pixels else ()
-    for (begin, end), (_, height, width) in zip(prompt.image_spans, grids, strict=True):
-        pieces.append(np.tile(position + np.arange(begin - done), (3, 1)))
-        position += begin - done
-        rows, columns = height // MERGE, width // MERGE
-        pieces.append(position + np.indices((1, rows, columns)).reshape(3, -1))
-        position, done = position + max(rows, columns), end
-    pieces.append(np.tile(position + np.arange(len(prompt.token_ids) - done), (3, 1)))
-    return np.concatenate(pieces, axis=1)
+def prompt_positions(prompt: Prompt) -> np.ndarray:
+    """Return the [3, tokens] positions that the prompt's family gives it."""
+    length, pixels = len(prompt.token_ids), prompt.pixels
+    if pixels is None:
+        return text_positions(length)
+    return FAMILIES[pixels.model_type].positions(length, prompt.image_spans, pixels.token_grid)
 
 
 def tree_mask(branches: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
@@ -336,7 +329,7 @@ def fault_of(group: Group, vocabulary: Vocabulary) -> str:
     """Why the learner cannot take this group, in one sentence; "" when it can."""
     prompt, sample = group.prompt, f"sample {group.prompt.sample.id}"
     spans = [end - begin for begin, end in prompt.image_spans]
-    wanted = [t * height * width // MERGE**2 for t, height, width in prompt.pixels.grid] if prompt.pixels else []
+    wanted = prompt.pixels.num_tokens if prompt.pixels else []
     if spans != wanted or sum(spans) != prompt.token_ids.count(vocabulary.image_token_id):
         return (
             f"{sample}: the prompt has {prompt.token_ids.count(vocabulary.image_token_id)} image tokens in spans of "

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from rl.family import FAMILIES, Grid
 
 Box = tuple[float, float, float, float]
 Cell = tuple[int, int]
@@ -83,12 +86,25 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """The images of one prompt, processed once."""
+    """The images of one prompt, processed once for a family of models."""
 
+    model_type: str
+    """The family, a key of FAMILIES."""
     values: Any
     """float32 array [patches, channels * temporal * patch * patch], all images in order."""
-    grid: tuple[tuple[int, int, int], ...]
-    """Per image (t, h, w) in patches, before the 2x2 merge."""
+    grid: Grid
+    """(t, h, w) of each image in patches, before they are merged to tokens."""
+
+    @property
+    def token_grid(self) -> Grid:
+        """(t, rows, columns) of each image in tokens."""
+        merge = FAMILIES[self.model_type].merge_size
+        return tuple((t, height // merge, width // merge) for t, height, width in self.grid)
+
+    @property
+    def num_tokens(self) -> list[int]:
+        """Tokens of each image."""
+        return [prod(size) for size in self.token_grid]
 
 
 @dataclass(frozen=True, kw_only=True)

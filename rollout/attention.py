@@ -17,7 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rl.batching import MERGE, GroupBatch
+from rl.batching import GroupBatch
 from rl.types import Group
 from rollout.config import LocalizeConfig, Row, reads_words
 from rollout.localize import Attention
@@ -112,8 +112,7 @@ def gaze_fault(group: Group, config: LocalizeConfig) -> str:
 
 def attention_of(group: Group, shares: torch.Tensor) -> list[Attention]:
     """What a tap collected of a group, completion by completion."""
-    _, height, width = group.prompt.pixels.grid[-1]
-    rows, columns = height // MERGE, width // MERGE
+    _, rows, columns = group.prompt.pixels.token_grid[-1]
     counts = [len(completion.token_ids) for completion in group.completions]
     return [
         Attention(

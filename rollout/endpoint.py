@@ -13,7 +13,6 @@ from PIL import Image
 
 from rl.brake import dropped
 from rl.data.images import Size, open_image
-from rl.data.prompts import IMAGE
 from rl.faults import RunFailure
 from rollout.config import RolloutConfig
 from rollout.endpoint_key import endpoint_key
@@ -32,7 +31,7 @@ class Request:
     """A text that is asked for."""
 
     messages: Sequence[dict[str, str]]
-    """The chat as the run's prompts have it, placeholders for the images in its last message."""
+    """Words of the chat as in the run's prompts, without the images, which stand in its last message."""
     images: Sequence[Path]
     """Their files, the inspected one last."""
     image_size: Size
@@ -134,7 +133,7 @@ def _chat(request: Request) -> list[Message]:
     """The run's own words; the images stand before them, as they do there."""
     *before, question = request.messages
     images = [{"type": "image_url", "image_url": {"url": url}} for url in _image_urls(request)]
-    words = {"type": "text", "text": question["content"].replace(IMAGE, "")}
+    words = {"type": "text", "text": question["content"]}
     return [*before, {"role": "user", "content": [*images, words]}]
 
 

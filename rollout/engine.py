@@ -1,6 +1,5 @@
-"""The sampling engine: vLLM in this process, fed with images that are processed already; the only importer of vLLM."""
+"""The sampling engine: vLLM in this process, fed with images that are processed already."""
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import rl.import_fixes  # noqa: F401
 
 import torch
-from transformers import AutoConfig, BatchFeature
 
+from rl.family import FAMILIES
 from rl.faults import UserError
+from rl.model_config import model_config
 from rl.types import Completion, Prompt
 from rollout.banned import banned_token_ids
 from rollout.config import RolloutConfig
@@ -32,23 +32,19 @@ def _prepare_process() -> None:
 _prepare_process()
 
 from vllm import EngineArgs, LLMEngine, ModelRegistry, SamplingParams  # noqa: E402
-from vllm.inputs.engine import EngineInput, mm_input, tokens_input  # noqa: E402
-from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration  # noqa: E402
-from vllm.multimodal.inputs import MultiModalFieldConfig, MultiModalKwargsItems, PlaceholderRange  # noqa: E402
+from vllm.inputs.engine import EngineInput, tokens_input  # noqa: E402
 from vllm.outputs import CompletionOutput, RequestOutput  # noqa: E402
 from vllm.sampling_params import RequestOutputKind  # noqa: E402
 from vllm.utils.torch_utils import set_random_seed  # noqa: E402
 
-MERGED_PATCHES = 4
-"""Vision patches behind one image token (2x2)."""
+from rollout.families import IMAGE_INPUTS  # noqa: E402
+
 BLOCK_TOKENS = 32
 """Tokens of a cache block; completions share the whole blocks of their prompt, so short blocks save prefill."""
 GPU_SHARE = 0.05
 """Free share of its GPU that vLLM insists on at the start; kv_cache_mb sizes the cache, and others may be there."""
 STEP_TOKENS = 8192
 """Tokens of one forward pass: the prefill of many short prompts or a piece of a long one."""
-EMBEDDING = "model.language_model.embed_tokens.weight"
-OUTPUT_LAYER = "lm_head.weight"
 NEVER = float("-inf")
 
 
@@ -60,11 +56,14 @@ class Engine:
         self._asleep = False
         self._version = 0
         self._generate_s = 0.0
-        self._tied = AutoConfig.from_pretrained(model_path).tie_word_embeddings
+        hf_config = model_config(model_path)
+        self._family = FAMILIES[hf_config.model_type]
+        self._tied = hf_config.tie_word_embeddings
         self.banned_token_ids = banned_token_ids(model_path)
         """Never sampled; the learner leaves them out of its softmax too."""
-        # A class that is registered by hand is not imported once more in a process of its own, without import_fixes.
-        ModelRegistry.register_model("Qwen2_5_VLForConditionalGeneration", Qwen2_5_VLForConditionalGeneration)
+        for name in hf_config.architectures:
+            # vLLM imports a class that is not registered by hand in another process, which would lack import_fixes.
+            ModelRegistry.register_model(name, ModelRegistry.models[name].load_model_cls())
         if config.enforce_eager:
             # vLLM compiles parts of its sampler even so, which costs a short run more than it saves.
             torch.compiler.set_stance("force_eager")
@@ -105,9 +104,9 @@ class Engine:
     def load_weights(self, weights: Mapping[str, torch.Tensor], version: int) -> None:
         """Takes weights by their transformers names; those that vLLM fuses (q, k, v; gate, up) must come together."""
         self._wake()
-        if self._tied and EMBEDDING in weights:
+        if self._tied and self._family.embedding in weights:
             # vLLM keeps a packed copy of a tied output layer, which only weights of that name reach.
-            weights = {**weights, OUTPUT_LAYER: weights[EMBEDDING]}
+            weights = {**weights, self._family.output_layer: weights[self._family.embedding]}
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights.items()})
         # Keys, values and image features of the old weights must not meet the new ones.
         self.forget()
@@ -148,8 +147,14 @@ class Engine:
 
     def _add(self, request_id: str, prompt: Prompt, sampling: SamplingParams) -> None:
         start = time.perf_counter()
-        self._engine.add_request(request_id, _engine_input(prompt), sampling)
+        self._engine.add_request(request_id, self._input(prompt), sampling)
         self._generate_s += time.perf_counter() - start
+
+    def _input(self, prompt: Prompt) -> EngineInput:
+        """Return the prompt in vLLM's own form."""
+        if prompt.pixels is None:
+            return tokens_input(list(prompt.token_ids))
+        return IMAGE_INPUTS[self._family.model_type](prompt)
 
     def _step(self) -> list[RequestOutput]:
         start = time.perf_counter()
@@ -204,8 +209,7 @@ class Engine:
             raise UserError(
                 f"{who}: its prompt has {len(prompt.image_spans)} images; raise rollout.max_images={config.max_images}"
             )
-        grid = prompt.pixels.grid if prompt.pixels else ()
-        wanted = [t * h * w // MERGED_PATCHES for t, h, w in grid]
+        wanted = prompt.pixels.num_tokens if prompt.pixels else []
         found = [end - start for start, end in prompt.image_spans]
         if wanted != found:
             raise UserError(f"{who}: its images need {wanted} tokens each, its prompt has {found}; build it anew")
@@ -246,36 +250,3 @@ def _started(arguments: EngineArgs, config: RolloutConfig) -> LLMEngine:
             f"rollout.kv_cache_mb={config.kv_cache_mb} holds no sequence of rollout.max_prompt_tokens + "
             f"max_response_tokens = {arguments.max_model_len} tokens; raise it or shorten them ({error})"
         ) from error
-
-
-def _engine_input(prompt: Prompt) -> EngineInput:
-    """The prompt in vLLM's own form, as its processor would have made it."""
-    token_ids = list(prompt.token_ids)
-    if prompt.pixels is None:
-        return tokens_input(token_ids)
-    grid = torch.tensor(prompt.pixels.grid)
-    values = torch.as_tensor(prompt.pixels.values)
-    sizes = grid.prod(-1)
-    return mm_input(
-        token_ids,
-        mm_kwargs=MultiModalKwargsItems.from_hf_inputs(
-            BatchFeature({"pixel_values": values, "image_grid_thw": grid}),
-            {
-                "pixel_values": MultiModalFieldConfig.flat_from_sizes("image", sizes),
-                "image_grid_thw": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
-            },
-        ),
-        mm_hashes={"image": _image_hashes(values, grid)},
-        mm_placeholders={
-            "image": [PlaceholderRange(offset=start, length=end - start) for start, end in prompt.image_spans]
-        },
-    )
-
-
-def _image_hashes(values: torch.Tensor, grid: torch.Tensor) -> list[str]:
-    """Names each image by its content: vLLM encodes an image once however many prompts hold it."""
-    images = values.split(grid.prod(-1).tolist())
-    return [
-        hashlib.sha256(bytes(str(shape), "ascii") + image.numpy().tobytes()).hexdigest()
-        for image, shape in zip(images, grid.tolist(), strict=True)
-    ]

@@ -14,7 +14,7 @@ from actors.model_folder import check_localize, weights_name
 from builders.reference_inputs import answer_logits
 from builders.tiny_model import tiny_prompt, write_tiny_model
 from builders.token_groups import random_group
-from rl.batching import mrope_positions, to_batch
+from rl.batching import prompt_positions, to_batch
 from rl.types import Group
 from rollout.config import LocalizeConfig
 
@@ -74,7 +74,7 @@ def test_positions_are_those_of_transformers(tiny_model, groups):
         mm_token_type_ids=(ids == model.config.image_token_id).int(),
         image_grid_thw=torch.tensor(prompt.pixels.grid),
     )
-    assert mrope_positions(prompt).tolist() == expected[:, 0].tolist()
+    assert prompt_positions(prompt).tolist() == expected[:, 0].tolist()
 
 
 def test_a_row_does_not_feel_the_company_it_is_in(tiny_model, groups):
