@@ -1,4 +1,4 @@
-"""Tokens that no completion may hold: engine and learner both leave them out of the softmax."""
+"""Tokens that no completion may hold; the engine and the learner leave them out of the softmax."""
 
 import rl.import_fixes  # noqa: F401
 
