@@ -14,7 +14,8 @@ from rl.family import FAMILIES
 
 def planar_inputs(hf: PreTrainedModel, batch: GroupBatch) -> dict[str, Any]:
     """Return the inputs of a language model with M-RoPE, whose vision tower takes patches and their grid."""
-    embeds = _with_images(hf, batch)
+    embeds = hf.get_input_embeddings()(batch.ids)
+    embeds = with_images(embeds, batch, vision_output(hf, batch, embeds.dtype).pooler_output)
     mask = score_mask(batch, embeds)
     return {
         "inputs_embeds": embeds,
@@ -23,28 +24,31 @@ def planar_inputs(hf: PreTrainedModel, batch: GroupBatch) -> dict[str, Any]:
     }
 
 
-def score_mask(batch: GroupBatch, embeds: torch.Tensor) -> torch.Tensor:
-    """Return the tree mask as numbers to add to the scores; every layer would convert a bool mask anew."""
-    return embeds.new_zeros(1).where(tree_mask(batch.branches, batch.segments)[:, None], float("-inf"))
-
-
-def _with_images(hf: PreTrainedModel, batch: GroupBatch) -> torch.Tensor:
-    """Return the embeddings with image features in place of their placeholders.
+def vision_output(hf: PreTrainedModel, batch: GroupBatch, dtype: torch.dtype) -> Any:
+    """Return the output of a vision tower that takes patches and their grid.
 
     A micro-batch without images encodes a blank one, because the collectives of other ranks expect the vision tower.
     """
-    embeds, visual = hf.get_input_embeddings()(batch.ids), hf.model.visual
+    visual, pixels, grid = hf.model.visual, batch.pixels, batch.grid
     learns = any(parameter.requires_grad for parameter in visual.parameters())
-    pixels, grid = batch.pixels, batch.grid
     if pixels is None:
         side = FAMILIES[hf.config.model_type].merge_size
-        pixels = embeds.new_zeros(side**2, visual.patch_embed.proj.weight[0].numel())
-        grid = torch.tensor([[1, side, side]], device=embeds.device)
+        pixels = torch.zeros(side**2, visual.patch_embed.proj.weight[0].numel(), device=batch.ids.device)
+        grid = torch.tensor([[1, side, side]], device=batch.ids.device)
     with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-        features = visual(pixels.to(embeds.dtype), grid_thw=grid).pooler_output.to(embeds.dtype)
+        return visual(pixels.to(dtype), grid_thw=grid)
+
+
+def with_images(embeds: torch.Tensor, batch: GroupBatch, features: torch.Tensor) -> torch.Tensor:
+    """Return the embeddings with image features in place of their placeholders; unchanged if there are no images."""
     if batch.pixels is None:
-        return embeds + 0.0 * features.sum()
-    return embeds.masked_scatter(batch.image_tokens[..., None], features)
+        return embeds + 0.0 * features.to(embeds.dtype).sum()
+    return embeds.masked_scatter(batch.image_tokens[..., None], features.to(embeds.dtype))
+
+
+def score_mask(batch: GroupBatch, embeds: torch.Tensor) -> torch.Tensor:
+    """Return the tree mask as numbers to add to the scores; every layer would convert a bool mask anew."""
+    return embeds.new_zeros(1).where(tree_mask(batch.branches, batch.segments)[:, None], float("-inf"))
 
 
 LANGUAGE_INPUTS: dict[str, Callable[[PreTrainedModel, GroupBatch], dict[str, Any]]] = {
