@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
-from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
 
 PREFIX = "hf."
 """Where PolicyModel holds the HF model."""
@@ -73,10 +73,10 @@ def merged_state(state: State, model: nn.Module, dtype: torch.dtype) -> State:
     return merged
 
 
-def save_folder(state: State, like: Qwen2_5_VLForConditionalGeneration, base: str, folder: Path) -> None:
+def save_folder(state: State, like: PreTrainedModel, base: str, folder: Path) -> None:
     """A checkpoint of its own: weights, the model's config, and the base checkpoint's tokenizer and processor."""
     with torch.device("meta"):
-        model = Qwen2_5_VLForConditionalGeneration(deepcopy(like.config))
+        model = type(like)(deepcopy(like.config))
     model.load_state_dict(state, assign=True)
     model.tie_weights()
     model.config.dtype = next(iter(state.values())).dtype
@@ -97,7 +97,7 @@ def write_merged(base: str, adapter: Path, precision: str, folder: Path) -> None
     """The base checkpoint with an adapter merged in, as a checkpoint of its own."""
     from peft import PeftModel
 
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     merged.to(getattr(torch, precision)).save_pretrained(folder)
     AutoProcessor.from_pretrained(base).save_pretrained(folder)

@@ -43,7 +43,7 @@ class LoraConfig:
 
 @dataclass(kw_only=True)
 class ModelConfig:
-    path: str = key("", "Folder or hub id of a Qwen2.5-VL checkpoint with its processor.")
+    path: str = key("", "Folder or hub id of a checkpoint with its processor, e.g. Qwen/Qwen2.5-VL-7B-Instruct.")
     precision: Precision = key(Precision.bf16, "Number type of weights and activations.")
     lora: LoraConfig = key(LoraConfig, "Low-rank adapters on the language model.")
     freeze_vision: bool = key(True, "Keep the vision tower's blocks fixed.")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import rl.import_fixes  # noqa: F401
 
-from transformers import AutoConfig
 from transformers.utils import cached_file
 
 from rl.faults import UserError
+from rl.model_config import family_of, model_config
 from rl.taught.reference_cache import folder_digest
 from rollout.config import LocalizeConfig
 
@@ -16,15 +16,7 @@ PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 def check_folder(path: str) -> None:
     """Raise a UserError that says what model.path lacks."""
-    try:
-        kind = AutoConfig.from_pretrained(path).model_type
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: neither a model folder with a config.json nor a hub id that can be reached; "
-            "give model.path a Qwen2.5-VL checkpoint"
-        ) from error
-    if kind != "qwen2_5_vl":
-        raise UserError(f"{path}: a model of type {kind}; model.path must be a Qwen2.5-VL checkpoint")
+    family_of(path)
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in PROCESSOR_FILES):
         raise UserError(
             f"{path}: no processor ({' or '.join(PROCESSOR_FILES)}); copy it from the checkpoint that the model was "
@@ -42,7 +34,7 @@ def weights_name(path: str) -> str:
 
 def check_localize(path: str, config: LocalizeConfig) -> None:
     """Raise a UserError for a layer or a head that the model does not have."""
-    text = AutoConfig.from_pretrained(path).text_config
+    text = model_config(path).text_config
     counts = {"layers": text.num_hidden_layers, "heads": text.num_attention_heads}
     for name, chosen in (("layers", config.layers), ("heads", config.heads)):
         if any(not 0 <= index < counts[name] for index in chosen):

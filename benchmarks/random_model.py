@@ -65,6 +65,7 @@ def random_prompt(num_images: int, side: int, num_text: int, seed: int = 0) -> P
         sample=Sample(id="bench", images=(Path("0.png"),) * num_images, question="", target=target, category=""),
         token_ids=tuple([*image * num_images, *rng.integers(0, NUM_SPOKEN, num_text).tolist()]),
         pixels=Pixels(
+            model_type="qwen2_5_vl",
             values=rng.normal(size=(num_images * 4 * side**2, 1176)).astype(np.float32),
             grid=((1, 2 * side, 2 * side),) * num_images,
         ),

@@ -1,18 +1,18 @@
-"""Deals work of unequal size into parts of about equal total size."""
+"""Division of items of unequal size into parts of about equal total size."""
 
 from collections.abc import Sequence
 
 Part = tuple[int, int, list[tuple[int, int]]]
 """Total size, number of items, and the items as (index, size)."""
 Split = list[Part]
-"""Parts in falling order."""
+"""Parts, the largest first."""
 
 
 def balanced_partitions(sizes: Sequence[int], count: int) -> list[list[int]]:
-    """Indices of `sizes` in `count` parts; with fewer sizes than parts the last parts are empty.
+    """Return the indices of `sizes` in `count` parts; with fewer sizes than parts the last parts are empty.
 
-    The largest differencing method (Karmarkar and Karp, 1982): as long as there are two splits, the two that are
-    least even are made one, the largest part of each with the smallest of the other.
+    The largest differencing method (Karmarkar and Karp, 1982): while there are two splits, the two least even ones
+    are joined, the largest part of each with the smallest part of the other.
 
     >>> balanced_partitions([8, 7, 6, 5, 4], 2)
     [[1, 3, 4], [0, 2]]
@@ -30,7 +30,7 @@ def balanced_partitions(sizes: Sequence[int], count: int) -> list[list[int]]:
 
 
 def _unevenness(split: Split) -> tuple[int, Part]:
-    """Order of splits: by the spread of their parts, then by the largest part."""
+    """Return the spread of the parts, then the largest part, by which splits are ordered."""
     return split[0][0] - split[-1][0], split[0]
 
 

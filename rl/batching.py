@@ -1,6 +1,6 @@
-"""From groups to the tensors of a forward pass: each group in line, its prompt and images once, then its completions.
+"""From groups to the tensors of a forward pass: each group in a line, its prompt and images once, then its completions.
 
-Groups that fit behind one another share a row and do not see each other, so that little is padding.
+Groups that fit behind one another share a row and do not see each other, which saves padding.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,16 @@ import torch
 from torch.nn.functional import pad
 
 from rl.balancing import balanced_partitions
+from rl.family import FAMILIES, text_positions
 from rl.types import Group, Origin, Prompt
 
-MERGE = 2
-"""Vision patches a side behind one image token."""
 PADDING = -1
-"""Branch of the tokens that fill a row up."""
+"""Branch and segment of the tokens that fill up a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpdatePlan:
-    """One rank's share of one optimizer step."""
+    """The share of one rank in one optimizer step."""
 
     micro_batches: list[list[Group]]
     """The same number on every rank; an empty one keeps the collectives in step."""
@@ -31,7 +30,7 @@ class UpdatePlan:
     num_completions: int
     """Completions that count, over all ranks."""
     num_sampled_tokens: int
-    """Tokens of those among them that the policy sampled."""
+    """Tokens of the counted completions that the policy sampled, over all ranks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,25 +40,25 @@ class GroupBatch:
     ids: torch.Tensor
     """[B, L] token ids."""
     positions: torch.Tensor
-    """[3, B, L] M-RoPE positions; every completion goes on where the prompt ended."""
+    """[3, B, L] (time, height, width) positions; every completion continues where the prompt ended."""
     branches: torch.Tensor
-    """[B, L] 0 on a prompt, i + 1 on its completion i, PADDING after the last."""
+    """[B, L] 0 on a prompt, i + 1 on its completion i, PADDING after the last group."""
     segments: torch.Tensor
-    """[B, L] which group of its row a token belongs to, PADDING after the last."""
+    """[B, L] index of the group that a token belongs to, PADDING after the last group of the row."""
     starts: tuple[int, ...]
-    """Where in the B*L tokens each group begins, in the order of the groups."""
+    """First token of each group in the B*L tokens, in the order of the groups."""
     image_tokens: torch.Tensor
     """[B, L] bool, True on image placeholders."""
     pixels: torch.Tensor | None
     """[patches, dim] of all images in order; None without images."""
     grid: torch.Tensor | None
-    """[images, 3]."""
+    """[images, 3] (t, h, w) of each image in patches; None without images."""
     sources: torch.Tensor
-    """[N] index into the B*L hidden states of the one that predicts each sampled token."""
+    """[N] index, among the B*L hidden states, of the state that predicts each sampled token."""
     labels: torch.Tensor
     """[N] the sampled tokens."""
     sampled: torch.Tensor
-    """[C, T] bool, True where there is a token; its N cells are `labels` in order."""
+    """[C, T] bool, True where there is a token; these N cells are `labels` in order."""
     response_mask: torch.Tensor
     """[C, T] bool, True on tokens that count in the loss."""
     knowledge_mask: torch.Tensor
@@ -67,40 +66,41 @@ class GroupBatch:
     of_policy: torch.Tensor
     """[C, 1] bool, True on completions that the policy sampled."""
     engine_logprobs: torch.Tensor
-    """[C, T], 0 on completions that it sampled not."""
+    """[C, T] log-probs of the engine; 0 on completions that the policy did not sample."""
     reference_logprobs: torch.Tensor | None
-    """[C, T]; None without a reference."""
+    """[C, T] log-probs of the reference; None without one."""
     old_logprobs: torch.Tensor | None
-    """[C, T] of the policy before the update; None where nobody looked."""
+    """[C, T] log-probs of the policy before the update; None where the update computes them."""
     advantages: torch.Tensor
     """[C, 1]."""
 
     def to(self, device: torch.device) -> "GroupBatch":
-        """The same batch on a device."""
+        """Return the same batch on a device."""
         held = {item.name: getattr(self, item.name) for item in fields(self)}
         moved = {name: value.to(device) for name, value in held.items() if isinstance(value, torch.Tensor)}
         return replace(self, **moved)
 
     def bounded_advantages(self, old: torch.Tensor) -> torch.Tensor:
-        """[C, T]; what others wrote and is to become unlikely counts as far as a token is likely (`old`: [C, T]).
+        """Return [C, T] advantages; negative ones of texts by others are weighted by the tokens' probability.
 
-        The policy would not sample it, so nothing else ends the push: -A log π falls without bound, -A π does not.
+        The policy would not sample such a text, so nothing else ends the push: -A log π falls without bound, and -A π
+        does not. `old` holds log-probs, [C, T].
         """
         pushed_away = ~self.of_policy & (self.advantages < 0)
         return torch.where(pushed_away, self.advantages * old.exp(), self.advantages)
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
-        """[N] values as [C, T], 0 where there is no token."""
+        """Return [N] values as [C, T], 0 where there is no token."""
         return values.new_zeros(self.sampled.shape).masked_scatter(self.sampled, values)
 
 
 def group_length(group: Group) -> int:
-    """Tokens of the group's row."""
+    """Return the number of tokens in the line of a group."""
     return len(group.prompt.token_ids) + sum(len(completion.token_ids) for completion in group.completions)
 
 
 def counted(group: Group) -> list[bool]:
-    """Which completions take part in the loss: all but the unjudged ones."""
+    """Return True for each completion that takes part in the loss: all but the unjudged ones."""
     if not group.scores:
         return [True] * len(group.completions)
     return [score.total is not None for score in group.scores]
@@ -109,7 +109,7 @@ def counted(group: Group) -> list[bool]:
 def plan_updates(
     groups: Sequence[Group], *, num_updates: int, num_ranks: int, micro_batch_tokens: int
 ) -> list[list[UpdatePlan]]:
-    """[rank][update]: prompts go to updates in order, to ranks by balanced length, to micro-batches by token budget."""
+    """Return [rank][update]: prompts go to updates in order, to ranks by length, to micro-batches by token budget."""
     edges = [len(groups) * number // num_updates for number in range(num_updates + 1)]
     updates = [
         _plan_update(groups[start:end], num_ranks, micro_batch_tokens)
@@ -137,7 +137,7 @@ def _plan_update(groups: Sequence[Group], num_ranks: int, budget: int) -> list[U
 
 
 def deal(groups: Sequence[Group], num_ranks: int, budget: int) -> list[list[list[Group]]]:
-    """[rank][micro-batch]: the same number on every rank; an empty one keeps the collectives in step."""
+    """Return [rank][micro-batch], equally many on every rank; an empty one keeps the collectives in step."""
     shares = [
         split_by_budget([groups[index] for index in part], budget)
         for part in balanced_partitions([group_length(group) for group in groups], num_ranks)
@@ -147,9 +147,9 @@ def deal(groups: Sequence[Group], num_ranks: int, budget: int) -> list[list[list
 
 
 def split_by_budget(groups: Sequence[Group], budget: int) -> list[list[Group]]:
-    """Micro-batches whose rows, as long as the longest group, stay within the budget; a longer group is one of its own.
+    """Return micro-batches of at most `budget` tokens, padding included; a longer group is a micro-batch of its own.
 
-    The longest groups come first, and the shorter ones fill the rows up.
+    The longest groups come first, and shorter ones fill up the rows, which are as long as the longest group.
     """
     parts: list[list[Group]] = []
     for group in sorted(groups, key=group_length, reverse=True):
@@ -161,13 +161,13 @@ def split_by_budget(groups: Sequence[Group], budget: int) -> list[list[Group]]:
 
 
 def _size(groups: Sequence[Group]) -> int:
-    """Tokens of a micro-batch, padding included."""
+    """Return the number of tokens of a micro-batch, padding included."""
     lengths = [group_length(group) for group in groups]
     return (1 + max(row for row, _ in places_of(lengths))) * max(lengths)
 
 
 def places_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """(row, first token) of each group in rows as long as the longest: the longest first, each where it fits first.
+    """Return (row, first token) of each group: the longest first, each in the first row with room, rows as long as it.
 
     >>> places_of([3, 10, 6, 4])
     [(2, 0), (0, 0), (1, 0), (1, 6)]
@@ -184,7 +184,7 @@ def places_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def to_batch(groups: Sequence[Group]) -> GroupBatch:
-    """The tensors of a micro-batch; an empty one becomes a row that counts for nothing."""
+    """Return the tensors of a micro-batch; an empty one becomes a row that counts for nothing."""
     rows = [_Row.of(group) for group in groups] or [_Row.empty()]
     length = max(len(row.ids) for row in rows)
     places = places_of([len(row.ids) for row in rows])
@@ -194,7 +194,7 @@ def to_batch(groups: Sequence[Group]) -> GroupBatch:
     lengths = torch.tensor([len(answer) for row in rows for answer in row.answers])
     sampled = torch.arange(int(lengths.max()))[None] < lengths[:, None]
     kept = torch.tensor([flag for group in groups for flag in counted(group)] or [False])
-    # The model takes the features of images as their placeholders come, row by row.
+    # The model takes image features in the order of their placeholders, row by row.
     in_line = [groups[index] for index in sorted(range(len(groups)), key=lambda index: places[index])]
     images = [group.prompt.pixels for group in in_line if group.prompt.pixels is not None]
     reference = [values for group in groups for values in group.reference_logprobs]
@@ -227,15 +227,15 @@ def to_batch(groups: Sequence[Group]) -> GroupBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class _Lines:
-    """Where groups stand in the rows of a micro-batch."""
+    """The places of groups in the rows of a micro-batch."""
 
     num_rows: int
     length: int
     starts: tuple[int, ...]
-    """Of each group, in the tokens of all rows."""
+    """First token of each group in the tokens of all rows."""
 
     def laid(self, parts: Sequence[np.ndarray], filler: int = 0) -> torch.Tensor:
-        """[..., num_rows, length] from each group's [..., tokens]."""
+        """Return [..., num_rows, length] from the [..., tokens] of each group."""
         flat = np.full((*parts[0].shape[:-1], self.num_rows * self.length), filler, parts[0].dtype)
         for start, part in zip(self.starts, parts, strict=True):
             flat[..., start : start + part.shape[-1]] = part
@@ -244,7 +244,7 @@ class _Lines:
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """One group laid out in a line: the prompt, then its completions."""
+    """One group in a line: the prompt, then its completions."""
 
     num_prompt: int
     answers: list[tuple[int, ...]]
@@ -261,7 +261,7 @@ class _Row:
     def of(cls, group: Group) -> "_Row":
         prompt, answers = group.prompt, [completion.token_ids for completion in group.completions]
         lengths = [len(answer) for answer in answers]
-        before = mrope_positions(prompt)
+        before = prompt_positions(prompt)
         first = int(before.max()) + 1
         ids = np.array([*prompt.token_ids, *(token for answer in answers for token in answer)])
         image_tokens = np.zeros(len(ids), bool)
@@ -271,7 +271,7 @@ class _Row:
             num_prompt=len(prompt.token_ids),
             answers=answers,
             ids=ids,
-            positions=np.concatenate([before, *(np.tile(first + np.arange(n), (3, 1)) for n in lengths)], axis=1),
+            positions=np.concatenate([before, *(first + text_positions(n) for n in lengths)], axis=1),
             branches=np.repeat(np.arange(len(answers) + 1), [len(prompt.token_ids), *lengths]),
             image_tokens=image_tokens,
         )
@@ -282,37 +282,31 @@ class _Row:
             num_prompt=1,
             answers=[(0,)],
             ids=np.zeros(2, int),
-            positions=np.tile(np.arange(2), (3, 1)),
+            positions=text_positions(2),
             branches=np.arange(2),
             image_tokens=np.zeros(2, bool),
         )
 
     def sources(self) -> np.ndarray:
-        """Index in the row that predicts each sampled token: the one before it, or the prompt's last."""
+        """Return the index that predicts each sampled token: the token before it, or the last one of the prompt."""
         sources = np.arange(self.num_prompt, len(self.ids)) - 1
         starts = accumulate([0, *(len(answer) for answer in self.answers[:-1])])
         sources[list(starts)] = self.num_prompt - 1
         return sources
 
 
-def mrope_positions(prompt: Prompt) -> np.ndarray:
-    """[3, tokens] (time, height, width) positions of Qwen2.5-VL: text counts on, an image spans a plane."""
-    pieces, position, done = [], 0, 0
-    grids = prompt.pixels.grid if prompt.pixels else ()
-    for (begin, end), (_, height, width) in zip(prompt.image_spans, grids, strict=True):
-        pieces.append(np.tile(position + np.arange(begin - done), (3, 1)))
-        position += begin - done
-        rows, columns = height // MERGE, width // MERGE
-        pieces.append(position + np.indices((1, rows, columns)).reshape(3, -1))
-        position, done = position + max(rows, columns), end
-    pieces.append(np.tile(position + np.arange(len(prompt.token_ids) - done), (3, 1)))
-    return np.concatenate(pieces, axis=1)
+def prompt_positions(prompt: Prompt) -> np.ndarray:
+    """Return the [3, tokens] positions that the prompt's family gives it."""
+    length, pixels = len(prompt.token_ids), prompt.pixels
+    if pixels is None:
+        return text_positions(length)
+    return FAMILIES[pixels.model_type].positions(length, prompt.image_spans, pixels.token_grid)
 
 
 def tree_mask(branches: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
-    """[B, L, L] bool: a token sees its own group's prompt and its own completion, up to itself.
+    """Return [B, L, L] bool: a token sees the prompt of its group and its own completion, up to itself.
 
-    Padding sees padding, so that its softmax is defined; nothing else sees it.
+    Padding sees padding, so that its softmax is defined; nothing else sees padding.
 
     >>> tree_mask(torch.tensor([[0, 1, 2]]), torch.tensor([[0, 0, 0]])).int().tolist()
     [[[1, 0, 0], [1, 1, 0], [1, 0, 1]]]
@@ -324,19 +318,19 @@ def tree_mask(branches: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Which tokens the model knows."""
+    """The tokens that the model knows."""
 
     size: int
     image_token_id: int
     banned_token_ids: frozenset[int]
-    """Never sampled."""
+    """Tokens that are never sampled."""
 
 
 def fault_of(group: Group, vocabulary: Vocabulary) -> str:
-    """Why the learner cannot take this group, in one sentence; "" when it can."""
+    """Return why the learner cannot take this group, in one sentence, or ""."""
     prompt, sample = group.prompt, f"sample {group.prompt.sample.id}"
     spans = [end - begin for begin, end in prompt.image_spans]
-    wanted = [t * height * width // MERGE**2 for t, height, width in prompt.pixels.grid] if prompt.pixels else []
+    wanted = prompt.pixels.num_tokens if prompt.pixels else []
     if spans != wanted or sum(spans) != prompt.token_ids.count(vocabulary.image_token_id):
         return (
             f"{sample}: the prompt has {prompt.token_ids.count(vocabulary.image_token_id)} image tokens in spans of "
@@ -353,7 +347,7 @@ def fault_of(group: Group, vocabulary: Vocabulary) -> str:
 
 
 def _cells(rows: Sequence[Sequence[float]], sampled: torch.Tensor) -> torch.Tensor:
-    """[C, T] float from rows of their own lengths."""
+    """Return [C, T] float from rows of unequal lengths."""
     width = sampled.shape[1]
     return torch.stack([pad(torch.tensor(row, dtype=torch.float32), (0, width - len(row))) for row in rows])
 

@@ -1,24 +1,27 @@
-"""The five plain types that carry everything; see docs/DESIGN.md for who makes which."""
+"""The plain types that carry everything; docs/DESIGN.md says who makes which."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from rl.family import FAMILIES, Grid
 
 Box = tuple[float, float, float, float]
 Cell = tuple[int, int]
 
 
 class Task(Enum):
-    """What a sample asks, which is also the form that its answer must have."""
+    """The question of a sample, which also decides the form of its answer."""
 
     yes_no = "yes_no"
     """<think>…</think><answer>Yes or No</answer>"""
     boxes = "boxes"
-    """The same, and after Yes a box for each defect: {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}."""
+    """As yes_no, and after Yes a box for each defect: {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}."""
     choice = "choice"
     """<think>…</think><answer>B</answer>"""
     routed = "routed"
@@ -30,7 +33,7 @@ class Task(Enum):
 
 
 class Origin(Enum):
-    """Who wrote a completion."""
+    """The author of a completion."""
 
     policy = "policy"
     reference_text = "reference_text"
@@ -40,7 +43,7 @@ class Origin(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is true of one inspected image."""
+    """The truth about one inspected image."""
 
     label: str
     """"normal" or "defective"."""
@@ -49,19 +52,19 @@ class Target:
     box_labels: tuple[str, ...] = ()
     """Defect type of each box."""
     mask: Path | None = None
-    """Pixel mask of the defects, same size as the image; None for a normal image or where there is none."""
+    """Pixel mask of the defects, same size as the image; None for a normal image or without a mask."""
     rationale: str = ""
     """A reference reasoning, without tags."""
     option: str = ""
-    """Letter of the right option; "" where the sample offers none."""
+    """Letter of the right option; "" without options."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Text of each option by its letter."""
     cells: frozenset[Cell] | None = None
     """Defective (row, column) cells of the 16x16 grid over the inspected image, from 0; None where unknown."""
     knowledge: str = ""
-    """What an expert knows of this kind of sample."""
+    """Knowledge of an expert about this kind of sample."""
     offered: tuple[str, ...] = ()
-    """Names of the pieces of knowledge that the question offers, the right one first; () where it offers none."""
+    """Names of the pieces of knowledge that the question offers, the right one first; () if it offers none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +86,25 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """The images of one prompt, processed once."""
+    """The images of one prompt, processed once for a family of models."""
 
+    model_type: str
+    """The family, a key of FAMILIES."""
     values: Any
     """float32 array [patches, channels * temporal * patch * patch], all images in order."""
-    grid: tuple[tuple[int, int, int], ...]
-    """Per image (t, h, w) in patches, before the 2x2 merge."""
+    grid: Grid
+    """(t, h, w) of each image in patches, before they are merged to tokens."""
+
+    @property
+    def token_grid(self) -> Grid:
+        """(t, rows, columns) of each image in tokens."""
+        merge = FAMILIES[self.model_type].merge_size
+        return tuple((t, height // merge, width // merge) for t, height, width in self.grid)
+
+    @property
+    def num_tokens(self) -> list[int]:
+        """Tokens of each image."""
+        return [prod(size) for size in self.token_grid]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +123,7 @@ class Prompt:
     target: Target
     """The truth; boxes in pixels of the image as the model sees it."""
     anomaly_tokens: tuple[int, ...] = ()
-    """Where in token_ids the words that name an anomaly stand, data.anomaly_words."""
+    """Indices in token_ids of the words that name an anomaly, data.anomaly_words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,60 +135,60 @@ class Completion:
     text: str
     """Decoded token_ids, special tokens left out."""
     logprobs: tuple[float, ...]
-    """The engine's log-probability of each token under the sampling distribution; () when the policy wrote it not."""
+    """Log-probability of each token under the engine's sampling distribution; () if the policy did not write it."""
     finish_reason: str
     """"stop" or "length"."""
     policy_version: int
     """Version of the weights that sampled it."""
     origin: Origin = Origin.policy
     knowledge: tuple[int, int] = (0, 0)
-    """[start, end) of the tokens that choose and state a piece of knowledge; empty where none does."""
+    """[start, end) of the tokens that choose and state a piece of knowledge; empty if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A completion's reward."""
+    """The reward of a completion."""
 
     total: float | None
-    """Weighted sum of the components; None when a component could not be judged."""
+    """Weighted sum of the components; None if a component could not be judged."""
     components: dict[str, float | None]
-    """Unweighted value of each named component; None = could not be judged, never a silent 0."""
+    """Unweighted value of each component by its name; None, never a silent 0, if it could not be judged."""
     malformed: tuple[str, ...] = ()
-    """What in the answer did not parse, in words."""
+    """Faults of the answer's form, in words."""
     unjudged: tuple[str, ...] = ()
-    """Why components have no value, in words."""
+    """Reasons why components have no value, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """Where a completion looks, as maps over the tokens of the inspected image, [rows, columns] float32."""
+    """Attention of a completion over the tokens of the inspected image, [rows, columns] float32."""
 
     rdam: np.ndarray
-    """The reasoning-driven anomaly map: Σ w_r A_r over its tokens."""
+    """The reasoning-driven anomaly map: Σ w_r A_r over the tokens of the completion."""
     every: np.ndarray
     """The mean of A_r over all tokens that could be selected, selected or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Where a completion's tokens look while they are generated (ReAL); what is small of it."""
+    """Small summary of the attention with which a completion's tokens are generated (ReAL)."""
 
     relevance: tuple[float, ...]
     """S_T of each token: its attention to the anomaly words of the prompt."""
     entropy: tuple[float, ...]
-    """S_I of each token: how scattered over the inspected image it looks, in nats."""
+    """S_I of each token: the spatial entropy of its attention to the inspected image, in nats."""
     weights: tuple[float, ...]
-    """w of each token; 0 where it is not selected."""
+    """w of each token; 0 if it is not selected."""
     top: tuple[int, ...]
-    """The tokens of the largest weights, the largest first."""
+    """The tokens with the largest weights, the largest first."""
     supports: np.ndarray
-    """Packed bits [top tokens, bytes]: the places of the image at which each of them looks."""
+    """Packed bits [top tokens, bytes]: the places of the image that each top token attends to."""
     shape: tuple[int, int]
     """(rows, columns) of the inspected image's tokens."""
     agreement: float
-    """J, in [0, 1]: the share of these places that all of them have in common."""
+    """J, in [0, 1]: the share of the places that all top tokens have in common."""
     maps: Maps | None = None
-    """None where nobody asked for them."""
+    """None unless asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,15 +198,15 @@ class Group:
     prompt: Prompt
     completions: tuple[Completion, ...]
     scores: tuple[Score, ...] = ()
-    """One a completion, once judged."""
+    """One for each completion, once judged."""
     advantages: tuple[float, ...] = ()
-    """One a completion, once judged; of what is taught 1 for the better and -1 for the worse answer."""
+    """One for each completion, once judged; in teaching 1 for the better and -1 for the worse answer."""
     reference_logprobs: tuple[tuple[float, ...], ...] = ()
-    """[completion][token] log-probabilities of the frozen reference; () when no KL is wanted."""
+    """[completion][token] log-probabilities of the frozen reference; () without a KL term."""
     old_logprobs: tuple[tuple[float, ...], ...] = ()
-    """[completion][token] log-probabilities of the policy before the update; () where the update finds them out."""
+    """[completion][token] log-probabilities of the policy before the update; () if the update computes them."""
     looks: tuple[Look, ...] = ()
-    """One a completion; () where no reward asks where the policy looks."""
+    """One for each completion; () if no reward asks where the policy looks."""
 
 
 Logprobs = tuple[tuple[float, ...], ...]

@@ -1,8 +1,8 @@
-"""Where generated tokens look: chosen rows and columns of the attention, taken inside the fused forward pass.
+"""Attention of generated tokens: chosen rows and columns, taken inside the fused forward pass.
 
-A fused kernel never forms the attention; but with the logarithm of a row's sum of exponentials, which it returns, any
-single entry is exp(q·k - lse). So a tap costs the product of the chosen queries and keys, and nothing grows with the
-square of the length.
+A fused kernel never forms the attention matrix; but it returns lse, the logarithm of each row's sum of exponentials,
+with which any single entry is exp(q·k - lse). So a tap costs the product of the chosen queries and keys, and nothing
+grows with the square of the length.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,33 +17,33 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rl.batching import MERGE, GroupBatch
+from rl.batching import GroupBatch
 from rl.types import Group
 from rollout.config import LocalizeConfig, Row, reads_words
 from rollout.localize import Attention
 
 TAPPED = "tapped_sdpa"
-"""The attn_implementation of a language model that can be tapped; without a tap it is sdpa."""
+"""The attn_implementation of a language model that can be tapped; it is sdpa without a tap."""
 CHUNKS = {"cpu": 2**18, "cuda": 2**25}
-"""Entries (heads × rows × columns) that exist at once: they fit a core's cache, or keep a GPU busy."""
+"""Entries (heads × rows × columns) that exist at once: few enough for a core's cache, enough to keep a GPU busy."""
 KERNEL_COLUMNS = 16
-"""The memory-efficient CUDA kernel takes a mask whose strides are multiples of so many."""
+"""Number that the mask strides of the memory-efficient CUDA kernel must be multiples of."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gaze:
-    """What is wanted of one group of a batch."""
+    """The rows and columns of the attention that are wanted of one group of a batch."""
 
     line: int
-    """The batch's row that holds the group."""
+    """Row of the batch that holds the group."""
     rows: torch.Tensor
-    """[R] positions whose queries look; each must see all the columns."""
+    """[R] positions of the queries; each must see all the columns."""
     columns: torch.Tensor
-    """[C] positions that they look at."""
+    """[C] positions of the keys."""
 
 
 class Tap:
-    """Collects, layer by layer, the mean over layers and heads of each gaze's attention."""
+    """The mean over layers and heads of each gaze's attention, collected layer by layer."""
 
     def __init__(self, gazes: Sequence[Gaze], config: LocalizeConfig) -> None:
         self._gazes = gazes
@@ -56,10 +56,11 @@ class Tap:
         ]
 
     def wants(self, layer: int) -> bool:
+        """Return True if the layer is to be averaged."""
         return not self._layers or layer in self._layers
 
     def see(self, query: torch.Tensor, key: torch.Tensor, lse: torch.Tensor, scale: float) -> None:
-        """Adds a layer; query [B, heads, L, d], key [B, key heads, L, d], lse [B, heads, L] over all visible keys."""
+        """Add a layer; query [B, heads, L, d], key [B, key heads, L, d], lse [B, heads, L] over all visible keys."""
         num_heads, num_key_heads = query.shape[1], key.shape[1]
         self._seen += len(self._heads) or num_heads
         for gaze, total in zip(self._gazes, self._sums, strict=True):
@@ -71,21 +72,21 @@ class Tap:
             num_rows = max(1, CHUNKS[query.device.type] // (num_heads * len(gaze.columns)))
             for chunk in range(0, len(total), num_rows):
                 rows = slice(chunk, chunk + num_rows)
-                # The heads that share a key head stand in line: [key heads, heads each × rows, ...].
+                # Heads that share a key head are side by side: [key heads, heads of each × rows, ...].
                 asking, norms = (each[:, rows].reshape(num_key_heads, -1, each.shape[-1]) for each in (queries, sums))
                 shares = torch.baddbmm(norms, asking, keys, beta=-1, alpha=scale).exp_()
                 by_head = shares.view(num_heads, -1, shares.shape[-1])
                 total[rows] += (by_head[self._heads] if self._heads else by_head).sum(0)
 
     def shares(self) -> list[torch.Tensor]:
-        """[R, C] of each gaze."""
+        """Return the [R, C] mean attention of each gaze."""
         assert self._seen, f"no layer of localize.layers was passed with attn_implementation={TAPPED}"
         return [total / self._seen for total in self._sums]
 
 
 def gazes_of(groups: Sequence[Group], batch: GroupBatch, row: Row) -> list[Gaze]:
-    """For each group: all its completions' tokens, looking at the inspected image and then at the anomaly words."""
-    if not groups:  # the row of an empty micro-batch is nobody's
+    """Return a gaze for each group: from the tokens of its completions to the inspected image and the anomaly words."""
+    if not groups:  # The row of an empty micro-batch belongs to no group.
         return []
     counts = [sum(len(completion.token_ids) for completion in group.completions) for group in groups]
     length, device = batch.ids.shape[1], batch.ids.device
@@ -101,7 +102,7 @@ def gazes_of(groups: Sequence[Group], batch: GroupBatch, row: Row) -> list[Gaze]
 
 
 def gaze_fault(group: Group, config: LocalizeConfig) -> str:
-    """Why nobody can say where this group looks, in one sentence; "" when somebody can."""
+    """Return why the attention of this group cannot be explained, in one sentence, or ""."""
     sample = f"sample {group.prompt.sample.id}"
     if not group.prompt.image_spans:
         return f"{sample} has no image to look at; give it one, or leave out reward.consistency"
@@ -111,9 +112,8 @@ def gaze_fault(group: Group, config: LocalizeConfig) -> str:
 
 
 def attention_of(group: Group, shares: torch.Tensor) -> list[Attention]:
-    """What a tap collected of a group, completion by completion."""
-    _, height, width = group.prompt.pixels.grid[-1]
-    rows, columns = height // MERGE, width // MERGE
+    """Return what a tap collected of a group, completion by completion."""
+    _, rows, columns = group.prompt.pixels.token_grid[-1]
     counts = [len(completion.token_ids) for completion in group.completions]
     return [
         Attention(
@@ -133,7 +133,7 @@ def tapped_attention(
     tap: Tap | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' sdpa; with a tap the same kernel, asked for its sums too. Such a pass has no gradient."""
+    """Attend as transformers' sdpa does; show a tap the kernel's sums too, in a pass without gradient."""
     if tap is None or not tap.wants(module.layer_idx):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     if attention_mask is not None and attention_mask.dtype is torch.bool:
@@ -165,13 +165,13 @@ def _on_cuda(
         padded[..., :length] = mask
         mask = padded[..., :length].expand(*query.shape[:3], length)
     kernel = torch.ops.aten._scaled_dot_product_efficient_attention
-    # Its sums are padded to whole blocks of rows.
+    # The sums are padded to whole blocks of rows.
     output, lse, _, _ = kernel(query, key, value, mask, True, is_causal=mask is None, scale=scale)
     return output, lse[..., : query.shape[2]]
 
 
 KERNELS: dict[str, Kernel] = {"cpu": _on_cpu, "cuda": _on_cuda}
-"""A kernel of sdpa's that attends under a mask and gives the sums, on each kind of device."""
+"""The sdpa kernel that attends under a mask and returns the sums, for each kind of device."""
 
 AttentionInterface.register(TAPPED, tapped_attention)
 AttentionMaskInterface.register(TAPPED, sdpa_mask)

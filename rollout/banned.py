@@ -1,18 +1,20 @@
-"""Tokens that no completion may hold: engine and learner both leave them out of the softmax."""
+"""Tokens that no completion may hold; the engine and the learner leave them out of the softmax."""
 
 import rl.import_fixes  # noqa: F401
 
 from transformers import AutoTokenizer
 
 from rl.faults import UserError
-
-IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+from rl.model_config import family_of
 
 
 def banned_token_ids(model_path: str) -> tuple[int, ...]:
-    """Ids of the tokens that stand for images: a sampled one would claim pixels that its sequence does not have."""
+    """Return the ids of the tokens of model.path that stand for images."""
+    family = family_of(model_path)
     vocabulary = AutoTokenizer.from_pretrained(model_path).get_vocab()
-    missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
+    missing = [token for token in family.never_sampled if token not in vocabulary]
     if missing:
-        raise UserError(f"{model_path}: the tokenizer lacks {missing}; use a Qwen2.5-VL checkpoint with its tokenizer")
-    return tuple(sorted(vocabulary[token] for token in IMAGE_TOKENS))
+        raise UserError(
+            f"{model_path}: the tokenizer lacks {missing}; copy the tokenizer of a {family.name} checkpoint"
+        )
+    return tuple(sorted(vocabulary[token] for token in family.never_sampled))

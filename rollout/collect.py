@@ -1,4 +1,4 @@
-"""How samples become groups: one prompt each, its images processed once, then G completions of it."""
+"""From samples to groups: one prompt each, its images processed once, then G completions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -8,14 +8,14 @@ from rl.types import Completion, Group, Prompt, Sample
 
 class Builder(Protocol):
     def build(self, sample: Sample) -> Prompt:
-        """The sample as the model sees it."""
+        """Return the sample as the model sees it."""
 
 
 class Completer(Protocol):
     def generate(
         self, prompts: Sequence[Prompt], *, num_completions: int, greedy: bool, first_seed: int
     ) -> Iterator[tuple[int, tuple[Completion, ...]]]:
-        """Yields (index of the prompt, its completions) as prompts finish."""
+        """Yield (index of the prompt, its completions) as prompts finish."""
 
 
 def collect_groups(
@@ -27,7 +27,7 @@ def collect_groups(
     greedy: bool,
     first_seed: int,
 ) -> Iterator[tuple[int, Group]]:
-    """Yields (index of the sample, its group) as groups finish, so that a long answer holds up no other group."""
+    """Yield (index of the sample, its group) as groups finish, so that a long answer holds up no other group."""
     prompts = [builder.build(sample) for sample in samples]
     finished = completer.generate(prompts, num_completions=num_completions, greedy=greedy, first_seed=first_seed)
     for index, completions in finished:

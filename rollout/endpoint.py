@@ -1,4 +1,4 @@
-"""A chat-completions endpoint: asked with a bounded number of tries, its faults told without its key."""
+"""A chat-completions endpoint: a bounded number of tries, and messages that never show its key."""
 
 import asyncio
 import base64
@@ -13,35 +13,34 @@ from PIL import Image
 
 from rl.brake import dropped
 from rl.data.images import Size, open_image
-from rl.data.prompts import IMAGE
 from rl.faults import RunFailure
 from rollout.config import RolloutConfig
 from rollout.endpoint_key import endpoint_key
 
 TRIES = 3
 PAUSE_S = 1.0
-"""Before the second try; twice as long before the third."""
+"""Pause before the second try; twice as long before the third."""
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
-"""HTTP statuses that may be another one next time."""
+"""HTTP statuses that may pass, so the request is tried again."""
 LONGEST_QUOTE = 200
 Message = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A text that is asked for."""
+    """A request for one text."""
 
     messages: Sequence[dict[str, str]]
-    """The chat as the run's prompts have it, placeholders for the images in its last message."""
+    """Words of the chat as in the run's prompts, without the images, which stand in its last message."""
     images: Sequence[Path]
-    """Their files, the inspected one last."""
+    """Image files, the inspected one last."""
     image_size: Size
-    """(width, height) at which the inspected image is shown; others are shown no larger."""
+    """(width, height) of the inspected image as it is shown; others are shown no larger."""
     seed: int
 
 
 class Endpoint:
-    """Asks rollout.teacher's endpoint, once a text."""
+    """The endpoint of rollout.teacher, asked once for each text."""
 
     def __init__(self, config: RolloutConfig) -> None:
         self._teacher = config.teacher
@@ -53,12 +52,12 @@ class Endpoint:
         self._key = endpoint_key(config.teacher.key_env)
 
     async def check(self) -> None:
-        """Raises a RunFailure where the endpoint would not answer later."""
+        """Raise a RunFailure if the endpoint does not answer now."""
         async with self._client() as client:
             await self._answer(client, {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1})
 
     async def texts(self, requests: Sequence[Request]) -> list[str]:
-        """The answer to each request; "" for one that was cut off."""
+        """Return the answer to each request; "" for one that was cut off."""
         room = asyncio.Semaphore(self._teacher.max_concurrency)
         async with self._client() as client:
             tasks = [asyncio.ensure_future(self._text(client, room, request)) for request in requests]
@@ -72,7 +71,7 @@ class Endpoint:
             messages = await asyncio.to_thread(_chat, request)
             choice = await self._answer(client, {"messages": messages, "seed": request.seed})
         text = str(choice["message"]["content"] or "").strip() if choice["finish_reason"] == "stop" else ""
-        # JSON can escape halves of characters, which no tokenizer takes.
+        # JSON can escape halves of characters, which no tokenizer accepts.
         return text.encode("utf-8", "replace").decode()
 
     def _client(self) -> httpx.AsyncClient:
@@ -80,7 +79,7 @@ class Endpoint:
         return httpx.AsyncClient(headers=headers, timeout=None)
 
     async def _answer(self, client: httpx.AsyncClient, body: Message) -> Message:
-        """The first choice of the answer; what may pass is tried again, a few times."""
+        """Return the first choice of the answer; retry, a few times, after a fault that may pass."""
         fault = ""
         for number in range(TRIES):
             await asyncio.sleep(PAUSE_S * number)
@@ -115,7 +114,7 @@ class Endpoint:
             raise self._failure(f"answered no chat completion: {self._said(response)}; correct its url") from error
 
     def _said(self, response: httpx.Response) -> str:
-        """Status and words of an answer, without the key, which some servers repeat."""
+        """Return status and words of an answer, without the key, which some servers repeat."""
         words = self._without_key(" ".join(response.text.split()))
         return f"{response.status_code} ({words[:LONGEST_QUOTE]})"
 
@@ -127,19 +126,19 @@ class Endpoint:
 
 
 class _Passing(Exception):
-    """Something that may be otherwise the next time."""
+    """A fault that may be gone at the next try."""
 
 
 def _chat(request: Request) -> list[Message]:
-    """The run's own words; the images stand before them, as they do there."""
+    """Return the chat of the request, the images before the last words as in the run's own prompts."""
     *before, question = request.messages
     images = [{"type": "image_url", "image_url": {"url": url}} for url in _image_urls(request)]
-    words = {"type": "text", "text": question["content"].replace(IMAGE, "")}
+    words = {"type": "text", "text": question["content"]}
     return [*before, {"role": "user", "content": [*images, words]}]
 
 
 def _image_urls(request: Request) -> list[str]:
-    """The images as data URLs, the inspected one in the pixels that boxes are counted in, none larger than it."""
+    """Return the images as data URLs: the inspected one in the pixels of the boxes, the others no larger."""
     images = [open_image(path) for path in request.images]
     for image in images[:-1]:
         image.thumbnail((max(request.image_size),) * 2)

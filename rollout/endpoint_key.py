@@ -1,4 +1,4 @@
-"""The key of an endpoint, which only the environment holds."""
+"""The key of an endpoint, read from the environment."""
 
 import os
 
@@ -6,8 +6,8 @@ from rl.faults import UserError
 
 
 def endpoint_key(variable: str) -> str:
-    """What the variable holds; "" where none is named, a UserError where it holds no key."""
-    # A file that holds a secret mostly ends its line.
+    """Return the key in the variable; "" if none is named; raise a UserError if it holds no key."""
+    # A key read from a file often ends with a line break.
     key = os.environ.get(variable, "").strip() if variable else ""
     if variable and not key:
         raise UserError(f"rollout.teacher.key_env: the environment has no {variable}; export it where the run starts")

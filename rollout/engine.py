@@ -1,6 +1,5 @@
-"""The sampling engine: vLLM in this process, fed with images that are processed already; the only importer of vLLM."""
+"""The sampling engine: vLLM in this process, fed with images that are processed already."""
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import rl.import_fixes  # noqa: F401
 
 import torch
-from transformers import AutoConfig, BatchFeature
 
 from rl.faults import UserError
+from rl.model_config import family_of, model_config
 from rl.types import Completion, Prompt
 from rollout.banned import banned_token_ids
 from rollout.config import RolloutConfig
 
 
 def _prepare_process() -> None:
-    """Sets what vLLM reads while it is imported."""
+    """Set what vLLM reads while it is imported."""
     os.environ.update(
         # Weights are handed over as tensors, and a second process would take 20 s to start.
         VLLM_ENABLE_V1_MULTIPROCESSING="0",
@@ -32,41 +31,40 @@ def _prepare_process() -> None:
 _prepare_process()
 
 from vllm import EngineArgs, LLMEngine, ModelRegistry, SamplingParams  # noqa: E402
-from vllm.inputs.engine import EngineInput, mm_input, tokens_input  # noqa: E402
-from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration  # noqa: E402
-from vllm.multimodal.inputs import MultiModalFieldConfig, MultiModalKwargsItems, PlaceholderRange  # noqa: E402
+from vllm.inputs.engine import EngineInput, tokens_input  # noqa: E402
 from vllm.outputs import CompletionOutput, RequestOutput  # noqa: E402
 from vllm.sampling_params import RequestOutputKind  # noqa: E402
 from vllm.utils.torch_utils import set_random_seed  # noqa: E402
 
-MERGED_PATCHES = 4
-"""Vision patches behind one image token (2x2)."""
+from rollout.families import IMAGE_INPUTS  # noqa: E402
+
 BLOCK_TOKENS = 32
-"""Tokens of a cache block; completions share the whole blocks of their prompt, so short blocks save prefill."""
+"""Tokens of a cache block; completions share whole blocks of their prompt, so short blocks save prefill."""
 GPU_SHARE = 0.05
-"""Free share of its GPU that vLLM insists on at the start; kv_cache_mb sizes the cache, and others may be there."""
+"""Share of its GPU that vLLM wants free at the start; small, because kv_cache_mb sizes the cache and others share."""
 STEP_TOKENS = 8192
 """Tokens of one forward pass: the prefill of many short prompts or a piece of a long one."""
-EMBEDDING = "model.language_model.embed_tokens.weight"
-OUTPUT_LAYER = "lm_head.weight"
 NEVER = float("-inf")
 
 
 class Engine:
-    """Samples completions and takes new weights in place."""
+    """vLLM in this process: samples completions and takes new weights in place."""
 
     def __init__(self, model_path: str, config: RolloutConfig, *, dtype: str, seed: int, sleeps: bool = False) -> None:
         self._config = config
         self._asleep = False
         self._version = 0
         self._generate_s = 0.0
-        self._tied = AutoConfig.from_pretrained(model_path).tie_word_embeddings
+        self._family = family_of(model_path)
+        hf_config = model_config(model_path)
+        self._tied = hf_config.tie_word_embeddings
         self.banned_token_ids = banned_token_ids(model_path)
-        """Never sampled; the learner leaves them out of its softmax too."""
-        # A class that is registered by hand is not imported once more in a process of its own, without import_fixes.
-        ModelRegistry.register_model("Qwen2_5_VLForConditionalGeneration", Qwen2_5_VLForConditionalGeneration)
+        """Tokens that are never sampled; the learner leaves them out of its softmax too."""
+        for name in hf_config.architectures:
+            # vLLM imports a class that is not registered by hand in another process, which would lack import_fixes.
+            ModelRegistry.register_model(name, ModelRegistry.models[name].load_model_cls())
         if config.enforce_eager:
-            # vLLM compiles parts of its sampler even so, which costs a short run more than it saves.
+            # Otherwise vLLM still compiles parts of its sampler, which costs a short run more than it saves.
             torch.compiler.set_stance("force_eager")
         self._engine = _started(_engine_args(model_path, config, dtype=dtype, seed=seed, sleeps=sleeps), config)
         self._tokenizer = self._engine.get_tokenizer()
@@ -74,48 +72,48 @@ class Engine:
     def generate(
         self, prompts: Sequence[Prompt], *, num_completions: int, greedy: bool, first_seed: int
     ) -> Iterator[tuple[int, tuple[Completion, ...]]]:
-        """Yields (index of the prompt, its completions) as prompts finish; the same call gives the same completions."""
+        """Yield (index of the prompt, its completions) as prompts finish; the same call gives the same completions."""
         self._wake()
         for prompt in prompts:
             self._check(prompt)
-        # Not a seed a request: where vLLM splits such a request's prefill over steps, it dies on a CPU.
+        # Not a seed for each request: on a CPU, vLLM dies where it splits the prefill of such a request over steps.
         set_random_seed(first_seed)
         sampling = self._sampling(num_completions, greedy)
         for index, output in self._outputs(prompts, [sampling] * len(prompts)):
             yield index, tuple(self._completion(answer) for answer in output.outputs)
 
     def next_logprobs(self, prompts: Sequence[Prompt], choices: Sequence[Sequence[int]]) -> list[list[float]]:
-        """For each prompt the log-probability of each of its choices as the next token, at temperature 1.
+        """Return, for each prompt, the log-probability of each of its choices as the next token, at temperature 1.
 
-        The prompts may be longer than those of samples by what a completion may have.
+        A prompt may be longer than rollout.max_prompt_tokens by the tokens of a completion.
         """
         self._wake()
         samplings = [self._scoring(token_ids) for token_ids in choices]
         found = {index: output.outputs[0] for index, output in self._outputs(prompts, samplings)}
-        # The token that was sampled comes first.
+        # The sampled token comes first.
         return [list(found[index].logprobs.logprobs[1 : 1 + len(choices[index])]) for index in range(len(prompts))]
 
     def forget(self) -> None:
-        """Drops what is cached of earlier prompts, so that the next call depends on none of them, to the last bit."""
+        """Drop what is cached of earlier prompts, so that the next call depends on none of them, to the last bit."""
         if not self._engine.reset_prefix_cache():
-            raise RuntimeError("caches were to be dropped while completions were being sampled")
+            raise RuntimeError("caches cannot be dropped while completions are sampled")
         self._engine.reset_mm_cache()
         self._engine.reset_encoder_cache()
 
     def load_weights(self, weights: Mapping[str, torch.Tensor], version: int) -> None:
-        """Takes weights by their transformers names; those that vLLM fuses (q, k, v; gate, up) must come together."""
+        """Take weights by their transformers names; those that vLLM fuses (q, k, v; gate, up) must come together."""
         self._wake()
-        if self._tied and EMBEDDING in weights:
-            # vLLM keeps a packed copy of a tied output layer, which only weights of that name reach.
-            weights = {**weights, OUTPUT_LAYER: weights[EMBEDDING]}
+        if self._tied and self._family.embedding in weights:
+            # vLLM keeps a packed copy of a tied output layer, which only a weight of its name updates.
+            weights = {**weights, self._family.output_layer: weights[self._family.embedding]}
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights.items()})
-        # Keys, values and image features of the old weights must not meet the new ones.
+        # The new weights must not meet keys, values and image features of the old ones.
         self.forget()
         self._version = version
 
     def sleep(self) -> None:
-        """Moves the weights to the host and gives the GPU's memory away, until samples or weights come."""
-        # vLLM would give away twice what it no longer has.
+        """Move the weights to the host and free the memory of the GPU, until the next call."""
+        # vLLM would free the same memory twice.
         if not self._asleep:
             self._engine.sleep(level=1)
             self._asleep = True
@@ -126,14 +124,14 @@ class Engine:
             self._asleep = False
 
     def drain_generate_s(self) -> float:
-        """Seconds spent sampling since the last call."""
+        """Return the seconds spent sampling since the last call."""
         seconds, self._generate_s = self._generate_s, 0.0
         return seconds
 
     def _outputs(
         self, prompts: Sequence[Prompt], samplings: Sequence[SamplingParams]
     ) -> Iterator[tuple[int, RequestOutput]]:
-        """Yields (index of the prompt, what came of it) as prompts finish."""
+        """Yield (index of the prompt, its output) as prompts finish."""
         running = {str(index) for index in range(len(prompts))}
         try:
             for index, (prompt, sampling) in enumerate(zip(prompts, samplings, strict=True)):
@@ -148,8 +146,14 @@ class Engine:
 
     def _add(self, request_id: str, prompt: Prompt, sampling: SamplingParams) -> None:
         start = time.perf_counter()
-        self._engine.add_request(request_id, _engine_input(prompt), sampling)
+        self._engine.add_request(request_id, self._input(prompt), sampling)
         self._generate_s += time.perf_counter() - start
+
+    def _input(self, prompt: Prompt) -> EngineInput:
+        """Return the prompt in vLLM's own form."""
+        if prompt.pixels is None:
+            return tokens_input(list(prompt.token_ids))
+        return IMAGE_INPUTS[self._family.model_type](prompt)
 
     def _step(self) -> list[RequestOutput]:
         start = time.perf_counter()
@@ -193,7 +197,7 @@ class Engine:
         )
 
     def _check(self, prompt: Prompt) -> None:
-        """Refuses what the engine would sample from wrongly or not at all."""
+        """Refuse a prompt from which the engine would sample wrongly or not at all."""
         who, config = f"sample {prompt.sample.id}", self._config
         if len(prompt.token_ids) > config.max_prompt_tokens:
             raise UserError(
@@ -204,8 +208,7 @@ class Engine:
             raise UserError(
                 f"{who}: its prompt has {len(prompt.image_spans)} images; raise rollout.max_images={config.max_images}"
             )
-        grid = prompt.pixels.grid if prompt.pixels else ()
-        wanted = [t * h * w // MERGED_PATCHES for t, h, w in grid]
+        wanted = prompt.pixels.num_tokens if prompt.pixels else []
         found = [end - start for start, end in prompt.image_spans]
         if wanted != found:
             raise UserError(f"{who}: its images need {wanted} tokens each, its prompt has {found}; build it anew")
@@ -218,7 +221,7 @@ def _engine_args(model_path: str, config: RolloutConfig, *, dtype: str, seed: in
         seed=seed,
         max_model_len=config.max_prompt_tokens + config.max_response_tokens,
         max_num_seqs=config.max_num_seqs,
-        # Also the room for image features, so an image fits whenever its prompt does.
+        # Also the room for image features: an image fits whenever its prompt does.
         max_num_batched_tokens=max(STEP_TOKENS, config.max_prompt_tokens + config.max_response_tokens),
         block_size=BLOCK_TOKENS,
         kv_cache_memory_bytes=config.kv_cache_mb * 2**20,
@@ -227,7 +230,7 @@ def _engine_args(model_path: str, config: RolloutConfig, *, dtype: str, seed: in
         enable_sleep_mode=sleeps,
         limit_mm_per_prompt={"image": config.max_images, "video": 0},
         skip_mm_profiling=True,
-        # Pixels arrive processed: vLLM neither keeps a copy nor normalizes them once more.
+        # Pixels arrive processed: vLLM must neither keep a copy nor normalize them again.
         mm_processor_cache_gb=0,
         mm_device_do_normalize=False,
         distributed_executor_backend="uni",
@@ -246,36 +249,3 @@ def _started(arguments: EngineArgs, config: RolloutConfig) -> LLMEngine:
             f"rollout.kv_cache_mb={config.kv_cache_mb} holds no sequence of rollout.max_prompt_tokens + "
             f"max_response_tokens = {arguments.max_model_len} tokens; raise it or shorten them ({error})"
         ) from error
-
-
-def _engine_input(prompt: Prompt) -> EngineInput:
-    """The prompt in vLLM's own form, as its processor would have made it."""
-    token_ids = list(prompt.token_ids)
-    if prompt.pixels is None:
-        return tokens_input(token_ids)
-    grid = torch.tensor(prompt.pixels.grid)
-    values = torch.as_tensor(prompt.pixels.values)
-    sizes = grid.prod(-1)
-    return mm_input(
-        token_ids,
-        mm_kwargs=MultiModalKwargsItems.from_hf_inputs(
-            BatchFeature({"pixel_values": values, "image_grid_thw": grid}),
-            {
-                "pixel_values": MultiModalFieldConfig.flat_from_sizes("image", sizes),
-                "image_grid_thw": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
-            },
-        ),
-        mm_hashes={"image": _image_hashes(values, grid)},
-        mm_placeholders={
-            "image": [PlaceholderRange(offset=start, length=end - start) for start, end in prompt.image_spans]
-        },
-    )
-
-
-def _image_hashes(values: torch.Tensor, grid: torch.Tensor) -> list[str]:
-    """Names each image by its content: vLLM encodes an image once however many prompts hold it."""
-    images = values.split(grid.prod(-1).tolist())
-    return [
-        hashlib.sha256(bytes(str(shape), "ascii") + image.numpy().tobytes()).hexdigest()
-        for image, shape in zip(images, grid.tolist(), strict=True)
-    ]

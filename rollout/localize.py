@@ -1,4 +1,4 @@
-"""ReAL: which tokens of a response reason of the anomaly, the map that they make up, and whether they agree (CGRO)."""
+"""ReAL: the tokens of a response that reason about the anomaly, their map, and their agreement (CGRO)."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,14 @@ from rl.types import Look, Maps
 from rollout.config import Cut, LocalizeConfig, Selection
 
 IN_PLANE = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
-"""Neighbours of a place in a stack of maps: the eight around it, none in other maps."""
+"""Neighbours of a place in a stack of maps: the eight around it in its map, none in other maps."""
 FEWEST_TO_BEND = 3
+"""Least number of scores with which a curve can have a bend."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """Of the tokens of one response, averaged over layers and heads."""
+    """The attention of the tokens of one response, averaged over layers and heads."""
 
     maps: np.ndarray
     """[tokens, rows, columns] attention to the inspected image, A_r."""
@@ -27,7 +28,7 @@ class Attention:
 
 
 def look(attention: Attention, config: LocalizeConfig, *, with_maps: bool) -> Look:
-    """What leaves the learner of a response's attention."""
+    """Return the summary of a response's attention that leaves the learner."""
     entropy = spatial_entropy(attention.maps, config.blob_deviations)
     weights, part = np.zeros(len(entropy)), slice(*attention.reasoning or (None,))
     weights[part] = token_weights(attention.relevance[part], entropy[part], config)
@@ -48,17 +49,17 @@ def look(attention: Attention, config: LocalizeConfig, *, with_maps: bool) -> Lo
 
 
 def spatial_entropy(maps: np.ndarray, deviations: float = 1.0) -> np.ndarray:
-    """S_I = -Σ P(C_i) log P(C_i) of each map (eq. 3), in nats; the lower, the more it looks at one place.
+    """Return S_I = -Σ P(C_i) log P(C_i) of each map (eq. 3), in nats; the lower, the more concentrated the map.
 
-    C_i are the 8-connected components of what lies so many standard deviations above the map's mean, P(C_i) their
-    shares of the attention on all of them. A map of equal values has none and is as scattered as can be: the logarithm
-    of its size (ours).
+    C_i are the 8-connected components of the places that lie `deviations` standard deviations above the map's mean,
+    P(C_i) their shares of the attention on all components. A map of equal values has no component and gets the largest
+    entropy possible: the logarithm of its size (ours).
 
     >>> spatial_entropy(np.array([[[9.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 9.0]]])).round(4).tolist()
     [0.6931]
     """
     flat = maps.reshape(len(maps), -1).astype(np.float64)
-    # Rounding must not make a blob of an even map.
+    # Rounding must not make a component of an even map.
     level = flat.mean(1) * (1 + np.finfo(np.float32).eps) + deviations * flat.std(1)
     above = flat > level[:, None]
     labels, count = ndimage.label(above.reshape(maps.shape), structure=IN_PLANE)
@@ -72,7 +73,7 @@ def spatial_entropy(maps: np.ndarray, deviations: float = 1.0) -> np.ndarray:
 
 
 def token_weights(relevance: np.ndarray, entropy: np.ndarray, config: LocalizeConfig) -> np.ndarray:
-    """w_r = 1[Ŝ_T > τ_t, Ŝ_I > τ_i] (α Ŝ_T + β Ŝ_I) (eq. 4), or what an ablation makes of it."""
+    """Return w_r = 1[Ŝ_T > τ_t, Ŝ_I > τ_i] (α Ŝ_T + β Ŝ_I) (eq. 4), or the weights of an ablation."""
     relevant, focused = normalized(relevance), normalized(-entropy)
     about = relevant > cut(relevant, config.relevance_cut)
     in_place = focused > cut(focused, config.entropy_cut)
@@ -88,7 +89,7 @@ def token_weights(relevance: np.ndarray, entropy: np.ndarray, config: LocalizeCo
 
 
 def normalized(values: np.ndarray) -> np.ndarray:
-    """Min-max to [0, 1] over the tokens (ours); 1 where they are all alike and so tell no token from another.
+    """Return the values scaled to [0, 1] over the tokens (ours); 1 for all if they are equal.
 
     >>> normalized(np.array([2.0, 4.0, 3.0])).tolist()
     [0.0, 1.0, 0.5]
@@ -98,10 +99,9 @@ def normalized(values: np.ndarray) -> np.ndarray:
 
 
 def cut(values: np.ndarray, kind: Cut) -> float:
-    """τ, above which a normalised score selects (Table 5).
+    """Return τ, above which a normalised score selects a token (Table 5).
 
-    Never the highest score itself, which would select nobody: the next lower one then (ours), and nothing below it
-    where all are alike.
+    The highest score would select no token: the next lower one takes its place (ours). Equal scores are all selected.
     """
     ordered = np.sort(values)
     lower = ordered[ordered < ordered[-1]]
@@ -115,7 +115,7 @@ def cut(values: np.ndarray, kind: Cut) -> float:
 
 
 def curvature(ordered: np.ndarray) -> np.ndarray:
-    """κ = |y''| / (1 + y'^2)^(3/2) of a sorted curve whose points stand evenly over [0, 1], by central differences."""
+    """Return κ = |y''| / (1 + y'^2)^(3/2) of a sorted curve over even steps of [0, 1], by central differences."""
     step = 1 / (len(ordered) - 1)
     slope = np.gradient(ordered, step)
     bend = np.zeros(len(ordered))
@@ -124,17 +124,17 @@ def curvature(ordered: np.ndarray) -> np.ndarray:
 
 
 def below_chord(ordered: np.ndarray) -> np.ndarray:
-    """How far each point of a sorted curve lies from the line between its ends."""
+    """Return the distance of each point of a sorted curve from the line between its ends."""
     return np.abs(ordered - np.linspace(ordered[0], ordered[-1], len(ordered)))
 
 
 def anomaly_map(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A_RDAM = Σ w_r A_r (eq. 5), [rows, columns] float32."""
+    """Return A_RDAM = Σ w_r A_r (eq. 5), [rows, columns] float32."""
     return np.tensordot(weights, maps, axes=1).astype(np.float32)
 
 
 def supports(maps: np.ndarray, percentile: float = 95.0) -> np.ndarray:
-    """Ω_r of each map, [tokens, rows, columns] bool: the places that lie above its percentile."""
+    """Return Ω_r of each map, [tokens, rows, columns] bool: the places above its percentile."""
     if maps.ndim != 3 or not np.isfinite(maps).all():
         raise UserError(f"maps must be finite numbers of shape [tokens, rows, columns]; got shape {list(maps.shape)}")
     if not len(maps):
@@ -143,7 +143,7 @@ def supports(maps: np.ndarray, percentile: float = 95.0) -> np.ndarray:
 
 
 def agreement(looked_at: np.ndarray) -> float:
-    """J = |∩ Ω_r| / |∪ Ω_r| (eq. 6), in [0, 1]; 0 when there is no token, or when none looks at any place.
+    """Return J = |∩ Ω_r| / |∪ Ω_r| (eq. 6), in [0, 1]; 0 if there is no token, or no place in any Ω_r.
 
     >>> agreement(np.array([[[True, True]], [[True, False]]]))
     0.5

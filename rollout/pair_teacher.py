@@ -12,15 +12,15 @@ from rollout.endpoint import Endpoint, Request
 
 
 class EndpointPairTeacher:
-    """Asks as the run's prompts do, with the hint behind the question, and always for the form of the answer."""
+    """Asks in the words of the run's prompts, with the hint after the question and the form of the answer."""
 
     def __init__(self, config: RolloutConfig, model_path: str, data: DataConfig) -> None:
         self._endpoint = Endpoint(config)
-        # The run's own model may know the form untold; whoever is behind the endpoint does not.
+        # The run's own model may know the form without being told; the model of the endpoint does not.
         self._builder = PromptBuilder(model_path, replace(data, instructions=Instructions.paper))
 
     async def check(self) -> None:
-        """Raises a RunFailure where the endpoint would not answer later."""
+        """Raise a RunFailure if the endpoint does not answer now."""
         await self._endpoint.check()
 
     async def write(self, orders: Sequence[Order]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes the completions that join groups without contrast: verified reference texts and a teacher's negatives."""
+"""Completions that join groups without contrast: verified reference texts and a teacher's negatives."""
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ Encode = Callable[[str], tuple[int, ...]]
 
 
 class Tokens:
-    """From texts to the tokens of a completion, as the policy could have sampled them."""
+    """The encoder of texts into completions that the policy could have sampled."""
 
     def __init__(self, encode: Encode, banned_token_ids: Sequence[int], max_tokens: int) -> None:
         self._encode = encode
@@ -25,7 +25,7 @@ class Tokens:
         self._max_tokens = max_tokens
 
     def of(self, text: str) -> tuple[tuple[int, ...], str]:
-        """The text's tokens with the end of the turn; () and why where the policy could not have sampled it."""
+        """Return the tokens with the end of the turn, and ""; or () and why the policy could not have sampled them."""
         tokens = self._encode(text)
         if not text:
             return (), "is empty"
@@ -37,12 +37,12 @@ class Tokens:
 
 
 def response_tokens(builder: PromptBuilder, model_path: str, config: RolloutConfig) -> Tokens:
-    """The tokens of a run's completions."""
+    """Return the encoder of a run's completions."""
     return Tokens(builder.encode_answer, banned_token_ids(model_path), config.max_response_tokens)
 
 
 class Repairer:
-    """Plays rl.roles.Repairer."""
+    """Plays rl.roles.Repairer: encodes reference texts and the teacher's texts."""
 
     def __init__(self, teacher: Teacher | None, tokens: Tokens, seed: int, timings: Timings) -> None:
         self._teacher = teacher
@@ -64,7 +64,7 @@ class Repairer:
             ]
 
     def _completions(self, repair: Repair, texts: Sequence[str]) -> tuple[Completion, ...]:
-        """Those texts that the policy could have sampled; what a teacher writes may be anything."""
+        """Return the texts that the policy could have sampled; a teacher may write anything."""
         version = repair.group.completions[0].policy_version
         encoded = [(text, self._tokens.of(text)[0]) for text in texts]
         return tuple(
@@ -82,7 +82,7 @@ class Repairer:
 
 
 def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: Tokens, config: RolloutConfig) -> None:
-    """Raises a UserError for the first sample whose reference text or hinted question a run could not use."""
+    """Raise a UserError for the first sample whose reference text or hinted question a run could not use."""
     for sample in samples:
         fault = _fault(sample, tokens) if sample.target.rationale else ""
         if fault:
@@ -95,7 +95,7 @@ def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: To
 
 
 def check_lessons(lessons: Mapping[str, Lesson], tokens: Tokens) -> None:
-    """Raises a UserError for the first text that the policy could not have sampled; by the id of its sample."""
+    """Raise a UserError for the first text that the policy could not have sampled; `lessons` are by sample id."""
     for sample_id, lesson in lessons.items():
         for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
             fault = tokens.of(text)[1] if text else ""

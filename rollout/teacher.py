@@ -1,4 +1,4 @@
-"""The teacher, who writes wrong answers to order: an OpenAI-compatible endpoint, or what others of the data say."""
+"""Teachers, who write wrong answers to order: an OpenAI-compatible endpoint, or reference texts of other samples."""
 
 import asyncio
 import random
@@ -13,23 +13,23 @@ from rollout.config import RolloutConfig
 from rollout.endpoint import Endpoint, Request
 
 ANY = ""
-"""Stands for all categories together."""
+"""All categories together."""
 
 
 class Teacher(Protocol):
     async def write(self, repairs: Sequence[Repair], seed: int) -> list[list[str]]:
-        """For each repair up to as many texts as it has places, written under its hint."""
+        """Return, for each repair, at most as many texts as it has places, written under its hint."""
 
 
 class EndpointTeacher:
-    """Asks an endpoint in the words that the run's prompts have."""
+    """Asks an endpoint in the words of the run's prompts."""
 
     def __init__(self, config: RolloutConfig, messages: Callable[[Sample], list[dict[str, str]]]) -> None:
         self._endpoint = Endpoint(config)
         self._messages = messages
 
     async def check(self) -> None:
-        """Raises a RunFailure where the endpoint would not answer later."""
+        """Raise a RunFailure if the endpoint does not answer now."""
         await self._endpoint.check()
 
     async def write(self, repairs: Sequence[Repair], seed: int) -> list[list[str]]:
@@ -38,14 +38,14 @@ class EndpointTeacher:
         return [[text for _ in repair.places if (text := next(texts))] for repair in repairs]
 
     def _request(self, repair: Repair, seed: int) -> Request:
-        """The run's own prompt with the hint."""
+        """Return the run's own prompt with the hint."""
         prompt = repair.group.prompt
         messages = self._messages(hinted(prompt.sample, repair.untruth))
         return Request(messages=messages, images=prompt.sample.images, image_size=prompt.image_size, seed=seed)
 
 
 class BorrowedTexts:
-    """Has the reference texts of samples of which the hint is true: fluent, in form, and wrong elsewhere."""
+    """Lends reference texts of samples for which the hint is true: fluent, well-formed, and wrong for other samples."""
 
     def __init__(self, samples: Sequence[Sample], builder: PromptBuilder) -> None:
         self._builder = builder
@@ -60,16 +60,16 @@ class BorrowedTexts:
         return [await asyncio.to_thread(self._texts, repair, seed) for repair in repairs]
 
     def _texts(self, repair: Repair, seed: int) -> list[str]:
-        """Of samples of the same category where there are any."""
+        """Return texts of samples of the same category, if there are any, else of all categories."""
         sample = repair.group.prompt.sample
         told = _said(sample.target, repair.untruth)
         lenders = self._samples[sample.task, told, sample.category] or self._samples[sample.task, told, ANY]
         chosen = random.Random(f"{seed}/{sample.id}").sample(lenders, min(len(repair.places), len(lenders)))
-        # Their boxes are wanted in the pixels that the model sees.
+        # Built, so that boxes are in the pixels that the model sees.
         targets = [self._builder.build(lender).target for lender in chosen]
         return [answer_text(target, sample.task) for target in targets]
 
 
 def _said(target: Target, verdict: str) -> str:
-    """A verdict, or the letter of an option with its words, which stand at other letters elsewhere."""
+    """Return a verdict; an option with its words too, since another sample may have them at another letter."""
     return f"{verdict} {target.options[verdict]}" if verdict in target.options else verdict

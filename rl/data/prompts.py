@@ -21,15 +21,12 @@ from rl.data.instructions import WORDS
 from rl.data.pieces import names_of, pieces
 from rl.data.questions import WITH_OPTIONS
 from rl.faults import UserError
+from rl.model_config import family_of
 from rl.types import Box, Pixels, Prompt, Sample, Target, Task
 
-IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
-IMAGE_PAD = "<|image_pad|>"
 WORD = "defective"
 NO_TEMPLATE = "no chat template (chat_template.jinja) that repeats what a user says; copy it from the base model"
 SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$)|$)")
-MERGED_PATCHES = 4
-"""Vision patches behind one image token (2x2)."""
 
 
 def answer_text(target: Target, task: Task = Task.boxes) -> str:
@@ -80,7 +77,8 @@ class PromptBuilder:
         self.max_pixels = config.max_pixels
         self._tokenizer = _load(AutoTokenizer, model_path, "tokenizer")
         self._processor = _load(AutoImageProcessor, model_path, "image processor (preprocessor_config.json)")
-        self._image_pad = self._tokenizer.convert_tokens_to_ids(IMAGE_PAD)
+        self._family = family_of(model_path)
+        self._placeholder = self._tokenizer.convert_tokens_to_ids(self._family.placeholder)
         words = "|".join(map(re.escape, config.anomaly_words))
         self._anomaly_words = re.compile(rf"\b(?:{words})\b" if words else r"(?!)", re.IGNORECASE)
         self._check_model(model_path)
@@ -92,14 +90,15 @@ class PromptBuilder:
     def assemble(self, sample: Sample, images: list[Image.Image]) -> Prompt:
         """The prompt; a UserError names the sample when its image tokens do not match its images."""
         pixels = self._process([self._squared(image) for image in images]) if images else None
-        counts = [t * h * w // MERGED_PATCHES for t, h, w in pixels.grid] if pixels else []
+        counts = pixels.num_tokens if pixels else []
         text = self._expand(self.chat(sample), counts)
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         token_ids = encoded["input_ids"]
-        spans = _runs(token_ids, self._image_pad)
+        spans = _runs(token_ids, self._placeholder)
         if [end - start for start, end in spans] != counts:
             raise UserError(
-                f"sample {sample.id}: its text holds other image tokens than its images; remove {IMAGE_PAD}"
+                f"sample {sample.id}: its text holds other image tokens than its images; "
+                f"remove {self._family.placeholder}"
             )
         size = _size_seen(pixels, self._processor.patch_size) if pixels else (0, 0)
         return Prompt(
@@ -144,40 +143,43 @@ class PromptBuilder:
         width, height = (self._config.square,) * 2 if self._config.square else size
         limits = {"min_pixels": self._config.min_pixels, "max_pixels": self._config.max_pixels}
         try:
-            return self._processor.get_number_of_image_patches(height, width, limits) // MERGED_PATCHES
+            patches: int = self._processor.get_number_of_image_patches(height, width, limits)
         except ValueError as error:
             raise UserError(f"{path}: the image is {width}x{height} ({error}); cut it") from error
+        return patches // self._family.merge_size**2
 
     def chat(self, sample: Sample) -> str:
         """The chat up to where the assistant answers, one placeholder an image."""
-        return self._render(self.messages(sample))
+        *before, asked = self.messages(sample)
+        images = self._family.image * len(sample.images)
+        return self._render([*before, {**asked, "content": images + asked["content"]}])
 
     def messages(self, sample: Sample) -> list[dict[str, str]]:
-        """What is said to the model, role by role; placeholders stand for the images."""
-        asked = IMAGE * len(sample.images) + sample.question
+        """Return the words that the model is told, role by role; the images stand before those of the last message."""
         if self._config.instructions is Instructions.none:
-            return [{"role": "user", "content": asked}]
+            return [{"role": "user", "content": sample.question}]
         words = WORDS[sample.task]
         return [
             {"role": "system", "content": words.system},
-            {"role": "user", "content": f"{asked}\n{words.below}"},
+            {"role": "user", "content": f"{sample.question}\n{words.below}"},
         ]
 
     def _check_model(self, model_path: str) -> None:
         """Raises a UserError for files that load and yet make no prompts."""
         # Where tokenizer.json is missing, transformers makes up a tokenizer that drops every word.
         words = self._tokenizer.decode(self._tokenizer.encode(WORD, add_special_tokens=False))
-        image = self._tokenizer.encode(IMAGE_PAD, add_special_tokens=False)
-        if words != WORD or image != [self._image_pad]:
+        family = self._family
+        image = self._tokenizer.encode(family.placeholder, add_special_tokens=False)
+        if words != WORD or image != [self._placeholder]:
             raise UserError(
-                f"{model_path}: no tokenizer with words and {IMAGE_PAD} in this model folder (tokenizer.json, "
+                f"{model_path}: no tokenizer with words and {family.placeholder} in this model folder (tokenizer.json, "
                 "tokenizer_config.json); copy it from the base model"
             )
         try:
-            chat = self._render([{"role": "user", "content": IMAGE}])
+            chat = self._render([{"role": "user", "content": family.image}])
         except Exception as error:  # A template is a program.
             raise UserError(f"{model_path}: {NO_TEMPLATE}") from error
-        if chat.count(IMAGE) != 1:
+        if chat.count(family.image) != 1:
             raise UserError(f"{model_path}: {NO_TEMPLATE}")
 
     def _render(self, messages: list[dict[str, str]]) -> str:
@@ -191,13 +193,16 @@ class PromptBuilder:
         size = {"shortest_edge": self._config.min_pixels, "longest_edge": self._config.max_pixels}
         features = self._processor(images=images, size=size, return_tensors="np")
         grid = tuple((int(t), int(h), int(w)) for t, h, w in features["image_grid_thw"])
-        return Pixels(values=np.asarray(features["pixel_values"], np.float32), grid=grid)
+        return Pixels(
+            model_type=self._family.model_type, values=np.asarray(features["pixel_values"], np.float32), grid=grid
+        )
 
     def _expand(self, chat: str, counts: list[int]) -> str:
-        pieces = chat.split(IMAGE_PAD)
+        placeholder = self._family.placeholder
+        pieces = chat.split(placeholder)
         if len(pieces) != len(counts) + 1:
             return chat
-        return "".join(piece + IMAGE_PAD * count for piece, count in zip(pieces, [*counts, 0], strict=True))
+        return "".join(piece + placeholder * count for piece, count in zip(pieces, [*counts, 0], strict=True))
 
 
 def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_tokens: int, max_images: int) -> None:

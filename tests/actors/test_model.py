@@ -9,12 +9,14 @@ import torch
 from huggingface_hub import constants
 
 from actors.config import LoraConfig, ModelConfig, Precision
+from actors.families import LANGUAGE_INPUTS
 from actors.model import PolicyModel, TokenStats, load_model, with_lora
 from actors.model_folder import check_localize, weights_name
 from builders.reference_inputs import answer_logits
 from builders.tiny_model import tiny_prompt, write_tiny_model
 from builders.token_groups import random_group
-from rl.batching import mrope_positions, to_batch
+from rl.batching import prompt_positions, to_batch
+from rl.family import FAMILIES
 from rl.types import Group
 from rollout.config import LocalizeConfig
 
@@ -74,7 +76,7 @@ def test_positions_are_those_of_transformers(tiny_model, groups):
         mm_token_type_ids=(ids == model.config.image_token_id).int(),
         image_grid_thw=torch.tensor(prompt.pixels.grid),
     )
-    assert mrope_positions(prompt).tolist() == expected[:, 0].tolist()
+    assert prompt_positions(prompt).tolist() == expected[:, 0].tolist()
 
 
 def test_a_row_does_not_feel_the_company_it_is_in(tiny_model, groups):
@@ -181,6 +183,15 @@ def test_another_kind_of_model_is_named(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
     with pytest.raises(ValueError, match="a model of type qwen2; model.path must be a Qwen2.5-VL checkpoint"):
         load(tmp_path)
+
+
+def test_every_family_has_code_for_transformers_and_names_parts_that_its_models_have(tiny_model):
+    assert set(LANGUAGE_INPUTS) == set(FAMILIES)
+    model = policy(tiny_model).hf
+    family = FAMILIES[model.config.model_type]
+    for path in (family.vision_tower, family.projector, *family.blocks):
+        assert model.get_submodule(path)
+    assert {family.embedding, family.output_layer} <= set(model.state_dict())
 
 
 @pytest.mark.parametrize("options", [{"layers": [0, 2]}, {"heads": [-1]}])

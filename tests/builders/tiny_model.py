@@ -132,7 +132,7 @@ def tiny_prompt(
 
 def _pixels(inputs: dict[str, np.ndarray]) -> Pixels:
     grid = tuple((int(t), int(h), int(w)) for t, h, w in inputs["image_grid_thw"])
-    return Pixels(values=inputs["pixel_values"].astype(np.float32), grid=grid)
+    return Pixels(model_type="qwen2_5_vl", values=inputs["pixel_values"].astype(np.float32), grid=grid)
 
 
 def _runs(token_ids: Sequence[int], wanted: int) -> tuple[tuple[int, int], ...]:

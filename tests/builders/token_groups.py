@@ -20,7 +20,7 @@ def bare_prompt(
     return Prompt(
         sample=Sample(id=sample_id, images=(Path("0.png"),) * len(grid), question="?", target=target, category="steel"),
         token_ids=tuple(token_ids),
-        pixels=Pixels(values=np.zeros((patches, 6), np.float32), grid=grid) if grid else None,
+        pixels=Pixels(model_type="qwen2_5_vl", values=np.zeros((patches, 6), np.float32), grid=grid) if grid else None,
         image_spans=image_spans,
         image_size=(28, 28) if grid else (0, 0),
         target=target,

@@ -12,9 +12,9 @@ from rl.batching import (
     Vocabulary,
     fault_of,
     group_length,
-    mrope_positions,
     places_of,
     plan_updates,
+    prompt_positions,
     split_by_budget,
     to_batch,
     tree_mask,
@@ -89,7 +89,7 @@ def test_values_go_back_to_the_cells_of_their_tokens():
 def test_an_image_spans_a_plane_of_positions_and_text_goes_on_after_its_longer_side():
     # Two words, an image of 2 x 3 tokens, one word.
     prompt = bare_prompt([1, 2, *[IMAGE] * 6, 3], grid=((1, 4, 6),), image_spans=((2, 8),))
-    assert mrope_positions(prompt).tolist() == [
+    assert prompt_positions(prompt).tolist() == [
         [0, 1, 2, 2, 2, 2, 2, 2, 5],
         [0, 1, 2, 2, 2, 3, 3, 3, 5],
         [0, 1, 2, 3, 4, 2, 3, 4, 5],

@@ -12,9 +12,11 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from builders.reference_inputs import answer_logits
 from builders.tiny_model import tiny_prompt, write_tiny_model
+from rl.family import FAMILIES
 from rl.types import Completion, Prompt
 from rollout.config import RolloutConfig
 from rollout.engine import STEP_TOKENS, Engine
+from rollout.families import IMAGE_INPUTS
 
 TEMPERATURE = 0.7
 MAX_RESPONSE = 24
@@ -83,6 +85,10 @@ def altered(model: PreTrainedModel, weights: dict[str, torch.Tensor]) -> PreTrai
     changed = AutoModelForImageTextToText.from_config(model.config).eval()
     changed.load_state_dict(weights)
     return changed
+
+
+def test_every_family_has_code_for_vllm() -> None:
+    assert set(IMAGE_INPUTS) == set(FAMILIES)
 
 
 def test_logprobs_equal_those_of_transformers(engine: Engine, model: PreTrainedModel, prompts: list[Prompt]) -> None:

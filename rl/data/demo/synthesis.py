@@ -12,7 +12,7 @@ from PIL import Image
 from rl.types import Box
 
 SIZE = 112
-"""Pixels of an image's side: 4x4 image tokens of a Qwen2.5-VL."""
+"""Pixels of an image's side: 4x4 image tokens of the starter."""
 DEFECTS = ("scratch", "hole", "stain")
 CONTRASTS = (0.08, 0.45)
 """Faintest and strongest defect of the demo; the sensor's noise is 0.015 and the materials' relief about 0.05."""
@@ -22,7 +22,7 @@ ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 MAX_SHIFT = 2
 """Pixels by which the inspected part may lie off the place of its reference."""
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
-# Qwen2.5-VL sees positions only relative to each other; light that changes across the rig tells where a patch lies.
+# The starter sees positions only relative to each other; light that changes across the rig tells where a patch lies.
 LIGHT = 0.36 * np.stack([_X / SIZE - 0.5, np.zeros_like(_X), _Y / SIZE - 0.5], axis=-1)
 TINTS = {
     "scratch": np.array([1.0, 1.0, 1.0], np.float32),
