@@ -14,7 +14,7 @@ from PIL import Image
 from rl.brake import dropped
 from rl.data.images import Size, open_image
 from rl.data.prompts import IMAGE
-from rl.faults import RunFailure
+from rl.faults import RunFailure, one_line
 from rollout.config import RolloutConfig
 from rollout.endpoint_key import endpoint_key
 
@@ -116,7 +116,7 @@ class Endpoint:
 
     def _said(self, response: httpx.Response) -> str:
         """Status and words of an answer, without the key, which some servers repeat."""
-        words = self._without_key(" ".join(response.text.split()))
+        words = self._without_key(one_line(response.text))
         return f"{response.status_code} ({words[:LONGEST_QUOTE]})"
 
     def _failure(self, fault: str) -> RunFailure:

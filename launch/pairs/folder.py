@@ -11,6 +11,7 @@ from typing import Any
 from actors.config import ClusterConfig, ModelConfig
 from actors.model_folder import weights_name
 from conf.schema import PairsConfig
+from launch.run.crash import CRASH
 from launch.run.folder import dump_config
 from rl.data.images import in_threads
 from rl.data.pairs.config import selects
@@ -102,8 +103,8 @@ def claim(path: Path, key: Mapping[str, str]) -> None:
     """Raises a UserError for a folder that holds something else than unfinished work with the same key."""
     file = path / KEY
     if not file.exists():
-        # The lock, and what a kill left of the key.
-        others = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
+        # Hidden: the lock, and what a kill left of the key.
+        others = sorted(each.name for each in path.iterdir() if not each.name.startswith(".") and each.name != CRASH)
         if others:
             raise UserError(f"output={path} holds something else ({others[0]}); give another folder")
         write_whole(file, [key])

@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,15 @@ def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:
 def dump_config(config: Any) -> str:
     """The resolved config as YAML."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """Return a config as nested dicts of plain values."""
+    return asdict(config, dict_factory=_plain_values)
+
+
+def _plain_values(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value.value if isinstance(value, Enum) else value for name, value in items}
 
 
 def default_output(experiment: str, now: str, resume: str) -> str:

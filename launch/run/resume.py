@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file
-from launch.run.folder import AUTO, CHAIN, METRICS
+from launch.run.folder import AUTO, CHAIN, METRICS, plain
 from launch.run.members import SUMMARY
 from rl.checkpoints import (
     FOLDER,
@@ -23,6 +23,9 @@ from rl.checkpoints import (
 from rl.data.photos import PREDICTIONS
 from rl.evaluation.kept_maps import kept_files
 from rl.faults import UserError
+
+LEARNING = ("algo", "reward", "rollout", "localize")
+"""Sections of the config that decide what a step learns."""
 
 
 def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
@@ -83,6 +86,16 @@ def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str
     return summary if done else None
 
 
+def changes(start: Checkpoint, config: TrainConfig) -> list[str]:
+    """Name the values of LEARNING that differ from those of the run that wrote the checkpoint."""
+    before, now = _learning(start.record.config), _learning(plain(config))
+    return [
+        f"{name} was {before.get(name)} in the run of {start.folder} and is {value} from here on"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+
+
 def how_to_resume(folder: Path) -> str:
     """What to type after a run has ended early."""
     newest, _ = newest_whole(folder)
@@ -97,6 +110,12 @@ def how_to_resume(folder: Path) -> str:
 def how_to_go_on(folder: Path) -> str:
     """What to type to go on with what goes on by itself in its folder, which may be that of a stage."""
     return f"resume=auto output={folder.parent}" if (folder.parent / CHAIN).exists() else f"output={folder}"
+
+
+def _learning(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the seed and the values of LEARNING by dotted key."""
+    sections = {f"{part}.{name}": value for part in LEARNING for name, value in config.get(part, {}).items()}
+    return {"seed": config["seed"], **sections}
 
 
 def _holds_run(folder: Path) -> bool:

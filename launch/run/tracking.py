@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from launch.run.answers import answers_file, write_answers
+from launch.run.ending import Ending
 from launch.run.progress import RunProgress
-from launch.run.wandb_run import Ending, WandbRun
+from launch.run.wandb_run import WandbRun
 from rl.alarms import Range, Watch
 from rl.evaluation.config import LoggingConfig
 from rl.evaluation.kept_maps import kept_groups, maps_file, write_maps

@@ -4,7 +4,6 @@ import netrc
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import wandb
 from PIL import Image
 
+from launch.run.ending import Ending
 from rewards.answers.parse import parse_answer
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.evaluation.kept_maps import kept_map
@@ -28,14 +28,6 @@ ALERT = "The rewards may mislead"
 INIT_TIMEOUT_S = 15.0
 FINISH_TIMEOUT_S = 60.0
 SECRET_ENDINGS = ("key", "token", "secret", "password")
-
-
-class Ending(Enum):
-    """How a run ended, as W&B's exit code."""
-
-    done = 0
-    stopped = 130
-    failed = 1
 
 
 class WandbRun:
