@@ -41,7 +41,7 @@ class Work:
     """The images of a run, each opened once."""
 
     samples: list[Sample]
-    """The question about each photo that opens."""
+    """Questions about the photos that open."""
     photos: list[Photo]
     """All photos, the damaged ones too."""
     damaged: list[tuple[Photo, str]]

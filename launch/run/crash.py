@@ -1,4 +1,4 @@
-"""What is told of an exception that ends a run, and crash.txt, which keeps the traceback of a bug."""
+"""The sentence for an exception that ends a run, and crash.txt, which keeps the traceback of a bug."""
 
 import re
 import sys
@@ -9,11 +9,11 @@ from rl.faults import AssayError, is_bug, named, one_line
 
 CRASH = "crash.txt"
 COLOUR = re.compile(r"\x1b\[\d+m")
-"""Ray colours the tracebacks of actors."""
+"""Colours that Ray puts into the tracebacks of actors."""
 
 
 def sentence_of(error: Exception, folder: str) -> str:
-    """Return the sentence that tells of an error; show a bug's traceback and keep it in the folder, if there is one."""
+    """Return the sentence for an error; show the traceback of a bug and keep it in the folder, if there is one."""
     if not is_bug(error):
         return one_line(error)
     told = one_line(error) if isinstance(error, AssayError) else f"a bug of Assay ({named(error)})"

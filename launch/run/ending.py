@@ -1,4 +1,4 @@
-"""How a run ends: Ray is left, the record is written whatever happened, and what stopped the run is one sentence."""
+"""The end of a run: Ray is left, the run is recorded whatever happened, and a failure is told in one sentence."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from rl.faults import RunFailure, UserError
 
 
 class Ending(Enum):
-    """The ways in which a run ends, by W&B's exit codes."""
+    """The ways in which a run ends, each with W&B's exit code."""
 
     done = 0
     stopped = 130
@@ -26,23 +26,23 @@ class Ending(Enum):
 
 @dataclass(kw_only=True)
 class End:
-    """The end of a run; as it is set here for a run that was cut off by something that is no Exception."""
+    """The end of a run; the defaults are those of a run that was cut off, for example by a KeyboardInterrupt."""
 
     ending: Ending = Ending.failed
     sentence: str = "stopped before the end"
     """Why the run ended early; "" for a run that did not."""
     exit_code: int = 1
     summary: dict[str, Any] = field(default_factory=dict)
-    """The record's numbers, once the run has ended."""
+    """Result of EndingRun.record."""
 
     @property
     def entry(self) -> dict[str, str]:
-        """The entry of a summary that says how the run ended early; {} for a run that did not."""
+        """The summary's entry about an early end; {} for a run that did not end early."""
         return {self.ending.name: self.sentence} if self.sentence else {}
 
 
 class EndingRun(Protocol):
-    """A run, as far as its end concerns it."""
+    """The part of a run that its end needs."""
 
     @property
     def folder(self) -> Path: ...
@@ -51,7 +51,7 @@ class EndingRun(Protocol):
     def brake(self) -> Brake: ...
 
     def how_far(self) -> str:
-        """Continue the sentence "stopped by Ctrl-C …"."""
+        """Return the rest of the sentence "stopped by Ctrl-C …"."""
 
     def how_to_go_on(self, error: Exception) -> str:
         """Say what to type after this error; "" if the run cannot go on from where it was."""
@@ -62,9 +62,9 @@ class EndingRun(Protocol):
 
 @contextmanager
 def recorded_end(run: EndingRun) -> Iterator[End]:
-    """Leave Ray and record the run at the end of the block; catch what stopped it, and raise what failed in a sentence.
+    """Leave Ray and record the run at the end of the block, and catch the exception of a run that was stopped.
 
-    A fault of the user's stays one; a bug becomes a RunFailure, whose sentence says where its traceback is.
+    A failure is raised again in the recorded sentence: as a UserError if it was one, else as a RunFailure.
     """
     end = End()
     try:

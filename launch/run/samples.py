@@ -1,4 +1,4 @@
-"""The samples of a run, as its verbs read them."""
+"""The samples of a run, as `assay train` and `assay pairs` read them."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -13,7 +13,7 @@ from rl.types import Sample
 
 
 def read_split(config: DataConfig, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """(training, held out), with the knowledge that they offer; every file has been opened once."""
+    """Return (training, held out) samples with the knowledge that they offer; open every file once."""
     samples = read_mvtec(config)
     if config.knowledge.file:
         samples = with_offers(samples, config.knowledge, _vectors)
@@ -21,7 +21,7 @@ def read_split(config: DataConfig, seed: int) -> tuple[list[Sample], list[Sample
 
 
 def offers_of(samples: list[Sample], config: DataConfig) -> list[Offer]:
-    """The entries behind the knowledge that the samples offer."""
+    """Return the entries behind the knowledge that the samples offer."""
     return offers(samples, config.knowledge, _vectors)
 
 
@@ -31,5 +31,5 @@ def _vectors(texts: Sequence[str]) -> np.ndarray:
 
 @cache
 def _encoder() -> Embedder:
-    """Takes seconds to load."""
+    """Load the encoder, which takes seconds."""
     return Embedder()

@@ -7,7 +7,7 @@ from typing import Any
 from rl.brake import Brake
 
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-"""Each with what it is called in sentences."""
+"""Names of the signals in sentences."""
 
 
 def stop_on_signals(brake: Brake) -> None:

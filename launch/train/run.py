@@ -1,4 +1,4 @@
-"""`assay train`: reads the data, starts the actors, runs the loop, saves, reports."""
+"""`assay train`: read the data, find the start, start the actors, run the loop, record how the run ended."""
 
 import asyncio
 import json
