@@ -1,4 +1,4 @@
-"""Started actors with the names and places that error sentences use, and calls to several of them."""
+"""Started actors by the names and places that a run's sentences give them."""
 
 import asyncio
 import time
@@ -21,18 +21,20 @@ Begin = Callable[[ActorHandle, int], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
+    """A started actor."""
+
     name: str
     """E.g. "learner 1"."""
     handle: ActorHandle
     place: str
-    """Its node, process and log file."""
+    """Node, process and log file."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.place})"
 
 
 async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list[Peer]:
-    """Return the actors as peers once their processes run."""
+    """Return the actors as peers, once their processes run."""
     names = [f"{kind} {index}" for index in range(len(handles))]
     places = await answers([handle.where.remote() for handle in handles], names, limit)
     return [
@@ -41,7 +43,7 @@ async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list
 
 
 class Startup:
-    """The start of a run's actors; prints which are ready, and after how long."""
+    """The start of a run's actors; `say` is told which are ready, and after how long."""
 
     def __init__(self, limit: Limit, say: Callable[[str], None]) -> None:
         self._limit = limit
@@ -58,7 +60,7 @@ class Startup:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return the count with the noun.
+    """Return the count with the noun, in the plural unless it is one.
 
     >>> counted(2, "learner")
     '2 learners'
@@ -74,7 +76,7 @@ async def ask(who: Sequence[Peer], call: Callable[[ActorHandle], Awaitable[Any]]
 async def ask_each(
     who: Sequence[Peer], shares: Sequence[T], call: Callable[[ActorHandle, T], Awaitable[Any]], limit: Limit
 ) -> list[Any]:
-    """Return each peer's answer to a call with its own share."""
+    """Return each peer's answer about its own share."""
     calls = [call(peer.handle, share) for peer, share in zip(who, shares, strict=True)]
     return await answers(calls, map(str, who), limit)
 
@@ -86,7 +88,7 @@ async def ask_one(peer: Peer, call: Callable[[ActorHandle], Awaitable[Any]], lim
 async def spread(
     who: Sequence[Peer], items: Sequence[T], call: Callable[[ActorHandle, list[T], int], Awaitable[Any]], limit: Limit
 ) -> list[Any]:
-    """Return the result for each item; peer i mod n gets item i, `call` gets its handle, items and number."""
+    """Return the answer about each item; item i goes to peer i mod n, whose number is given to `call`."""
     shares = [list(items[number :: len(who)]) for number in range(len(who))]
     asked = [(peer, call(peer.handle, shares[number], number)) for number, peer in enumerate(who) if shares[number]]
     found = await answers([reference for _, reference in asked], [str(peer) for peer, _ in asked], limit)
@@ -94,12 +96,12 @@ async def spread(
 
 
 async def watch(who: Sequence[Peer]) -> None:
-    """Wait until a peer is gone and raise its RunFailure, whatever the others are doing."""
+    """Raise a RunFailure as soon as one of the peers is gone, whatever the others are doing."""
     await together(_gone(peer) for peer in who)
 
 
 async def while_alive(work: Awaitable[Result], who: Sequence[Peer]) -> Result:
-    """Return the result of the work; drop it and raise a RunFailure as soon as a peer is gone."""
+    """Return the result of the work; drop it and raise a RunFailure as soon as one of the peers is gone."""
     working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch(who))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)

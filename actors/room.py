@@ -19,7 +19,7 @@ from ray.util.placement_group import PlacementGroup, placement_group
 from actors.config import ClusterConfig, Placement
 from actors.placement import Machine, Slot, num_sharing, plan, slots
 from actors.waiting import Limit, answer
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError, one_line
 
 CONNECT_TIMEOUT_S = 10.0
 NODE_LABEL = "ray.io/node-id"
@@ -53,7 +53,7 @@ def join_ray(config: ClusterConfig, *, with_reference: bool) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError) as error:
-        raise RunFailure(f"cluster.address={address}: {' '.join(str(error).split())[:300]}") from error
+        raise RunFailure(f"cluster.address={address}: {one_line(error)[:300]}") from error
 
 
 @contextmanager
@@ -102,7 +102,7 @@ async def reserve(config: ClusterConfig, *, with_reference: bool) -> Room:
         try:
             chosen = plan(wanted, _machines(free=True), config.placement)
             break
-        except ValueError as error:
+        except UserError as error:
             if time.monotonic() > deadline:
                 raise RunFailure(f"no room in cluster.start_timeout_s={config.start_timeout_s:g}: {error}") from error
             await asyncio.sleep(1)

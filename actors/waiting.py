@@ -1,4 +1,4 @@
-"""Every wait on an actor: bounded, and ended by one sentence that says who failed and how."""
+"""Waits on actors: each is bounded, and a failure is one sentence that says who failed and how."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
@@ -9,25 +9,25 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from rl.brake import dropped
-from rl.faults import RunFailure, UserError
+from rl.faults import ActorBug, AssayError, RunFailure, UserError, is_bug, named, one_line
 
 OUT_OF_MEMORY = ("low on memory", "out of memory", "OutOfMemory")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """The longest that something may take, and the config key that says so."""
+    """The longest time that a call may take, and the config key that sets it."""
 
     seconds: float
     key: str
 
 
 async def answer(reference: Awaitable[Any], who: str, limit: Limit) -> Any:
-    """What the actor answered; ValueErrors of user faults pass through as themselves."""
+    """Wait for an actor's answer; raise its UserErrors as they are, and a RunFailure that names it for all else."""
     try:
         return await asyncio.wait_for(_as_future(reference), limit.seconds)
     except RayTaskError as error:
-        raise _sentence(error, who) from error
+        raise _told(error, who) from error
     except TimeoutError as error:
         raise RunFailure(f"{who} gave no answer in {limit.seconds:g} s; see its log or raise {limit.key}") from error
     except RayError as error:
@@ -35,12 +35,12 @@ async def answer(reference: Awaitable[Any], who: str, limit: Limit) -> Any:
 
 
 async def answers(references: Sequence[Awaitable[Any]], names: Iterable[str], limit: Limit) -> list[Any]:
-    """The answers of several actors; the first failure ends the wait for all of them."""
+    """Wait for the answers of several actors; the first failure ends the wait for all of them."""
     return await together(answer(*named, limit) for named in zip(references, names, strict=True))
 
 
 async def together(works: Iterable[Awaitable[Any]]) -> list[Any]:
-    """What each gives; when one fails the others are dropped."""
+    """Wait for the results of all; when one fails, drop the others."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         return list(await asyncio.gather(*tasks))
@@ -52,17 +52,25 @@ async def _as_future(reference: Awaitable[Any]) -> Any:
     return await reference
 
 
-def _sentence(error: RayTaskError, who: str) -> Exception:
+def _told(error: RayTaskError, who: str) -> AssayError:
+    """Return the error to raise for an exception in an actor."""
     cause = error.cause
-    if isinstance(cause, ValueError):
+    if isinstance(cause, UserError):
         return UserError(str(cause))
-    return RunFailure(f"{who} failed: {type(cause).__name__}: {' '.join(str(cause).split())}")
+    sentence = f"{who} failed: {named(cause)}"
+    if is_bug(cause) and not _says_out_of_memory(sentence):
+        return ActorBug(sentence)
+    return RunFailure(sentence)
+
+
+def _says_out_of_memory(text: str) -> bool:
+    return any(sign in text for sign in OUT_OF_MEMORY)
 
 
 def death(error: RayError) -> str:
-    """How an actor died, in Ray's words without their boilerplate."""
-    text = " ".join(str(error).split())
-    if any(sign in text for sign in OUT_OF_MEMORY):
+    """Say how an actor died, in Ray's words without their boilerplate."""
+    text = one_line(error)
+    if _says_out_of_memory(text):
         return "was killed because its machine ran out of memory; lower cluster.micro_batch_tokens or use more machines"
     if isinstance(error, ActorUnavailableError):
         return "died: the connection to it broke, its process or its node is gone"
@@ -73,10 +81,10 @@ def death(error: RayError) -> str:
 
 
 def fetched(reference: ray.ObjectRef, what: str, timeout_s: float) -> Any:
-    """The object behind a reference."""
+    """Get the object behind a reference; `what` names it in sentences."""
     try:
         return ray.get(reference, timeout=timeout_s)
     except GetTimeoutError as error:
         raise RunFailure(f"{what} did not arrive within {timeout_s:g} s; see whether its node is alive") from error
     except RayError as error:
-        raise RunFailure(f"{what} could not be had: {type(error).__name__}: {str(error).strip()[:200]}") from error
+        raise RunFailure(f"{what} could not be had: {type(error).__name__}: {one_line(error)[:200]}") from error

@@ -82,7 +82,7 @@ def _items(lines: IO[str], config: ScoreConfig, tally: Tally) -> Iterator[Item]:
             continue
         try:
             yield _item(line, config.task)
-        except ValueError as error:
+        except UserError as error:
             tally.num_bad += 1
             print(f"assay score: {config.input} line {number}: {error}", file=sys.stderr)
 

@@ -125,7 +125,7 @@ def newest_whole(run: Path) -> tuple[Checkpoint | None, list[str]]:
     for folder in reversed(step_folders(run)):
         try:
             return read_checkpoint(folder), faults
-        except ValueError as error:
+        except UserError as error:
             faults.append(str(error))
     return None, faults
 

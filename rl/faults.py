@@ -1,11 +1,32 @@
 """The errors that Assay raises itself.
 
 AssayError
-├── UserError    what a user can mend: a config value, a file, a sample; also a ValueError
-└── RunFailure   what a user cannot mend in the config or the data: an actor died, an endpoint is out of reach
+├── UserError        what a user can mend: a config value, a file, a sample; also a ValueError
+└── RunFailure       what config and data are not to blame for: an actor died, an endpoint is out of reach
+    └── ActorBug     an exception that nobody foresaw, in an actor; the cause holds the traceback from there
 
-The message of either is one sentence, shown without a traceback. Any other exception is a bug and keeps its traceback.
+The message of a UserError or RunFailure is one sentence, shown without a traceback; so is that of an OSError that the
+machine is to blame for. ActorBug and any other exception is a bug, whose traceback launch/run/crash.py shows and keeps.
 """
+
+import errno
+
+OF_THE_MACHINE = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EIO,
+    errno.EISDIR,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENFILE,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ESTALE,
+)
+"""Numbers of OSErrors about permissions, files in the way, full or broken disks and too many open files."""
 
 
 class AssayError(Exception):
@@ -18,3 +39,33 @@ class UserError(AssayError, ValueError):
 
 class RunFailure(AssayError, RuntimeError):
     """A run that cannot go on although config and data are in order."""
+
+
+class ActorBug(RunFailure):
+    """A bug that showed in an actor; the message names the actor."""
+
+
+def is_bug(error: BaseException) -> bool:
+    """Return True if the message of an error is not enough and its traceback is needed."""
+    if isinstance(error, AssayError):
+        return isinstance(error, ActorBug)
+    return not (isinstance(error, OSError) and error.errno in OF_THE_MACHINE)
+
+
+def one_line(text: object) -> str:
+    r"""Return a text, or the message of an error, on one line.
+
+    >>> one_line("two\n  lines")
+    'two lines'
+    """
+    return " ".join(str(text).split())
+
+
+def named(error: BaseException) -> str:
+    """Return the type and the message of an error on one line.
+
+    >>> named(KeyError("x")), named(AssertionError())
+    ("KeyError: 'x'", 'AssertionError')
+    """
+    message = one_line(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

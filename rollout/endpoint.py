@@ -13,7 +13,7 @@ from PIL import Image
 
 from rl.brake import dropped
 from rl.data.images import Size, open_image
-from rl.faults import RunFailure
+from rl.faults import RunFailure, one_line
 from rollout.config import RolloutConfig
 from rollout.endpoint_key import endpoint_key
 
@@ -115,7 +115,7 @@ class Endpoint:
 
     def _said(self, response: httpx.Response) -> str:
         """Return status and words of an answer, without the key, which some servers repeat."""
-        words = self._without_key(" ".join(response.text.split()))
+        words = self._without_key(one_line(response.text))
         return f"{response.status_code} ({words[:LONGEST_QUOTE]})"
 
     def _failure(self, fault: str) -> RunFailure:

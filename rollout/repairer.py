@@ -106,7 +106,7 @@ def check_lessons(lessons: Mapping[str, Lesson], tokens: Tokens) -> None:
 def _fault(sample: Sample, tokens: Tokens) -> str:
     try:
         return tokens.of(answer_text(sample.target, sample.task))[1]
-    except ValueError as error:
+    except UserError as error:
         return f"cannot be made ({error})"
 
 

@@ -11,10 +11,10 @@ from conf.schema import ExportConfig, TrainConfig
 from launch.chain.stages import MODEL, Stage, stages_of
 from launch.export import main as export
 from launch.pages.chain_page import StageRow, chain_page
-from launch.run.folder import CHAIN, CONFIG, METRICS, dump_config, run_folder, write_json
+from launch.run.crash import sentence_of
+from launch.run.folder import CHAIN, CONFIG, METRICS, dump_config, plain, run_folder, write_json
 from launch.run.members import SUMMARY, flattened, read_summary, why_ended_early
 from launch.run.wandb_run import without_secrets
-from launch.train.run import plain
 from rl.checkpoints import step_folders
 from rl.faults import RunFailure, UserError
 
@@ -125,11 +125,9 @@ def _run(chain: Chain, stage: Stage, model: str) -> int:
         if code == 0 and stage.verb.makes_model:
             _export(stage)
     except Exception as error:
-        sentence = f"stage {stage.name}: {error}"
+        sentence = f"stage {stage.name}: {sentence_of(error, str(chain.folder))}"
         chain.summarize({"failed": sentence})
-        if isinstance(error, ValueError | RunFailure | OSError):
-            raise RunFailure(sentence) from error
-        raise
+        raise RunFailure(sentence) from error
     if code == 0:
         chain.finish(stage)
         return 0

@@ -1,7 +1,6 @@
 """Turns what was typed after a verb into checked configs and runs the verb with each: one, or one a job of a sweep."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,14 +20,13 @@ from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.command.help_page import help_page
 from launch.command.mistakes import check_read
 from launch.command.sweep import begin_member, fail_member, finish_sweep, member_value, members_in
+from launch.run.crash import sentence_of
 from rl.faults import RunFailure, UserError
 
 RUN_FAULT, USAGE_FAULT = 1, 2
 INTERRUPTED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 RAY_JOBS = "ray_jobs"
 """The value of hydra/launcher that runs the members of a sweep as Ray jobs."""
-TRACEBACK = "HYDRA_FULL_ERROR"
-"""Environment variable of Hydra's; when it is set, a fault of a run shows where it was raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,16 +154,15 @@ def _run_job(app: App, composed: DictConfig) -> tuple[int, float | None]:
 
 
 def _run_main(app: App, composed: DictConfig, output: str) -> tuple[int, str]:
-    """The exit code and, if it is not 0, why."""
+    """Run the verb into the folder `output`; return the exit code and, if it is not 0, the reason."""
     # Of a member of a sweep, what refers to output means its own folder.
     composed.output = output
     try:
         code = app.main(to_dataclass(composed, app.schema))
         return code, f"exit code {code}"
-    except (ValueError, RunFailure, OSError) as error:
-        if os.environ.get(TRACEBACK):
-            raise
-        return fault(app.verb, error, RUN_FAULT), str(error)
+    except Exception as error:  # noqa: BLE001 - each ends in a sentence, after the traceback if it is a bug
+        told = RunFailure(sentence_of(error, output))
+        return fault(app.verb, told, RUN_FAULT), str(told)
 
 
 def fault(verb: str, error: Exception, code: int) -> int:

@@ -27,7 +27,7 @@ from launch.command.app import RAY_JOBS
 from launch.command.composing import to_dataclass
 from launch.command.sweep import begin_member, fail_member, member_value
 from launch.run.members import SUMMARY, read_summary, why_ended_early
-from rl.faults import RunFailure, UserError
+from rl.faults import AssayError, RunFailure, UserError
 
 if TYPE_CHECKING:
     from launch.jobs.package import Package
@@ -81,7 +81,7 @@ class RayJobs(Launcher):
         """Runs the members to their ends; each returns the number that ranks it, None if it failed."""
         try:
             members = self._run(job_overrides, initial_job_idx)
-        except (ValueError, RunFailure) as error:
+        except AssayError as error:
             # Hydra would show where any other exception was raised.
             print(f"{FAULT}{error}", file=sys.stderr, flush=True)
             raise SystemExit(1) from error

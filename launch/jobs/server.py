@@ -15,7 +15,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from actors.placement import Machine
 from launch.jobs.submission import STOP_WAIT_S, Submission
-from rl.faults import RunFailure, UserError
+from rl.faults import RunFailure, UserError, one_line
 
 LOOPBACK = "127.0.0.1"
 LOCAL = f"http://{LOOPBACK}:8265"
@@ -145,7 +145,7 @@ class JobServer:
         except RuntimeError as error:
             if "status code 404" in str(error):
                 raise UserError(f"there is no job {job_id} at {self.address}") from error
-            raise RunFailure(f"the Ray job server at {self.address} failed: {_one_line(error)}") from error
+            raise RunFailure(f"the Ray job server at {self.address} failed: {one_line(error)[:300]}") from error
 
 
 class _Client(JobSubmissionClient):
@@ -194,7 +194,3 @@ def exit_code_of(status: JobStatus, driver: int | None) -> int | None:
     if status is JobStatus.STOPPED:
         return STOPPED
     return 1 if not driver else driver if driver > 0 else 128 - driver
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -14,7 +14,7 @@ from launch.chain.stages import check_run_elsewhere
 from launch.command.app import RUN_FAULT, USAGE_FAULT, fault
 from launch.command.arguments import Parser
 from launch.command.composing import open_composer
-from rl.faults import RunFailure, UserError
+from rl.faults import AssayError, UserError
 
 if TYPE_CHECKING:
     from launch.jobs.server import JobServer
@@ -53,11 +53,11 @@ def main(argv: Sequence[str]) -> int:
             print(HELP)
             return 0
         config = None if options.about else _checked(options)
-    except ValueError as error:
+    except UserError as error:
         return fault("submit", error, USAGE_FAULT)
     try:
         return _ask(options) if config is None else _submit(options, config)
-    except (ValueError, RunFailure) as error:
+    except AssayError as error:
         return fault("submit", error, RUN_FAULT)
 
 

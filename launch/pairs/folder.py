@@ -1,4 +1,4 @@
-"""The folder of `assay pairs`: what it holds, and whether a run may go on with it."""
+"""The folder of `assay pairs`: its journals, and the check that a run may go on with them."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from typing import Any
 from actors.config import ClusterConfig, ModelConfig
 from actors.model_folder import weights_name
 from conf.schema import PairsConfig
+from launch.run.crash import CRASH
 from launch.run.folder import dump_config
 from rl.data.images import in_threads
 from rl.data.pairs.config import selects
@@ -25,7 +26,7 @@ SELECTION, TRAJECTORIES, PAIRS = "selection.jsonl", "trajectories.jsonl", "pairs
 
 
 class PairsFolder:
-    """The journals of a run, as far as it has come."""
+    """The journals of a run."""
 
     def __init__(self, path: Path, samples: Sequence[Sample], config: PairsConfig) -> None:
         self.path = path
@@ -38,7 +39,7 @@ class PairsFolder:
 
     @property
     def kept(self) -> list[Sample]:
-        """As far as it is known which are."""
+        """The samples that are kept, as far as they are selected."""
         if not self._selects:
             return list(self.samples)
         ids = {line["id"] for line in self.selection.lines if line["kept"]}
@@ -46,12 +47,12 @@ class PairsFolder:
 
     @property
     def is_selected(self) -> bool:
-        """Whether it is known of every sample whether it is kept."""
+        """True if the selection is complete."""
         return not self._selects or len(self.selection.lines) == len(self.samples)
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether no answer so far gives an option."""
+        """True if there are answers and none of them gives an option."""
         lines = self.selection.lines
         return bool(lines) and not any(line["answered"] for line in lines)
 
@@ -60,13 +61,13 @@ class PairsFolder:
         return self.is_selected and len(self.trajectories.lines) == len(self.kept)
 
     def progress(self) -> str:
-        """How far the step is that a run is in."""
+        """Say how far the selection is, or the writing once the selection is complete."""
         if not self.is_selected:
             return f"{len(self.selection.lines)} of {len(self.samples)} samples asked about"
         return f"{len(self.trajectories.lines)} of {len(self.kept)} samples written about"
 
     def pairs(self) -> list[dict[str, Any]]:
-        """The lessons, in the order of the samples."""
+        """Return the lessons in the order of the samples."""
         p_right = {line["id"]: line["p_right"] for line in self.selection.lines}
         names = ("id", CHOSEN, REJECTED, "knowledge", "wrong_knowledge")
         return [
@@ -86,11 +87,11 @@ class PairsFolder:
         }
 
     def rejected(self) -> dict[str, int]:
-        """Samples without a pair by the kind of fault."""
+        """Count the samples without a pair by the kind of fault."""
         return dict(Counter(why_left_out(line) for line in self.trajectories.lines if not is_pair(line)))
 
     def refused(self) -> dict[str, dict[str, int]]:
-        """Texts that did not pass, by side and kind of fault; one may have several kinds."""
+        """Count the texts that did not pass by side and kind of fault; a text may have several kinds."""
         failures = [failure for line in self.trajectories.lines for failure in line["failures"]]
         return {
             side: dict(Counter(kind for each in failures if each["side"] == side for kind in kinds_of(each["reasons"])))
@@ -99,11 +100,11 @@ class PairsFolder:
 
 
 def claim(path: Path, key: Mapping[str, str]) -> None:
-    """Raises a UserError for a folder that holds something else than unfinished work with the same key."""
+    """Raise a UserError for a folder that holds anything but unfinished work with the same key."""
     file = path / KEY
     if not file.exists():
-        # The lock, and what a kill left of the key.
-        others = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
+        # Hidden: the lock, and what a kill left of the key.
+        others = sorted(each.name for each in path.iterdir() if not each.name.startswith(".") and each.name != CRASH)
         if others:
             raise UserError(f"output={path} holds something else ({others[0]}); give another folder")
         write_whole(file, [key])
@@ -118,9 +119,9 @@ def claim(path: Path, key: Mapping[str, str]) -> None:
 
 
 def key_of(config: PairsConfig, samples: Sequence[Sample]) -> dict[str, str]:
-    """What decides every byte of the pairs."""
+    """Return digests of all that decides the bytes of the pairs."""
     teacher = TeacherConfig(url=config.rollout.teacher.url, model=config.rollout.teacher.model)
-    # Where things lie, what other verbs do with them and how long to wait decides nothing.
+    # Left out: the places of files, the keys of other verbs and the limits of waits, which decide nothing.
     knowledge = replace(config.data.knowledge, file="")
     deciding = replace(
         config,
@@ -146,7 +147,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 def _images_bytes(samples: Sequence[Sample]) -> list[bytes]:
-    """What tells the images apart, sample by sample, wherever they lie; one that several show is read once."""
+    """Return a digest of each image, sample by sample; read an image that several samples show only once."""
     paths = list(dict.fromkeys(path for sample in samples for path in sample.images))
     digests = dict(zip(paths, in_threads(lambda path: hashlib.sha256(path.read_bytes()).digest(), paths), strict=True))
     return [digests[path] for sample in samples for path in sample.images]

@@ -1,4 +1,4 @@
-"""report.html of `assay pairs`: how many samples came through, why others did not, and how sure the model was."""
+"""report.html of `assay pairs`: the numbers of pairs and of texts refused, and how sure the model was."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ FAULTS = {
     "answer": "ends right where wrong was wanted, wrong where right was, or with none of the options",
     "leak": "speaks of the hint, or of what only the writer was told",
 }
-"""What each kind of reason against a text means."""
+"""The meaning of each kind of reason against a text."""
 STYLE = """
 .bars rect { vector-effect: non-scaling-stroke; fill: var(--c); }
 .bars .band { fill: var(--s0); opacity: .13; }
@@ -42,7 +42,7 @@ STYLE = """
 
 @dataclass(frozen=True, kw_only=True)
 class Selected:
-    """How likely a model found the right option of a sample."""
+    """The model's probability of the right option of a sample."""
 
     p_right: float
     num_options: int
@@ -61,33 +61,33 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class PairsRecord:
-    """What the page tells of."""
+    """The content of the page."""
 
     title: str
     facts: Mapping[str, str]
-    """What was made of which data, in words, by label."""
+    """Data, knowledge and teacher in words, by label."""
     num_samples: int
     num_kept: int
     num_pairs: int
     margin: float | None
-    """How far from chance p(right) may be; None where all samples were kept unasked."""
+    """Largest distance of p(right) from chance; None if all samples were kept unasked."""
     selected: Sequence[Selected]
-    """The samples to which the model gave an option."""
+    """Samples to which the model gave an option."""
     unanswered: int
-    """The others that it was asked about."""
+    """Number of samples to which the model gave no option."""
     refused: Mapping[str, Mapping[str, int]]
-    """Texts that were refused, by the side that they were written for and the kind of reason."""
+    """Numbers of refused texts by side and kind of reason."""
     left_out: Mapping[str, int]
-    """Samples without a pair by the kind of reason."""
+    """Numbers of samples without a pair by kind of reason."""
     examples: Sequence[Example]
     failed: str = ""
-    """The sentence that ended the run early; "" when it ended well or was stopped."""
+    """Why the run failed; "" if it ended well or was stopped."""
     stopped: str = ""
-    """Who stopped it and when; "" when nobody did."""
+    """Sentence of a run that was stopped by a signal; "" for any other."""
 
 
 def page(record: PairsRecord) -> str:
-    """The page, complete in itself."""
+    """Return the page, which loads no other file."""
     parts = (_tiles(record), _facts(record), _histogram(record), _reasons(record), _examples(record.examples))
     return document(record.title, f"{_header(record)}<main>{''.join(parts)}</main>", style=STYLE)
 
@@ -125,7 +125,7 @@ def _facts(record: PairsRecord) -> str:
 
 
 def _histogram(record: PairsRecord) -> str:
-    """Bars of the kept samples on top of the others, over the band within which samples are kept."""
+    """Draw the kept samples on top of the others, over the band within which samples are kept."""
     if not record.selected or record.margin is None:
         return ""
     bars = [Counter(_bin(one.p_right) for one in record.selected if one.kept is kept) for kept in (True, False)]
@@ -156,7 +156,7 @@ def _bin(p: float) -> int:
 
 
 def _bar(place: int, kept: int, others: int, top: float) -> str:
-    """The others below, the kept ones on them."""
+    """Draw a bar: the kept samples above the others."""
     if not kept + others:
         return ""
     width, low, high = 100 / BINS, 100 * others / top, 100 * (kept + others) / top

@@ -1,4 +1,4 @@
-"""The page of `assay pairs`, from its folder."""
+"""The page of `assay pairs`, made from the run folder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ NUM_EXAMPLES = 3
 
 
 def write_pairs_report(folder: PairsFolder, config: PairsConfig, summary: Mapping[str, Any]) -> None:
-    """Writes report.html."""
+    """Write report.html."""
     pairs = folder.pairs()
     record = PairsRecord(
         title=folder.path.name,
@@ -55,15 +55,19 @@ def _facts(config: PairsConfig, summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _examples(folder: PairsFolder, pairs: Sequence[Line]) -> list[Example]:
-    """The first of each right option, as far as there are so many, then others."""
+    """Choose pairs of different right options first, then others."""
     known = {sample.id: sample for sample in folder.samples}
     seen: set[str] = set()
     first: list[Line] = []
     others: list[Line] = []
     for line in pairs:
         target = known[line["id"]].target
-        (others if target.options[target.option] in seen else first).append(line)
-        seen.add(target.options[target.option])
+        right = target.options[target.option]
+        if right in seen:
+            others.append(line)
+        else:
+            first.append(line)
+        seen.add(right)
     return [
         Example(sample=known[line["id"]], chosen=line["chosen"], rejected=line["rejected"], p_right=line["p_right"])
         for line in [*first, *others][:NUM_EXAMPLES]

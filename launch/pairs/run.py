@@ -4,12 +4,10 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import ray
 
 from actors.answering import AnsweringConfig, Engines, start_engines
 from actors.model_folder import check_folder
@@ -19,13 +17,15 @@ from actors.room import join_ray
 from conf.schema import PairsConfig
 from launch.pairs.folder import PairsFolder, claim, key_of
 from launch.pairs.report import write_pairs_report
+from launch.run.ending import End, Ending, recorded_end
 from launch.run.folder import CONFIG, dump_config, run_folder, write_json
 from launch.run.members import SUMMARY
+from launch.run.paths import with_absolute_paths
 from launch.run.progress import ImageProgress
 from launch.run.resume import how_to_go_on
-from launch.run.samples import offers_of, read_split, with_absolute_path
-from launch.run.signals import SIGNALS, exit_code
-from rl.brake import Brake, Stopped
+from launch.run.samples import offers_of, read_split
+from launch.run.signals import stop_on_signals
+from rl.brake import Brake
 from rl.data.pairs.boundary import chance_of
 from rl.data.pairs.config import PairTeacherKind, asks_engines, selects
 from rl.data.pairs.journal import Line, in_batches
@@ -45,20 +45,44 @@ from rl.types import Sample
 from rollout.pair_teacher import EndpointPairTeacher
 
 FEWEST_ASKED = 16
-"""Samples that tell, when none is answered, that the model does not know the form, however small the batches."""
+"""Unanswered samples that show that the model does not know the form, however small the batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class PairsRun:
+    """A run of `assay pairs`; plays launch.run.ending.EndingRun."""
+
     config: PairsConfig
     pairings: list[Pairing]
-    """One a training sample."""
-    folder: PairsFolder
+    """The training samples, each with its right and its wrong knowledge."""
+    journals: PairsFolder
     brake: Brake
+    began: float
+    """Reading of time.perf_counter at the start."""
+
+    @property
+    def folder(self) -> Path:
+        return self.journals.path
+
+    def how_far(self) -> str:
+        return f"with {self.journals.progress()}"
+
+    def how_to_go_on(self, error: Exception) -> str:
+        return self.going_on() if isinstance(error, RunFailure) else ""
+
+    def going_on(self) -> str:
+        """Name the command that goes on with the journals."""
+        return f"{how_to_go_on(self.folder)} goes on"
+
+    def record(self, end: End) -> dict[str, Any]:
+        summary = summarize(self, time.perf_counter() - self.began) | end.entry
+        write_json(self.folder / SUMMARY, summary)
+        write_pairs_report(self.journals, self.config, summary)
+        return summary
 
 
 def main(config: PairsConfig) -> int:
-    """Its last printed line is the summary."""
+    """Select samples and write their pairs; the last printed line is the summary."""
     began = time.perf_counter()
     config = with_absolute_paths(config)
     print("reading the data", flush=True)
@@ -67,71 +91,70 @@ def main(config: PairsConfig) -> int:
     with run_folder(config.output) as path:
         claim(path, key_of(config, samples))
         (path / CONFIG).write_text(dump_config(config))
-        run = Run(config=config, pairings=pairings, folder=PairsFolder(path, samples, config), brake=Brake())
-        return _go(run, began)
+        journals = PairsFolder(path, samples, config)
+        run = PairsRun(config=config, pairings=pairings, journals=journals, brake=Brake(), began=began)
+        return _make_pairs_and_record(run)
 
 
-def _go(run: Run, began: float) -> int:
-    folder, ended = run.folder, {"failed": "stopped before the end"}
-    go_on = f"{how_to_go_on(folder.path)} goes on"
-    try:
-        asyncio.run(_run(run))
-        folder.write_pairs()
-        if not folder.pairs():
+def _make_pairs_and_record(run: PairsRun) -> int:
+    """Make the pairs, record the end whatever it is, print how the run ended; return the exit code."""
+    with recorded_end(run) as end:
+        asyncio.run(_start_engines_and_make_texts(run))
+        run.journals.write_pairs()
+        if not run.journals.pairs():
             raise UserError(_why_none(run))
-        ended = {}
-    except Stopped:
-        ended = {"stopped": f"stopped by {run.brake.reason} with {folder.progress()}"}
-    except RunFailure as error:
-        ended = {"failed": f"{error}; {go_on}"}
-        raise RunFailure(ended["failed"]) from error
-    except Exception as error:
-        ended = {"failed": " ".join(str(error).split())}
-        raise
-    finally:
-        ray.shutdown()
-        summary = summarize(run, time.perf_counter() - began) | ended
-        write_json(folder.path / SUMMARY, summary)
-        write_pairs_report(folder, run.config, summary)
-    if ended:
-        print(f"{ended['stopped']}; {go_on}", flush=True)
-        return exit_code(run.brake.reason)
-    print(json.dumps(summary))
-    return 0
+    if end.ending is Ending.stopped:
+        print(f"{end.sentence}; {run.going_on()}", flush=True)
+    else:
+        print(json.dumps(end.summary))
+    return end.exit_code
 
 
-async def _run(run: Run) -> None:
-    config, cluster = run.config, without_learning(run.config.cluster, with_frozen=False)
-    by_itself = config.pairs.teacher is PairTeacherKind.policy
-    needs_engines = not run.folder.is_selected or (by_itself and not run.folder.is_written)
+async def _start_engines_and_make_texts(run: PairsRun) -> None:
+    """Start engines if there is anything left to ask them, then select and write."""
+    config, brake, journals = run.config, run.brake, run.journals
+    cluster = without_learning(config.cluster, with_frozen=False)
+    engines_write = config.pairs.teacher is PairTeacherKind.policy and not journals.is_written
+    needs_engines = not journals.is_selected or engines_write
     if needs_engines:
         join_ray(cluster, with_reference=False)
-    # After Ray, which takes SIGTERM for itself.
-    for number, name in SIGNALS.items():
-        asyncio.get_running_loop().add_signal_handler(number, run.brake.pull, name)
-    # Whoever is to write and could not must not cost a selection.
-    writer = None if run.folder.is_written else await run.brake.unless_pulled(_writer(run))
+    stop_on_signals(brake)
+    # Before the selection, whose cost would be lost if the teacher could not be reached after it.
+    teacher = None if journals.is_written else await brake.unless_pulled(_teacher_beside_engines(config))
     if not needs_engines:
-        await run.brake.unless_pulled(_make(run, None, writer))
+        await brake.unless_pulled(_select_and_write(run, None, teacher))
         return
     print(f"starting {cluster.num_rollout_workers} × rollout worker", flush=True)
     sections = AnsweringConfig(model=config.model, data=config.data, rollout=config.rollout, cluster=cluster)
-    engines = await run.brake.unless_pulled(start_engines(sections, partial(print, flush=True)))
-    await run.brake.unless_pulled(while_alive(_make(run, engines, writer or engines), engines.everyone))
+    engines = await brake.unless_pulled(start_engines(sections, partial(print, flush=True)))
+    working = _select_and_write(run, engines, teacher or engines)
+    await brake.unless_pulled(while_alive(working, engines.everyone))
 
 
-async def _make(run: Run, engines: Engines | None, writer: PairTeacher | None) -> None:
-    """Both steps, each going on where its journal ends."""
-    if not run.folder.is_selected:
+async def _teacher_beside_engines(config: PairsConfig) -> PairTeacher | None:
+    """Return the teacher, an endpoint once it has answered; None if the engines write."""
+    if config.pairs.teacher is PairTeacherKind.template:
+        return TemplateTeacher()
+    if config.pairs.teacher is PairTeacherKind.policy:
+        return None
+    teacher = EndpointPairTeacher(config.rollout, config.model.path, config.data)
+    await teacher.check()
+    return teacher
+
+
+async def _select_and_write(run: PairsRun, engines: Engines | None, teacher: PairTeacher | None) -> None:
+    """Do what is left of both steps, each from where its journal ends."""
+    if not run.journals.is_selected:
         assert engines
         await _select(run, engines)
-    if not run.folder.is_written:
-        assert writer
-        await _write(run, writer)
+    if not run.journals.is_written:
+        assert teacher
+        await _write(run, teacher)
 
 
-async def _select(run: Run, engines: Engines) -> None:
-    pairs, folder = run.config.pairs, run.folder
+async def _select(run: PairsRun, engines: Engines) -> None:
+    """Ask the engines how likely the right option of each sample is, and keep the samples on the boundary."""
+    pairs, folder = run.config.pairs, run.journals
 
     async def lines(samples: Sequence[Sample]) -> list[Line]:
         answers = await engines.option_logprobs(samples, pairs.num_answers, seed_of(run.config.seed, samples[0].id, 0))
@@ -162,20 +185,9 @@ def _selected(sample: Sample, answers: list[dict[str, float]], margin: float) ->
     }
 
 
-async def _writer(run: Run) -> PairTeacher | None:
-    """Who writes; None where the engines do."""
-    config = run.config
-    if config.pairs.teacher is PairTeacherKind.template:
-        return TemplateTeacher()
-    if config.pairs.teacher is PairTeacherKind.policy:
-        return None
-    teacher = EndpointPairTeacher(config.rollout, config.model.path, config.data)
-    await teacher.check()
-    return teacher
-
-
-async def _write(run: Run, teacher: PairTeacher) -> None:
-    config, folder = run.config, run.folder
+async def _write(run: PairsRun, teacher: PairTeacher) -> None:
+    """Have the teacher write a right and a wrong text for each sample that was kept."""
+    config, folder = run.config, run.journals
     ids = {sample.id for sample in folder.kept}
     pairings = [each for each in run.pairings if each.sample.id in ids]
 
@@ -197,7 +209,7 @@ async def _write(run: Run, teacher: PairTeacher) -> None:
 
 
 def read_pairings(config: PairsConfig) -> list[Pairing]:
-    """The training samples of `assay train`; what is wrong with them is said before an actor starts."""
+    """Read the training samples of `assay train`; raise a UserError for what is wrong before an actor starts."""
     check_folder(config.model.path)
     training, _ = read_split(config.data, config.seed)
     offers = offers_of(training, config.data)
@@ -210,16 +222,9 @@ def read_pairings(config: PairsConfig) -> list[Pairing]:
     return pairings
 
 
-def with_absolute_paths(config: PairsConfig) -> PairsConfig:
-    """Actors of a cluster that was there before run in other folders than this process."""
-    data = replace(config.data, root=str(Path(config.data.root).resolve()))
-    output = str(Path(config.output).resolve())
-    return replace(config, output=output, model=with_absolute_path(config.model), data=data)
-
-
-def summarize(run: Run, seconds: float) -> dict[str, Any]:
-    """What came out, in numbers."""
-    folder, selected = run.folder, selects(run.config.pairs)
+def summarize(run: PairsRun, seconds: float) -> dict[str, Any]:
+    """Return the numbers of the run."""
+    folder, selected = run.journals, selects(run.config.pairs)
     return {
         "output": str(folder.path),
         "samples": len(folder.samples),
@@ -231,8 +236,8 @@ def summarize(run: Run, seconds: float) -> dict[str, Any]:
     }
 
 
-def _why_none(run: Run) -> str:
-    pairs, folder = run.config.pairs, run.folder
+def _why_none(run: PairsRun) -> str:
+    pairs, folder = run.config.pairs, run.journals
     if folder.kept:
         return f"none of {len(folder.kept)} samples got two verified texts; {folder.path}/report.html says why"
     if folder.is_unanswered:

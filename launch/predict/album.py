@@ -1,4 +1,4 @@
-"""Writes predictions as they come: their lines and pictures at once, the page at the end."""
+"""The predictions of a run: their lines and pictures are written as they come."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ from rl.types import Group
 
 MAPS = "maps"
 DRAWERS = 4
-"""Pictures drawn at once: a large one takes some hundred megabytes for a moment."""
+"""Pictures drawn at the same time; a large one takes some hundred megabytes for a moment."""
 LONGEST_MAP, LONGEST_SHOWN = 2048, 640
 """Longest sides in pixels of the pictures with maps, and of those that the page shows."""
 JPEG_QUALITY = 88
@@ -34,12 +34,12 @@ FASTEST = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """How maps are shown."""
+    """The style of the maps."""
 
     heat_top: float
-    """End of their scale, in multiples of an even look."""
+    """End of the scale, in multiples of an even look."""
     resize: str
-    """How they are enlarged."""
+    """Method by which maps are enlarged."""
 
 
 class Album:
@@ -55,11 +55,11 @@ class Album:
         self.predictions: list[Prediction] = []
 
     def add_damaged(self, damaged: Sequence[tuple[Photo, str]]) -> None:
-        """Photos that do not open, each with the sentence that says why."""
+        """Add photos that do not open, each with the sentence that says why."""
         self._write([Prediction(id=photo.id, image=str(photo.path), error=sentence) for photo, sentence in damaged])
 
     def add(self, groups: Sequence[Group]) -> None:
-        """Groups that were answered greedily and looked at."""
+        """Add groups whose answers were sampled greedily and whose looks were measured."""
         with ThreadPoolExecutor(DRAWERS) as pool:
             sizes = list(pool.map(self._draw, groups))
         found = [self._prediction(group, size) for group, size in zip(groups, sizes, strict=True)]
@@ -69,11 +69,11 @@ class Album:
         self._write(found)
 
     def counts(self) -> dict[str, int]:
-        """Images of each kind: defective, normal, unreadable, error."""
+        """Count the images of each kind: defective, normal, unreadable, error."""
         return dict(Counter(prediction.kind for prediction in self.predictions))
 
     def pixel_metrics(self) -> Mapping[str, float]:
-        """How well the maps mark the masks; {} without masks."""
+        """Measure how well the maps mark the masks; return {} without masks."""
         return self._tally.metrics()
 
     def _write(self, predictions: Sequence[Prediction]) -> None:
@@ -104,7 +104,7 @@ class Album:
         )
 
     def _draw(self, group: Group) -> Size:
-        """Writes the pictures of an image; the size of its file."""
+        """Write the pictures of an image; return the size of the file."""
         sample, look = group.prompt.sample, group.looks[0]
         image = open_image(sample.images[-1])
         size = image.size
@@ -117,13 +117,13 @@ class Album:
         return size
 
     def _save_small(self, image: Image.Image, folder: str, name: str) -> None:
-        """Anew in any case: browsers show neither all formats nor the pixels as they lie in the file."""
+        """Save a small JPEG; browsers show neither all formats nor the pixels as they lie in the file."""
         small = image.copy()
         small.thumbnail((LONGEST_SHOWN, LONGEST_SHOWN))
         small.save(_made(self._folder / folder / f"{name}.jpg"), quality=JPEG_QUALITY)
 
     def _count(self, group: Group) -> None:
-        """The pixels of an image; one without a mask has no defect."""
+        """Count the pixels of an image; one without a mask has no defect."""
         file, heat = self._photos[group.prompt.sample.id].mask, mean_look(group.looks[0])
         mask = true_mask(file, group.prompt.sample)
         height, width = mask.shape
@@ -131,7 +131,7 @@ class Album:
 
 
 def _p_yes(group: Group, verdict: str | None) -> float | None:
-    """From the log-probs of the token in which the verdict begins, in the answer and in its rival."""
+    """Compute it from the log-probs of the token in which the verdict begins, in the answer and in its rival."""
     if verdict is None or len(group.completions) == 1:
         return None
     given, rival = group.old_logprobs

@@ -1,4 +1,4 @@
-"""predictions.html: what was found out about each image, the likeliest defects first; filters without a script."""
+"""predictions.html: the prediction for each image, the likeliest defects first; filters work without a script."""
 
 import os
 from collections import Counter
@@ -14,9 +14,9 @@ from rl.evaluation.heat import scale_bar
 
 NAME = "predictions.html"
 PLAIN, MAPPED = "pictures/plain", "pictures/map"
-"""Folders, below that of the page, of the small pictures that it shows: <id>.jpg each."""
+"""Folders beside the page with the small pictures that it shows, <id>.jpg each."""
 PICTURES = "'self' file:"
-"""Whence the page loads pictures: beside it, on a disk or on a server."""
+"""Sources from which the page may load pictures: beside it, on a disk or on a server."""
 KINDS = {"defective": "Defective", "normal": "Normal", "unreadable": "Unreadable", "error": "Not opened"}
 NOTES = {
     "defective": "the model sees a defect",
@@ -25,7 +25,7 @@ NOTES = {
     "error": "damaged or no image; skipped",
 }
 FEWEST_PLACES = 50
-"""Of an image whose agreement is shown: among fewer, a token looks at so few that they agree wholly or not at all."""
+"""Places of an image from which its agreement is shown; among fewer, tokens agree wholly or not at all."""
 TONES = {"defective": "bad", "normal": "good", "unreadable": "warn", "error": ""}
 METRICS = {
     "pixel_auroc": "Pixel AUROC",
@@ -38,29 +38,29 @@ METRICS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PageRecord:
-    """What the page tells of."""
+    """The content of the page."""
 
     title: str
     facts: Mapping[str, str]
-    """What was asked of which model, in words, by label."""
+    """Question, model and input in words, by label."""
     predictions: Sequence[Prediction]
     heat_top: float
-    """Where the maps' scale ends, in multiples of an even look."""
+    """End of the maps' scale, in multiples of an even look."""
     metrics: Mapping[str, float]
-    """How well the maps mark the masks; {} without masks."""
+    """Pixel metrics of the maps against the masks; {} without masks."""
     ended: str = ""
-    """Why not all images were inspected; "" when they were."""
+    """Why not all images were inspected; "" if they were."""
 
 
 def write_page(folder: Path, record: PageRecord) -> Path:
-    """Writes <folder>/predictions.html and returns its path."""
+    """Write <folder>/predictions.html; return its path."""
     path = folder / NAME
     path.write_text(page(folder, record), encoding="utf-8", errors="replace")
     return path
 
 
 def page(folder: Path, record: PageRecord) -> str:
-    """The page as it lies in the folder, from which its links lead."""
+    """Return the page, whose links are relative to the folder."""
     content = f"{_header(record)}<main>{_tiles(record)}{_facts(record)}{_answers(folder, record)}</main>"
     return document(record.title, content, style=STYLE, pictures=PICTURES)
 
@@ -90,9 +90,8 @@ def _facts(record: PageRecord) -> str:
 
 
 def _answers(folder: Path, record: PageRecord) -> str:
-    places = {id(each): place for place, each in enumerate(record.predictions)}
-    ranked = sorted(record.predictions, key=_likeliest_first)
-    cards = "".join(_card(folder, each, rank, places[id(each)]) for rank, each in enumerate(ranked))
+    ranked = sorted(enumerate(record.predictions), key=lambda placed: _likeliest_first(placed[1]))
+    cards = "".join(_card(folder, each, rank, place) for rank, (place, each) in enumerate(ranked))
     legend = (
         '<ul class="key"><li><i class="said"></i>defect that the model points at</li>'
         '<li><mark style="--w:.9">words</mark> that make up the map</li>'
@@ -105,13 +104,13 @@ def _answers(folder: Path, record: PageRecord) -> str:
 
 
 def _likeliest_first(prediction: Prediction) -> tuple[bool, float]:
-    """Damaged files come last; an answer without a probability stands where its verdict alone would put it."""
+    """Return the sort key; damaged files come last, and without a probability the verdict alone decides."""
     of_verdict = {"defective": 1.0, "normal": 0.0}.get(prediction.verdict or "", 0.5)
     return prediction.error is not None, -(of_verdict if prediction.p_yes is None else prediction.p_yes)
 
 
 def _controls(predictions: Sequence[Prediction]) -> str:
-    """Radio buttons, before the cards that they rule by style alone."""
+    """Return the radio buttons, which precede the cards because the style sheet filters cards by them."""
     counts = {"all": len(predictions), **Counter(prediction.kind for prediction in predictions)}
     titles = {"all": "All", **KINDS}
     filters = [(kind, f"{title} <b>{counts[kind]}</b>") for kind, title in titles.items() if counts.get(kind)]
@@ -124,7 +123,7 @@ def _controls(predictions: Sequence[Prediction]) -> str:
 
 
 def _radios(group: str, options: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """(button, label) of each; the first is chosen."""
+    """Return (button, label) of each option; the first is chosen."""
     return [
         (
             f'<input type="radio" name="{group}" id="{group}-{name}"{"" if index else " checked"}>',
@@ -165,7 +164,7 @@ def _chips(prediction: Prediction) -> str:
 
 
 def _percent(share: float) -> str:
-    """Never 0 or 100 for what is not quite so.
+    """Return a percentage that is 0 or 100 only for exactly 0 or 1.
 
     >>> _percent(0.873), _percent(0.9999), _percent(0.002)
     ('87%', '>99%', '<1%')
@@ -202,12 +201,12 @@ def _picture(prediction: Prediction, folder: str, alt: str) -> str:
 
 
 def _url(path: str) -> str:
-    """The name of a file may hold bytes that are no text."""
+    """Quote the name of a file, which may hold bytes that are no text."""
     return quote(os.fsencode(path))
 
 
 def _marked(words: Sequence[Word]) -> str:
-    """The text, hostile as it is, with the pieces that weigh something marked; blanks stay outside the marks."""
+    """Escape the text and mark the pieces with a weight; blanks stay outside the marks."""
     return "".join(_word(text, weight) for text, weight in words)
 
 

@@ -1,4 +1,4 @@
-"""What was found out about an image without a known truth, and the line of predictions.jsonl that says it."""
+"""The prediction for an image whose truth is not known, and its line of predictions.jsonl."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,46 +9,46 @@ from rl.data.images import Size
 from rl.types import Box
 
 Word = tuple[str, float]
-"""A piece of text, and how much the token that holds it weighs in the map; 0 where it is not selected."""
+"""A piece of text, and the weight of its token in the map; 0 for a token that is not selected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One inspected image."""
+    """The prediction for one image."""
 
     id: str
     image: str
-    """Its file."""
+    """Path of the file."""
     size: Size = (0, 0)
-    """Of the file."""
+    """Width and height of the file."""
     verdict: str | None = None
-    """ "normal" or "defective"; None where the answer says neither."""
+    """ "normal" or "defective"; None if the answer says neither."""
     p_yes: float | None = None
-    """Probability of the verdict "defective" beside the other one; None where one of them has no token."""
+    """Probability of the verdict "defective" against the other one; None if one of them has no token."""
     boxes: tuple[Box, ...] = ()
-    """In pixels of the file."""
+    """Boxes in pixels of the file."""
     box_labels: tuple[str, ...] = ()
     reasoning: tuple[Word, ...] = ()
-    """What the model says before its answer, piece by piece; all that it says where it gives no reasoning."""
+    """The reasoning, piece by piece; the whole completion if it holds none."""
     answer: tuple[Word, ...] = ()
-    """What stands between the answer tags; () where there are none."""
+    """The text between the answer tags; () if there are none."""
     agreement: float | None = None
     """J of the tokens that weigh most."""
     num_places: int = 0
-    """Of the image, among which tokens look."""
+    """Places of the image among which tokens look."""
     map: str | None = None
-    """The picture of where it looked, below the run folder; None where there is no prediction."""
+    """Picture of where the model looked, relative to the run folder; None if there is no prediction."""
     error: str | None = None
     """Why there is no prediction, in one sentence."""
 
     @property
     def kind(self) -> str:
-        """What the page counts it as."""
+        """The kind under which the page counts the image."""
         return "error" if self.error else self.verdict or "unreadable"
 
 
 def line(prediction: Prediction) -> dict[str, Any]:
-    """Its object in predictions.jsonl; `marks` are [start, end, weight] in characters of the reasoning."""
+    """Return the object in predictions.jsonl; `marks` are [start, end, weight] in characters of the reasoning."""
     return {
         "id": prediction.id,
         "image": prediction.image,
@@ -65,7 +65,7 @@ def line(prediction: Prediction) -> dict[str, Any]:
 
 
 def words_between(pieces: Sequence[str], weights: Sequence[float], start: int, end: int) -> tuple[Word, ...]:
-    """The pieces of a text, each with its token's weight, cut to the characters from start to end.
+    """Cut the pieces of a text, each with its token's weight, to the characters from start to end.
 
     >>> words_between(["<think>", "A", " hole", "."], [1.0, 0.0, 0.5, 0.0], 7, 12)
     (('A', 0.0), (' hol', 0.5))
@@ -79,7 +79,7 @@ def words_between(pieces: Sequence[str], weights: Sequence[float], start: int, e
 
 
 def scaled_boxes(boxes: Sequence[Box], seen: Size, size: Size) -> tuple[Box, ...]:
-    """Boxes in pixels of the image as the model saw it, in pixels of its file, to a tenth.
+    """Convert boxes from pixels of the image as the model saw it to pixels of its file, to a tenth.
 
     >>> scaled_boxes([(0, 7, 14, 28)], (28, 28), (56, 112))
     ((0.0, 28.0, 28.0, 112.0),)

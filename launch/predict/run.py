@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from actors.inspection import InspectionConfig, Inspectors, start_inspectors
 from actors.model_folder import check_folder, check_localize
 from actors.peers import while_alive
@@ -21,12 +19,14 @@ from actors.room import join_ray
 from conf.schema import PredictConfig
 from launch.predict.album import Album, Drawing
 from launch.predict.page import NAME, PageRecord, write_page
+from launch.run.crash import CRASH
+from launch.run.ending import End, recorded_end
 from launch.run.folder import CONFIG, dump_config, run_folder, write_json
 from launch.run.members import SUMMARY
+from launch.run.paths import with_absolute_paths
 from launch.run.progress import ImageProgress
-from launch.run.samples import with_absolute_path
-from launch.run.signals import SIGNALS, exit_code
-from rl.brake import Brake, Stopped
+from launch.run.signals import stop_on_signals
+from rl.brake import Brake
 from rl.data.images import check_mask_size, decoded_size, in_threads, stated_size
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
@@ -38,58 +38,81 @@ from rollout.config import reads_words
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What there is to inspect."""
+    """The images of a run, each opened once."""
 
     samples: list[Sample]
-    """One a photo that opens."""
+    """Questions about the photos that open."""
     photos: list[Photo]
+    """All photos, the damaged ones too."""
     damaged: list[tuple[Photo, str]]
-    """The others, each with what is wrong with it."""
+    """The photos that cannot be inspected, each with the reason."""
     builder: PromptBuilder
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A run of `assay predict`; plays launch.run.ending.EndingRun."""
+
+    config: PredictConfig
+    folder: Path
+    work: Work
+    album: Album
+    brake: Brake
+    began: float
+    """Reading of time.perf_counter at the start."""
+
+    def how_far(self) -> str:
+        return f"after {len(self.album.predictions)} of {len(self.work.photos)} images"
+
+    def how_to_go_on(self, error: Exception) -> str:
+        return ""
+
+    def record(self, end: End) -> dict[str, Any]:
+        seconds = time.perf_counter() - self.began
+        summary = summarize(self.config, self.album, seconds, end.sentence)
+        write_json(self.folder / SUMMARY, summary)
+        write_page(self.folder, _page_record(self.config, self.album, summary, end.sentence))
+        return summary
+
+
 def main(config: PredictConfig) -> int:
-    """Its last printed line is the summary; 1 when there were images that do not open."""
+    """Inspect the images; the last printed line is the summary, and the exit code is 1 if some do not open."""
     began = time.perf_counter()
     config = with_absolute_paths(config)
     check_free(Path(config.output))
     work = read_work(config)
     with run_folder(config.output) as folder:
         (folder / CONFIG).write_text(dump_config(config))
-        return _go(config, folder, work, began)
+        album = Album(
+            folder,
+            Drawing(heat_top=config.heat_top, resize=config.localize.resize.value),
+            work.builder,
+            work.photos,
+        )
+        run = Inspection(config=config, folder=folder, work=work, album=album, brake=Brake(), began=began)
+        return _inspect_and_record(run)
 
 
-def _go(config: PredictConfig, folder: Path, work: Work, began: float) -> int:
-    drawing = Drawing(heat_top=config.heat_top, resize=config.localize.resize.value)
-    album = Album(folder, drawing, work.builder, work.photos)
-    for _, sentence in work.damaged:
+def _inspect_and_record(run: Inspection) -> int:
+    """Inspect what opens, record the end whatever it is, print the summary; return the exit code."""
+    _set_damaged_aside(run)
+    with recorded_end(run) as end:
+        asyncio.run(_start_actors_and_inspect(run))
+    print(json.dumps(end.summary))
+    return end.exit_code or int(bool(run.work.damaged))
+
+
+def _set_damaged_aside(run: Inspection) -> None:
+    for _, sentence in run.work.damaged:
         print(f"assay predict: {sentence}", file=sys.stderr)
-    if work.damaged:
-        album.add_damaged(work.damaged)
-    brake, ended = Brake(), "stopped before the end"
-    try:
-        asyncio.run(_run(config, work.samples, album, brake))
-        ended = ""
-    except Stopped:
-        ended = f"stopped by {brake.reason} after {len(album.predictions)} of {len(work.photos)} images"
-    except Exception as error:
-        ended = " ".join(str(error).split())
-        raise
-    finally:
-        ray.shutdown()
-        summary = summarize(config, album, time.perf_counter() - began, ended)
-        write_json(folder / SUMMARY, summary)
-        write_page(folder, _record(config, album, summary, ended))
-    print(json.dumps(summary))
-    return exit_code(brake.reason) if ended else int(bool(work.damaged))
+    if run.work.damaged:
+        run.album.add_damaged(run.work.damaged)
 
 
-async def _run(config: PredictConfig, samples: Sequence[Sample], album: Album, brake: Brake) -> None:
-    cluster = without_learning(config.cluster)
+async def _start_actors_and_inspect(run: Inspection) -> None:
+    config, brake, cluster = run.config, run.brake, without_learning(run.config.cluster)
     join_ray(cluster, with_reference=True)
-    # After Ray, which takes SIGTERM for itself.
-    for number, name in SIGNALS.items():
-        asyncio.get_running_loop().add_signal_handler(number, brake.pull, name)
+    stop_on_signals(brake)
     sections = InspectionConfig(
         model=config.model,
         data=config.data,
@@ -97,11 +120,11 @@ async def _run(config: PredictConfig, samples: Sequence[Sample], album: Album, b
         cluster=cluster,
         localize=config.localize,
     )
-    progress = ImageProgress(len(samples))
+    progress = ImageProgress(len(run.work.samples))
     progress.say(f"starting {cluster.num_rollout_workers} × rollout worker and a frozen model to look with")
     try:
         inspectors = await brake.unless_pulled(start_inspectors(sections, progress.say))
-        inspecting = _inspect(inspectors, samples, config.batch, album, progress)
+        inspecting = _inspect(inspectors, run.work.samples, config.batch, run.album, progress)
         await brake.unless_pulled(while_alive(inspecting, inspectors.everyone))
     finally:
         progress.stop()
@@ -110,24 +133,26 @@ async def _run(config: PredictConfig, samples: Sequence[Sample], album: Album, b
 async def _inspect(
     inspectors: Inspectors, samples: Sequence[Sample], batch: int, album: Album, progress: ImageProgress
 ) -> None:
+    """Answer batch by batch and put what comes out into the album."""
     num_done = 0
     async with aclosing(inspectors.inspect(samples, batch)) as batches:
         async for groups in batches:
             await asyncio.to_thread(album.add, groups)
             num_done += len(groups)
-            progress.show(num_done, {kind: count for kind, count in album.counts().items() if kind != "error"})
+            opened = {kind: count for kind, count in album.counts().items() if kind != "error"}
+            progress.show(num_done, opened)
 
 
 def check_free(output: Path) -> None:
-    """Raises a UserError for a folder that holds more than a run leaves which ended before its first image."""
-    found = sorted(each.name for each in output.glob("[!.]*") if each.name not in (CONFIG, SUMMARY, NAME))
+    """Raise a UserError for a folder that holds more than a run leaves that ended before its first image."""
+    found = sorted(each.name for each in output.glob("[!.]*") if each.name not in (CONFIG, SUMMARY, NAME, CRASH))
     if found:
         held = "predictions" if PREDICTIONS in found else f"something else ({found[0]})"
         raise UserError(f"output={output} holds {held}; give another folder")
 
 
 def read_work(config: PredictConfig) -> Work:
-    """Every file has been opened once; what is wrong with the whole is said before an actor starts."""
+    """Open every file once; raise a UserError for what is wrong with the whole, before an actor starts."""
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
     builder = PromptBuilder(config.model.path, config.data)
@@ -136,29 +161,41 @@ def read_work(config: PredictConfig) -> Work:
     print(f"opening {len(paths)} images", flush=True)
     masks = [photo.mask for photo in photos if photo.mask]
     mask_sizes = dict(zip(masks, in_threads(decoded_size, masks), strict=True))
-    faults = dict(zip(paths, in_threads(lambda path: _fault(path, builder), paths), strict=True))
-    damaged = [(photo, fault) for photo in photos if (fault := next(filter(None, map(faults.get, _files(photo))), ""))]
+    damaged = _damaged(photos, paths, builder)
     if len(damaged) == len(photos):
         raise UserError(f"none of the {len(photos)} images can be inspected; the first: {damaged[0][1]}")
     lost = {photo.id for photo, _ in damaged}
-    for photo in photos:
-        if photo.mask and photo.id not in lost:
+    opened = [photo for photo in photos if photo.id not in lost]
+    for photo in opened:
+        if photo.mask:
             check_mask_size(photo.mask, mask_sizes[photo.mask], stated_size(photo.path))
-    samples = [sample_of(photo, config) for photo in photos if photo.id not in lost]
+    samples = [sample_of(photo, config) for photo in opened]
     check_prompts(samples, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     check_looks(samples, builder, config.data.anomaly_words, read=reads_words(config.localize))
     return Work(samples=samples, photos=photos, damaged=damaged, builder=builder)
 
 
+def _damaged(photos: Sequence[Photo], paths: Sequence[Path], builder: PromptBuilder) -> list[tuple[Photo, str]]:
+    """Return the photos that cannot be inspected, each with what is wrong with it or its reference."""
+    sentences = in_threads(lambda path: _fault(path, builder), paths)
+    faults = {path: sentence for path, sentence in zip(paths, sentences, strict=True) if sentence}
+    damaged = []
+    for photo in photos:
+        found = [faults[path] for path in _files(photo) if path in faults]
+        if found:
+            damaged.append((photo, found[0]))
+    return damaged
+
+
 def paired_photos(config: PredictConfig) -> list[Photo]:
-    """The images of the input, each with its reference and its mask."""
+    """Find the images of the input, each with its reference and its mask."""
     photos = find_photos(config.input)
     references, masks = references_of(config.reference, photos), masks_of(config.masks, photos)
     return [replace(photo, reference=references.get(photo.id), mask=masks.get(photo.id)) for photo in photos]
 
 
 def sample_of(photo: Photo, config: PredictConfig) -> Sample:
-    """The question about a photo, whose truth nobody knows."""
+    """Return the question about a photo, whose truth nobody knows."""
     data = config.data
     return Sample(
         id=photo.id,
@@ -170,13 +207,8 @@ def sample_of(photo: Photo, config: PredictConfig) -> Sample:
     )
 
 
-def with_absolute_paths(config: PredictConfig) -> PredictConfig:
-    """Actors of a cluster that was there before run in other folders than this process."""
-    return replace(config, output=str(Path(config.output).resolve()), model=with_absolute_path(config.model))
-
-
 def summarize(config: PredictConfig, album: Album, seconds: float, ended: str) -> dict[str, Any]:
-    """What came out, in numbers."""
+    """Return the numbers of the run; `stopped` says why it ended early, by a signal or a failure."""
     counts = album.counts()
     return {
         "output": config.output,
@@ -190,7 +222,7 @@ def summarize(config: PredictConfig, album: Album, seconds: float, ended: str) -
     }
 
 
-def _record(config: PredictConfig, album: Album, summary: dict[str, Any], ended: str) -> PageRecord:
+def _page_record(config: PredictConfig, album: Album, summary: dict[str, Any], ended: str) -> PageRecord:
     data = config.data
     facts = {
         "Images": config.input,
@@ -210,14 +242,14 @@ def _record(config: PredictConfig, album: Album, summary: dict[str, Any], ended:
 
 
 def _files(photo: Photo) -> list[Path]:
-    """What the model sees, in order."""
+    """Return the images that the model is shown, in order."""
     return [photo.reference, photo.path] if photo.reference else [photo.path]
 
 
 def _fault(path: Path, builder: PromptBuilder) -> str:
-    """What keeps an image from being inspected; "" when nothing does."""
+    """Say what keeps an image from being inspected; "" if nothing does."""
     try:
         builder.num_image_tokens(path, decoded_size(path))
-    except ValueError as error:
+    except UserError as error:
         return str(error)
     return ""

@@ -1,4 +1,4 @@
-"""Held-out answers on disk: one line an answer, in a form that can be read back."""
+"""Held-out answers on disk, one JSON line each."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ def answers_file(run: Path, benchmark: str, step: int) -> Path:
 
 
 def write_answers(path: Path, groups: Sequence[Group]) -> None:
-    """The sample, what was said, what is true, how it was scored; J where somebody asked where the policy looks."""
+    """Write a line an answer: sample, completion, truth and score, and its J if the policy's looks were measured."""
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for group in groups:
@@ -36,7 +36,7 @@ def write_answers(path: Path, groups: Sequence[Group]) -> None:
 
 
 def read_answers(path: Path, samples: Iterable[Sample]) -> list[Group]:
-    """The groups as far as reports look at them: no tokens, no pixels."""
+    """Read the groups back as reports need them, without tokens and pixels; skip samples that are not given."""
     known = {sample.id: sample for sample in samples}
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [_group(line, known[line["id"]]) for line in lines if line["id"] in known]

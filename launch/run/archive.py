@@ -1,4 +1,4 @@
-"""Writes a run's checkpoints when they are due and removes those that are not kept."""
+"""The checkpoints of a run: written when they are due, removed when they are not to be kept."""
 
 from math import isfinite, nan
 from pathlib import Path
@@ -18,10 +18,10 @@ from rl.roles import Metrics
 
 class Saver(Protocol):
     async def save(self, folder: Path, record: Record) -> None:
-        """Takes the learners' state of this moment; it is written while training goes on."""
+        """Take the learners' state of this moment, to be written while training goes on."""
 
     async def finish_saving(self) -> None:
-        """Waits until it is written."""
+        """Wait until the state is written."""
 
 
 class Recorder(Protocol):
@@ -48,10 +48,10 @@ class RunArchive:
     ) -> None:
         self._folder, self._config, self._saver, self._recorder = folder, config, saver, recorder
         self._facts = facts
-        """data_hash and config of every Record."""
+        """Fields data_hash and config of every Record."""
         self._num_steps = steps.stop
         self._kept = steps.start
-        """The step whose checkpoint was taken last."""
+        """Step of the last checkpoint."""
 
     async def keep(self, progress: Progress, *, now: bool = False) -> None:
         if progress.step == self._kept or not (now or self._is_due(progress.step)):
@@ -69,7 +69,7 @@ class RunArchive:
         self._kept = progress.step
 
     async def close(self) -> None:
-        """Waits for the last checkpoint."""
+        """Wait for the last checkpoint."""
         await self._saver.finish_saving()
         self._prune()
 

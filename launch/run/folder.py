@@ -1,10 +1,12 @@
-"""The folder of a run: where it is, who may write in it, and the names of its files."""
+"""The folder of a run: its place, its lock and the names of its files."""
 
 import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ CHAIN = "chain.json"
 
 @contextmanager
 def run_folder(output: str) -> Iterator[Path]:
-    """The folder, made if need be and held against other runs as long as this process lives."""
+    """Make the folder if need be and lock it against other runs for the block."""
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,32 +43,41 @@ def run_folder(output: str) -> Iterator[Path]:
 
 
 def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:
-    """All of it or nothing, whenever the process is killed."""
+    """Write the whole file or nothing, even if the process is killed meanwhile."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
     os.replace(unfinished, path)
 
 
 def dump_config(config: Any) -> str:
-    """The resolved config as YAML."""
+    """Return the resolved config as YAML."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
+def plain(config: Any) -> dict[str, Any]:
+    """Return a config as nested dicts of plain values."""
+    return asdict(config, dict_factory=_plain_values)
+
+
+def _plain_values(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value.value if isinstance(value, Enum) else value for name, value in items}
+
+
 def default_output(experiment: str, now: str, resume: str) -> str:
-    """A folder named by the time, or with resume=auto that of the experiment's newest checkpoint or chain."""
+    """Return a folder named by the time, or with resume=auto that of the experiment's newest checkpoint or chain."""
     runs = Path("runs") / experiment
     newest = newest_run(runs) if resume == AUTO else None
     return str(newest or runs / now)
 
 
 def newest_run(runs: Path) -> Path | None:
-    """The run among the folders of `runs` whose checkpoint was written last, or the chain that got on last."""
+    """Return the folder in `runs` whose checkpoint or chain.json was written last."""
     found = [(mark.stat().st_mtime, run) for run in runs.glob("*/") for mark in _marks(run)]
     return max(found)[1] if found else None
 
 
 def stage_folder(output: str, stages: Mapping[str, Any], name: str) -> str:
-    """Where a stage writes, `<output>/<its number>_<its name>`; those that are null are not counted."""
+    """Return the folder of a stage, `<output>/<number>_<name>`; stages that are null are not counted."""
     names = list(present(stages))
     if name not in names:
         raise UserError(f"stages has no stage '{name}' that ${{stage:{name}}} could name; there are {', '.join(names)}")
@@ -74,12 +85,12 @@ def stage_folder(output: str, stages: Mapping[str, Any], name: str) -> str:
 
 
 def present(stages: Mapping[str, Any]) -> dict[str, Any]:
-    """Without those that are null."""
+    """Return the stages that are not null."""
     return {name: part for name, part in stages.items() if part is not None}
 
 
 def _marks(run: Path) -> list[Path]:
-    """What a run, or the stages of a chain, left while they got on."""
+    """Return the checkpoints of a run or of a chain's stages, and chain.json."""
     chain = run / CHAIN
     stages = [folder for stage in run.glob("*_*/") for folder in step_folders(stage)] if chain.exists() else []
     return [*step_folders(run), *stages, *([chain] if chain.exists() else [])]

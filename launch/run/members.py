@@ -12,7 +12,7 @@ from rl.faults import UserError
 from rl.roles import Metrics
 
 OVERRIDES = "overrides.json"
-"""File of a member's folder: the list of the overrides that it was started with."""
+"""File of a member's folder with the list of overrides that it was started with."""
 SUMMARY = "summary.json"
 NO_SUMMARY = "ended without a summary: it was killed, or stopped before its first step"
 
@@ -22,23 +22,23 @@ class Member:
     """One run of a sweep."""
 
     number: int
-    """Name of its folder."""
+    """Name of the folder."""
     name: str
-    """What tells it from the others, short."""
+    """Short name, made of the overrides that differ between members."""
     varied: Mapping[str, str]
-    """The overrides that are not the same for all members: value by key."""
+    """The overrides that differ between members: value by key."""
     entries: Mapping[str, float]
-    """The finite numbers of its summary by dotted path."""
+    """The finite numbers of the summary by dotted path."""
     rows: Sequence[Metrics]
-    """The rows of its metrics.jsonl."""
+    """The rows of metrics.jsonl."""
     failed: str
-    """The sentence that ended it early; "" when it ended well."""
+    """Why the run ended early; "" if it ended well."""
     report: bool
-    """Whether it left a report.html."""
+    """True if the run wrote a report.html."""
 
 
 def read_members(folder: Path) -> list[Member]:
-    """The members that wrote into <folder>/<number>, by number."""
+    """Read the members that wrote into <folder>/<number>, by number."""
     folders = sorted((path for path in folder.glob("*/") if path.name.isdecimal()), key=lambda path: int(path.name))
     if not folders:
         raise UserError(f"{folder} holds no member of a sweep; give the folder that `assay train -m` wrote")
@@ -51,12 +51,12 @@ def read_members(folder: Path) -> list[Member]:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What a member's run came to; a run that left no word has failed."""
+    """Read the summary of a member's run; a run that left none has failed."""
     return _json(folder / SUMMARY, {"failed": NO_SUMMARY})
 
 
 def varied_overrides(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Of each member's overrides those that differ between members, the last one of a key.
+    """Return each member's overrides that differ between members; of several for one key the last counts.
 
     >>> varied_overrides([["seed=0", "algo.lr=1e-4"], ["seed=0", "algo.lr=0.00005031416"]])
     [{'algo.lr': '1e-4'}, {'algo.lr': '5.031e-05'}]
@@ -68,7 +68,7 @@ def varied_overrides(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]
 
 
 def short_keys(keys: Collection[str]) -> dict[str, str]:
-    """The ends of dotted keys that are enough to tell them apart.
+    """Return the ends of dotted keys that are enough to tell the keys apart.
 
     >>> short_keys(["algo.lr", "reward.box.weight", "reward.format.weight"])
     {'algo.lr': 'lr', 'reward.box.weight': 'box.weight', 'reward.format.weight': 'format.weight'}
@@ -84,7 +84,7 @@ def short_keys(keys: Collection[str]) -> dict[str, str]:
 
 
 def ranked(members: Sequence[Member], rank_by: str) -> list[Member]:
-    """Best first, then those that ended well without this entry, then the failed ones."""
+    """Sort the members: the best first, then those that ended well without this entry, then the failed ones."""
     good = [member for member in members if not member.failed]
     if good and not any(rank_by in member.entries for member in good):
         there_are = sorted({entry for member in good for entry in member.entries})
@@ -94,7 +94,7 @@ def ranked(members: Sequence[Member], rank_by: str) -> list[Member]:
 
 
 def flattened(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The finite numbers of a nested summary by dotted path.
+    """Return the finite numbers of a nested summary by dotted path.
 
     >>> flattened({"output": "runs/1", "steps": 2, "heldout_after": {"accuracy": 0.5}})
     {'steps': 2, 'heldout_after.accuracy': 0.5}
@@ -109,12 +109,12 @@ def flattened(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def why_ended_early(summary: Mapping[str, Any]) -> str:
-    """The sentence of a run that failed or was stopped; "" for one that came to its end."""
+    """Return the sentence of a run that failed or was stopped; "" for one that came to its end."""
     return summary.get("failed") or summary.get("stopped", "")
 
 
 def sweep_table(members: Sequence[Member], rank_by: str) -> list[dict[str, Any]]:
-    """One row a member, for a CSV file: its place, its overrides, every number of its summary, why it failed."""
+    """Return the rows of a CSV file: a member's place, overrides, all numbers of its summary, and why it failed."""
     keys = dict.fromkeys(key for member in members for key in member.varied)
     entries = dict.fromkeys([rank_by, *(entry for member in members for entry in member.entries)])
     return [
@@ -140,7 +140,7 @@ def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
 
 
 def _json(path: Path, absent: Any) -> Any:
-    """The file's content; `absent` when it was never written or not to its end."""
+    """Read a JSON file; return `absent` if it was never written or not to its end."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -148,13 +148,13 @@ def _json(path: Path, absent: Any) -> Any:
 
 
 def _rows(path: Path) -> list[Metrics]:
-    """The whole lines: a killed run may have left the last one unfinished."""
+    """Read the whole lines; a killed run may have left the last one unfinished."""
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
     return [json.loads(line) for line in lines]
 
 
 def _short(value: str) -> str:
-    """A number that a sweeper drew, to four digits; other values as they are."""
+    """Shorten a number that a sweeper drew to four digits; return other values as they are."""
     try:
         number = float(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: one live line, or plain lines now and then where there is no terminal."""
+"""The progress of a run in the terminal: one live line, or a plain line now and then if there is no terminal."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from rich.table import Column
 from rl.roles import Metrics
 
 PLAIN_LINES = 20
-"""Plain lines of a whole run, about."""
+"""Approximate number of plain lines of a whole run."""
 WIDE = 120
-"""Columns from which a spinner and a bar fit beside the numbers."""
+"""Columns of a terminal in which a spinner and a bar fit beside the numbers."""
 SHOWN = {"reward": "reward/mean"}
 SHOWN_OF_LESSONS = {
     "loss": "actor/loss",
@@ -30,13 +30,13 @@ SHOWN_OF_LESSONS = {
     "accuracy": "preference/accuracy/mean",
     "knowledge": "preference/knowledge_accuracy/mean",
 }
-"""What a step's line tells, by the word for it: of rewards, and of what is taught."""
+"""Metrics in the line of a step, by the words that stand for them; the second table is for runs without rewards."""
 RECENT_STEPS = 10
-"""Steps whose pace foretells the time left."""
+"""Number of last steps whose mean time predicts the time left."""
 
 
 class RunProgress:
-    """Shows each step as it is done; `say` puts a sentence above the live line."""
+    """The line of the last step; `say` puts a sentence above it."""
 
     def __init__(self, num_steps: int, console: Console | None = None) -> None:
         self._num_steps = num_steps
@@ -64,7 +64,7 @@ class RunProgress:
 
 
 class ImageProgress:
-    """Shows how many images of a run are done, and what came out: a bar, or lines where there is no terminal."""
+    """The number of images that are done, with what came out: a bar, or lines if there is no terminal."""
 
     def __init__(self, num_images: int, console: Console | None = None, *, noun: str = "images") -> None:
         self._num_images = num_images
@@ -93,7 +93,7 @@ class ImageProgress:
 
 
 def describe(metrics: Metrics, left_s: float) -> str:
-    """Reward, its components, speed and time left on one line.
+    """Return the reward, its components, speed and time left on one line.
 
     >>> describe({"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 812.3}, 75)
     'reward 1.50 · box 0.25 · 812 tok/s · 0:01:15 left'

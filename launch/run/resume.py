@@ -1,14 +1,14 @@
-"""Where a run begins: anew, or at a checkpoint that it may go on from."""
+"""The start of a run: anew, or from a checkpoint."""
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file
-from launch.run.folder import AUTO, CHAIN, METRICS
+from launch.run.folder import AUTO, CHAIN, METRICS, plain
 from launch.run.members import SUMMARY
 from rl.checkpoints import (
     FOLDER,
@@ -24,9 +24,12 @@ from rl.data.photos import PREDICTIONS
 from rl.evaluation.kept_maps import kept_files
 from rl.faults import UserError
 
+LEARNING = ("algo", "reward", "rollout", "localize")
+"""Sections of the config that decide what a step learns; a checkpoint does not bring them along."""
+
 
 def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    """The checkpoint to go on from, or None to start anew; refuses what would mix two runs in a folder."""
+    """Return the checkpoint to go on from, None to start anew; raise a UserError if two runs would mix in a folder."""
     holds_run = _holds_run(folder)
     if not config.resume:
         if holds_run:
@@ -54,10 +57,10 @@ def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) ->
 
 
 def prepare(folder: Path, start: Checkpoint | None) -> None:
-    """Leaves in the folder what the run had recorded when the checkpoint was taken, and nothing later."""
+    """Leave in the folder what the run had recorded when the checkpoint was taken, and nothing later."""
     clear_unfinished(folder)
     for later in step_folders(folder):
-        # Damaged, or it would be the start.
+        # Later ones are damaged, otherwise the run would start from them.
         if start is None or step_of(later) > step_of(start.folder):
             set_aside(later)
     origin = start.folder.parent.parent if start else folder
@@ -75,7 +78,7 @@ def prepare(folder: Path, start: Checkpoint | None) -> None:
 
 
 def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str, Any] | None:
-    """The summary of a run that has nothing left to do."""
+    """Return the summary of a run that has nothing left to do; None for any other."""
     if start is None or start.record.progress.step < num_steps or not (folder / SUMMARY).exists():
         return None
     summary = json.loads((folder / SUMMARY).read_text())
@@ -83,8 +86,18 @@ def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str
     return summary if done else None
 
 
+def changes(start: Checkpoint, config: TrainConfig) -> list[str]:
+    """Name the values of LEARNING that differ from those of the run that wrote the checkpoint."""
+    before, now = _learning(start.record.config), _learning(plain(config))
+    return [
+        f"{name} was {before.get(name)} in the run of {start.folder} and is {value} from here on"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+
+
 def how_to_resume(folder: Path) -> str:
-    """What to type after a run has ended early."""
+    """Say what to type after a run has ended early."""
     newest, _ = newest_whole(folder)
     if (folder.parent / CHAIN).exists():
         place = newest.folder if newest else f"the start of {folder.name}"
@@ -95,8 +108,14 @@ def how_to_resume(folder: Path) -> str:
 
 
 def how_to_go_on(folder: Path) -> str:
-    """What to type to go on with what goes on by itself in its folder, which may be that of a stage."""
+    """Return the override with which unfinished pairs go on; their folder may be that of a stage."""
     return f"resume=auto output={folder.parent}" if (folder.parent / CHAIN).exists() else f"output={folder}"
+
+
+def _learning(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the seed and the values of LEARNING by dotted key."""
+    sections = {f"{part}.{name}": value for part in LEARNING for name, value in config.get(part, {}).items()}
+    return {"seed": config["seed"], **sections}
 
 
 def _holds_run(folder: Path) -> bool:
@@ -135,7 +154,7 @@ def _check_metrics(start: Checkpoint) -> None:
 
 
 def _check_branch(folder: Path, start: Checkpoint, holds_run: bool) -> None:
-    """Going back in one's own folder would leave the later checkpoints of the old branch beside the new ones."""
+    """Refuse to go back within a folder: later checkpoints of the old branch would stay beside the new ones."""
     if folder.resolve() != start.folder.parent.parent.resolve():
         if holds_run:
             raise UserError(f"output={folder} holds another run than {start.folder}; give a new folder")

@@ -1,13 +1,10 @@
-"""The samples of a run, as its verbs read them."""
+"""The samples of a run, as `assay train` and `assay pairs` read them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from actors.config import ModelConfig
 from rewards.domain import Embedder
 from rl.data.config import DataConfig
 from rl.data.knowledge.offers import Offer, offers, with_offers
@@ -16,7 +13,7 @@ from rl.types import Sample
 
 
 def read_split(config: DataConfig, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """(training, held out), with the knowledge that they offer; every file has been opened once."""
+    """Return (training, held out) samples with the knowledge that they offer; open every file once."""
     samples = read_mvtec(config)
     if config.knowledge.file:
         samples = with_offers(samples, config.knowledge, _vectors)
@@ -24,13 +21,8 @@ def read_split(config: DataConfig, seed: int) -> tuple[list[Sample], list[Sample
 
 
 def offers_of(samples: list[Sample], config: DataConfig) -> list[Offer]:
-    """The entries behind the knowledge that the samples offer."""
+    """Return the entries behind the knowledge that the samples offer."""
     return offers(samples, config.knowledge, _vectors)
-
-
-def with_absolute_path(model: ModelConfig) -> ModelConfig:
-    """Actors of a cluster that was there before run in other folders than this process; a hub id stays as it is."""
-    return replace(model, path=str(Path(model.path).resolve())) if Path(model.path).is_dir() else model
 
 
 def _vectors(texts: Sequence[str]) -> np.ndarray:
@@ -39,5 +31,5 @@ def _vectors(texts: Sequence[str]) -> np.ndarray:
 
 @cache
 def _encoder() -> Embedder:
-    """Takes seconds to load."""
+    """Load the encoder, which takes seconds."""
     return Embedder()

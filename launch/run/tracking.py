@@ -1,4 +1,4 @@
-"""Records a run: metrics.jsonl, the terminal, W&B, and what of held-out answers is kept in samples/."""
+"""The record of a run: metrics.jsonl, the terminal, W&B, and held-out answers in samples/."""
 
 import json
 import math
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from launch.run.answers import answers_file, write_answers
+from launch.run.ending import Ending
 from launch.run.progress import RunProgress
-from launch.run.wandb_run import Ending, WandbRun
+from launch.run.wandb_run import WandbRun
 from rl.alarms import Range, Watch
 from rl.evaluation.config import LoggingConfig
 from rl.evaluation.kept_maps import kept_groups, maps_file, write_maps
@@ -24,20 +25,20 @@ from rl.types import Group
 
 BENCHMARK = "heldout"
 SAID = ("accuracy", "mean_iou", "knowledge", "pixel_auroc", "reward")
-"""Metrics of an evaluation that its line tells, as far as defined."""
+"""Metrics in the line of an evaluation, as far as they are defined."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is to be."""
+    """Facts that are known of a run before its first step."""
 
     num_steps: int
     config: Mapping[str, Any]
-    """What W&B shows as its config."""
+    """The config that W&B shows."""
     ranges: Mapping[str, Range | None]
-    """Lowest and highest value of each reward component that counts; None where it is not known."""
+    """Lowest and highest value of each reward component that counts; None if it is not known."""
     resize: str = "bilinear"
-    """How a map of where the policy looks is enlarged to its image."""
+    """Method by which a map of where the policy looks is enlarged to its image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +46,13 @@ class Evaluation:
     """One pass over the held-out samples."""
 
     step: int
-    """Steps of training before it."""
+    """Training steps before the evaluation."""
     groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
-    """What a run that goes on had recorded outside metrics.jsonl."""
+    """The record, apart from metrics.jsonl, of a run that goes on."""
 
     wandb_id: str
     evaluations: tuple[Evaluation, ...]
@@ -71,9 +72,9 @@ class RunTracker:
         folder.mkdir(parents=True, exist_ok=True)
         metrics = folder / "metrics.jsonl"
         self.rows: list[Metrics] = read_rows(metrics) if resumed else []
-        """What metrics.jsonl holds of this run."""
+        """The rows of metrics.jsonl."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
-        """The first and the last; those between are in samples/."""
+        """The first and the last evaluation; those between are in samples/."""
         self._watch = Watch(plan.ranges)
         for row in self.rows:
             self._watch.see(row)
@@ -92,7 +93,7 @@ class RunTracker:
         return self._wandb.id
 
     def synced_metrics_bytes(self) -> int:
-        """Length of metrics.jsonl after the last training step, safe on the disk."""
+        """Return the length of metrics.jsonl after the last training step, once it is safe on the disk."""
         os.fsync(self._file.fileno())
         return self._metrics_bytes
 
@@ -102,7 +103,7 @@ class RunTracker:
 
     @property
     def warnings(self) -> list[str]:
-        """What the run was warned of, the oldest first."""
+        """Warnings about the run, the oldest first."""
         return self._watch.warnings
 
     def say(self, sentence: str) -> None:
@@ -117,7 +118,7 @@ class RunTracker:
             self._wandb.log_samples(step, "samples", groups)
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
-        """Keeps the groups for the report; the evaluation's seconds count for no training step."""
+        """Keep the groups for the report; the seconds of an evaluation count for no training step."""
         metrics = evaluation_metrics(groups) | localization_metrics(groups, self._resize)
         self._timings.drain()
         write_answers(answers_file(self._folder, BENCHMARK, step), groups)
@@ -134,7 +135,7 @@ class RunTracker:
                 self._wandb.log_maps(step, f"eval/{BENCHMARK}/maps", kept, self._resize)
 
     def finish(self, summary: dict[str, Any], ending: Ending) -> None:
-        """Ends the line, the file and the W&B run."""
+        """End the live line, the file and the W&B run."""
         self._progress.stop()
         self._file.close()
         self._wandb.finish(summary, ending)
@@ -154,7 +155,7 @@ class RunTracker:
 
 
 def _light(group: Group) -> Group:
-    """Without what is large and no longer needed."""
+    """Return the group without pixels and maps, which are large and no longer needed."""
     looks = tuple(replace(look, maps=None) for look in group.looks)
     return replace(group, prompt=replace(group.prompt, pixels=None), looks=looks)
 

@@ -1,10 +1,9 @@
-"""A run in W&B, the only file that imports wandb: curves, tables of samples and pictures, none of which can stop it."""
+"""A run in W&B: curves, tables of samples and pictures. No other file imports wandb; no fault of W&B ends a run."""
 
 import netrc
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import wandb
 from PIL import Image
 
+from launch.run.ending import Ending
 from rewards.answers.parse import parse_answer
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.evaluation.kept_maps import kept_map
@@ -21,7 +21,7 @@ from rl.roles import Metrics
 from rl.types import Box, Group
 
 TABLE_ROWS = 8
-"""Groups shown in one table of samples, by their first completion."""
+"""Groups in one table of samples, each shown with its first completion."""
 TABLE_PIXELS = 512
 """Longest side of a picture in a table."""
 ALERT = "The rewards may mislead"
@@ -30,16 +30,8 @@ FINISH_TIMEOUT_S = 60.0
 SECRET_ENDINGS = ("key", "token", "secret", "password")
 
 
-class Ending(Enum):
-    """How a run ended, as W&B's exit code."""
-
-    done = 0
-    stopped = 130
-    failed = 1
-
-
 class WandbRun:
-    """A W&B run that cannot stop ours: its first failure is said once, then it records no more."""
+    """A W&B run that cannot stop ours: after its first failure, which is said, it records no more."""
 
     def __init__(
         self,
@@ -72,21 +64,21 @@ class WandbRun:
         if mode != WandbMode.disabled.value:
             self._guarded(lambda: self._start(mode, options))
         self.id = str(self._run.id) if self._run else resumed_id
-        """"" while W&B has recorded nothing."""
+        """Id of the run in W&B; "" while W&B has recorded nothing."""
 
     def log(self, step: int, metrics: Metrics) -> None:
         self._guarded(lambda: self._log(step, metrics))
 
     def log_samples(self, step: int, name: str, groups: Sequence[Group]) -> None:
-        """A table of samples with their images, true and predicted boxes drawn."""
+        """Record a table of samples with their images, true and predicted boxes drawn."""
         self._guarded(lambda: self._log_table(step, name, groups[:TABLE_ROWS]))
 
     def log_maps(self, step: int, name: str, groups: Sequence[Group], resize: str) -> None:
-        """Where the answers to some samples look, each map over its image."""
+        """Record maps of where answers look, each over its image."""
         self._guarded(lambda: self._log_maps(step, name, groups, resize))
 
     def warn(self, sentence: str) -> None:
-        """An alert; that of a run recorded offline goes out when it is uploaded."""
+        """Send an alert; that of a run recorded offline goes out when the run is uploaded."""
         self._guarded(lambda: self._warn(sentence))
 
     def finish(self, summary: dict[str, Any], ending: Ending) -> None:
@@ -125,7 +117,7 @@ class WandbRun:
 
     def _warn(self, sentence: str) -> None:
         if self._run is not None:
-            # Two at once have the same title; W&B would take the second for a repetition, and 0 for its own minute.
+            # By title W&B takes a second alert for a repetition within this time, where 0 means a minute.
             self._run.alert(title=ALERT, text=sentence, level="WARN", wait_duration=0.001)
 
     def _log_table(self, step: int, name: str, groups: Sequence[Group]) -> None:
@@ -151,14 +143,14 @@ class WandbRun:
 
 
 def chosen_mode(mode: WandbMode) -> str:
-    """`auto` follows WANDB_MODE if it is set, else it is online when a key is configured and offline otherwise."""
+    """Resolve `auto`: WANDB_MODE if it is set, else online if a key is configured, else offline."""
     if mode is not WandbMode.auto:
         return mode.value
     return os.environ.get("WANDB_MODE") or (WandbMode.online if _has_key() else WandbMode.offline).value
 
 
 def _has_key() -> bool:
-    """Whether W&B finds a key in the environment or in netrc; the key itself is not kept."""
+    """Return True if W&B finds a key in the environment or in netrc."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
@@ -168,7 +160,7 @@ def _has_key() -> bool:
 
 
 def without_secrets(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with the values of keys that name a secret starred out.
+    """Return the config with the values of keys that name a secret starred out.
 
     >>> without_secrets({"teacher": {"api_key": "abc", "max_tokens": 8}})
     {'teacher': {'api_key': '***', 'max_tokens': 8}}
@@ -182,18 +174,18 @@ def without_secrets(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _judged_row(group: Group) -> dict[str, Any]:
-    """The first completion and what it earned."""
+    """Return the first completion and its rewards."""
     score = group.scores[0]
     return {"completion": group.completions[0].text, "reward": score.total, **score.components}
 
 
 def _taught_row(group: Group) -> dict[str, Any]:
-    """The better answer and, of a pair, the worse one."""
+    """Return the better answer and, for a pair, the worse one."""
     return {name: each.text for name, each in zip(("chosen", "rejected"), group.completions, strict=False)}
 
 
 def boxed_image(group: Group) -> wandb.Image:
-    """The inspected image with the true boxes and those of the first completion."""
+    """Draw the true boxes and those of the first completion on the inspected image."""
     prompt = group.prompt
     answer = parse_answer(group.completions[0].text, prompt.sample.task, prompt.image_size)
     with Image.open(prompt.sample.images[-1]) as opened:
@@ -211,14 +203,14 @@ def boxed_image(group: Group) -> wandb.Image:
 
 
 def mapped_image(group: Group, resize: str) -> wandb.Image:
-    """The inspected image under the map of its first answer, with the true place and J."""
+    """Lay the map of the first answer over the inspected image, with the true place and J."""
     kept, prompt = kept_map(group), group.prompt
     picture = with_truth(with_map(inspected(prompt, TABLE_PIXELS), kept, resize), prompt)
     return wandb.Image(picture, caption=f"{prompt.sample.id} · J {kept.agreement:.2f}", file_type="jpg")
 
 
 def drawn_boxes(boxes: Sequence[Box], labels: Sequence[str], image_size: tuple[int, int]) -> dict[str, Any]:
-    """Boxes as W&B wants them: corners as shares of the image, so the size of the picture does not matter."""
+    """Return boxes in W&B's form; corners are shares of the image, so that the size of the picture does not matter."""
     width, height = image_size
     data = [
         {

@@ -1,4 +1,4 @@
-"""Which of a run's reference log-probs are on disk already."""
+"""The reference log-probs of a run that are on disk already."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,25 +18,25 @@ MAKING_PROMPTS = ("instructions", "square", "min_pixels", "max_pixels")
 
 @dataclass(frozen=True, kw_only=True)
 class CachedLogprobs:
-    """A cache, and where in it the lessons of a run are."""
+    """A cache and the keys of a run's lessons in it."""
 
     cache: ReferenceCache
     keys: Mapping[str, str]
-    """Of each lesson, by the id of its sample."""
+    """Keys of the lessons by the ids of their samples."""
 
     @property
     def is_complete(self) -> bool:
         return all(key in self.cache for key in self.keys.values())
 
     def beside(self, reference: Reference | None) -> CachedReference:
-        """The cache as a reference, which asks the other one for what it lacks."""
+        """Return the cache as a reference that asks `reference` for what the cache lacks."""
         return CachedReference(reference, self.cache, self.keys)
 
 
 def cached_reference(
     config: TrainConfig, samples: Sequence[Sample], lessons: Mapping[str, Lesson], say: Callable[[str], None]
 ) -> CachedLogprobs | None:
-    """None for a run that keeps none."""
+    """Open the cache of a run and say how complete it is; return None for a run that keeps none."""
     if not (config.algo.compares and config.cluster.reference is ReferenceKind.cached):
         return None
     model = weights_name(config.model.path)

@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
-from launch.run.samples import read_split, with_absolute_path
+from launch.run.samples import read_split
 from rewards.compose import check_truth
 from rewards.config import is_computed, weights
 from rewards.item import item_of
@@ -75,20 +75,6 @@ def read_data(config: TrainConfig) -> Data:
     order = SampleStream(heldout, config.seed)
     asked = order.take(min(config.data.num_heldout or len(heldout), len(heldout)))
     return Data(training=training, heldout=asked, lessons=lessons)
-
-
-def with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """Actors of a cluster that was there before run in other folders than this process."""
-    data = config.data
-    lessons = str(Path(data.lessons).resolve()) if data.lessons else ""
-    cache = str(Path(config.cluster.reference_cache).resolve())
-    return replace(
-        config,
-        cluster=replace(config.cluster, reference_cache=cache),
-        output=str(Path(config.output).resolve()),
-        model=with_absolute_path(config.model),
-        data=replace(data, root=str(Path(data.root).resolve()), lessons=lessons),
-    )
 
 
 def steps_of(config: TrainConfig, num_samples: int) -> int:

@@ -1,34 +1,32 @@
-"""`assay train`: reads the data, starts the actors, runs the loop, saves, reports."""
+"""`assay train`: read the data, find the start, start the actors, run the loop, record how the run ended."""
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from actors.lesson_maker import RayLessonMaker
-from actors.peers import counted, watch
+from actors.peers import counted, while_alive
 from actors.room import join_ray
 from actors.starting import Team, TeamConfig, start_team
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file, read_answers
 from launch.run.archive import RunArchive
-from launch.run.folder import CONFIG, LOCK, dump_config, run_folder, write_json
+from launch.run.ending import End, Ending, recorded_end
+from launch.run.folder import CONFIG, LOCK, dump_config, plain, run_folder, write_json
 from launch.run.members import SUMMARY
-from launch.run.resume import find_start, finished, how_to_resume, prepare
-from launch.run.signals import SIGNALS, exit_code
+from launch.run.paths import with_absolute_paths
+from launch.run.resume import changes, find_start, finished, how_to_resume, prepare
+from launch.run.signals import stop_on_signals
 from launch.run.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
-from launch.run.wandb_run import Ending, without_secrets
+from launch.run.wandb_run import without_secrets
 from launch.train.cached_reference import CachedLogprobs, cached_reference
-from launch.train.data import Data, read_data, steps_of, with_absolute_paths
+from launch.train.data import Data, read_data, steps_of
 from launch.train.report import counted_ranges, summarize, write_run_report
 from rl.algorithm import Objective
-from rl.brake import Brake, Stopped, dropped
+from rl.brake import Brake, Stopped
 from rl.checkpoints import Checkpoint
 from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
@@ -37,34 +35,52 @@ from rl.loop import Exam, Roles, train
 from rl.taught.teaching import teach
 from rl.timing import Timings
 
-LEARNING = ("algo", "reward", "rollout", "localize")
-"""Sections of the config that decide what a step learns."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """One run, from where it begins."""
+class Training:
+    """A run of `assay train`; plays launch.run.ending.EndingRun."""
 
     config: TrainConfig
     folder: Path
     data: Data
     start: Checkpoint | None
+    """The checkpoint from which the run goes on; None for a run that starts anew."""
     tracker: RunTracker
     timings: Timings
     brake: Brake
+    began: float
+    """Reading of time.perf_counter at the start."""
 
     @property
     def first_step(self) -> int:
         return self.start.record.progress.step if self.start else 0
 
+    def how_far(self) -> str:
+        return f"after step {self.tracker.last_step}"
+
+    def how_to_go_on(self, error: Exception) -> str:
+        """Name the newest checkpoint; "" if the run made no step and the same error would meet it again."""
+        made_steps = self.tracker.last_step > self.first_step
+        return how_to_resume(self.folder) if made_steps or isinstance(error, RunFailure) else ""
+
+    def record(self, end: End) -> dict[str, Any]:
+        summary = summarize(self.config, self.tracker, time.perf_counter() - self.began) | end.entry
+        try:
+            write_json(self.folder / SUMMARY, summary)
+            num_samples = len(self.data.training), len(self.data.heldout)
+            write_run_report(self.config, self.tracker, summary, num_samples)
+        finally:
+            self.tracker.finish(summary, end.ending)
+        return summary
+
 
 def main(config: TrainConfig) -> int:
-    """One run from data to report; its last printed line is the summary."""
+    """Train from the data to the report; the last printed line is the summary."""
     with run_folder(config.output) as folder:
         config = with_absolute_paths(config)
         data = None
         if config.num_epochs:
-            data = _read(config)
+            data = _say_and_read_data(config)
             config = replace(config, num_steps=steps_of(config, len(data.training)))
         start = find_start(config, folder, print)
         summary = finished(folder, start, config.num_steps)
@@ -72,67 +88,85 @@ def main(config: TrainConfig) -> int:
             print(f"{folder} has done its {config.num_steps} steps; raise num_steps or num_epochs to go on")
             print(json.dumps(summary))
             return 0
-        data = data or _read(config)
-        if start and start.record.data_hash != data.hash:
-            print(f"the data is not that of {start.folder}: the run goes on at its place in other samples")
-        for change in changes(start, config) if start else []:
-            print(change)
+        data = data or _say_and_read_data(config)
+        if start:
+            _say_what_changed(start, config, data)
         prepare(folder, start)
-        return _go(config, folder, data, start)
+        return _train_and_record(_opened(config, folder, data, start))
 
 
-def _read(config: TrainConfig) -> Data:
+def _say_and_read_data(config: TrainConfig) -> Data:
     print("reading the data", flush=True)
     return read_data(config)
 
 
-def _go(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> int:
-    began = time.perf_counter()
+def _say_what_changed(start: Checkpoint, config: TrainConfig, data: Data) -> None:
+    if start.record.data_hash != data.hash:
+        print(f"the data is not that of {start.folder}: the run goes on at its place in other samples")
+    for change in changes(start, config):
+        print(change)
+
+
+def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> Training:
+    """Write config.yaml, open the metrics and W&B."""
+    began, timings = time.perf_counter(), Timings()
     (folder / CONFIG).write_text(dump_config(config))
-    timings = Timings()
     plan = Plan(
         num_steps=config.num_steps,
         config=without_secrets(plain(config)),
         ranges=counted_ranges(config.reward),
         resize=config.localize.resize.value,
     )
-    tracker = RunTracker(folder, config.logging, plan, timings, _resumed(folder, data, start))
-    run = Run(config=config, folder=folder, data=data, start=start, tracker=tracker, timings=timings, brake=Brake())
-    ending, sentence = Ending.failed, ""
-    try:
-        asyncio.run(_run(run))
-        ending = Ending.done
-    except (Stopped, asyncio.CancelledError):
-        ending, sentence = Ending.stopped, f"stopped by {run.brake.reason} after step {tracker.last_step}"
-    except RunFailure as error:
-        sentence = f"{error}; {how_to_resume(folder)}"
-        raise RunFailure(sentence) from error
-    except Exception as error:
-        sentence = " ".join(str(error).split())
-        if isinstance(error, ValueError) and tracker.last_step > run.first_step:
-            sentence = f"{sentence}; {how_to_resume(folder)}"
-            raise RunFailure(sentence) from error
-        raise
-    finally:
-        ray.shutdown()
-        summary = summarize(config, tracker, time.perf_counter() - began)
-        if sentence or ending is Ending.failed:
-            summary[ending.name] = sentence or "stopped before the end"
-        try:
-            write_json(folder / SUMMARY, summary)
-            write_run_report(config, tracker, summary, (len(data.training), len(data.heldout)))
-        finally:
-            tracker.finish(summary, ending)
-    if ending is Ending.stopped:
-        print(f"{sentence}; {how_to_resume(folder)}", flush=True)
-        return exit_code(run.brake.reason)
-    print(json.dumps(summary))
-    return 0
+    return Training(
+        config=config,
+        folder=folder,
+        data=data,
+        start=start,
+        tracker=RunTracker(folder, config.logging, plan, timings, _resumed(folder, data, start)),
+        timings=timings,
+        brake=Brake(),
+        began=began,
+    )
 
 
-async def _run(run: Run) -> None:
-    config = run.config
-    sections = TeamConfig(
+def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | None:
+    """Return what the run had recorded before; a run that branches off another one is a new one in W&B."""
+    if start is None:
+        return None
+    first = answers_file(folder, BENCHMARK, 0)
+    groups = read_answers(first, data.heldout) if first.exists() else []
+    evaluations = (Evaluation(step=0, groups=tuple(groups)),) if groups else ()
+    is_branch = start.folder.parent.parent.resolve() != folder.resolve()
+    return Resumed(wandb_id="" if is_branch else start.record.wandb_id, evaluations=evaluations)
+
+
+def _train_and_record(run: Training) -> int:
+    """Train, record the end whatever it is, print how the run ended; return the exit code."""
+    with recorded_end(run) as end:
+        asyncio.run(_start_team_and_train(run))
+    if end.ending is Ending.stopped:
+        print(f"{end.sentence}; {how_to_resume(run.folder)}", flush=True)
+    else:
+        print(json.dumps(end.summary))
+    return end.exit_code
+
+
+async def _start_team_and_train(run: Training) -> None:
+    """Start the actors that the config asks for, and train while all of them live."""
+    config, say = run.config, run.tracker.say
+    stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
+    cached = cached_reference(config, run.data.training, run.data.lessons, say)
+    sections = _sections(config, reference_known=cached is not None and cached.is_complete)
+    join_ray(config.cluster, with_reference=sections.with_reference)
+    stop_on_signals(run.brake)
+    say(f"starting {_team_in_words(sections)}")
+    team = await run.brake.unless_pulled(start_team(sections, run.timings, stream, say))
+    write_json(run.folder / "actors.json", {peer.name: peer.place for peer in team.everyone})
+    await while_alive(_train(run, team, stream, cached), team.everyone)
+
+
+def _sections(config: TrainConfig, *, reference_known: bool) -> TeamConfig:
+    return TeamConfig(
         model=config.model,
         data=config.data,
         algo=config.algo,
@@ -142,39 +176,19 @@ async def _run(run: Run) -> None:
         localize=config.localize,
         num_steps=config.num_steps,
         seed=config.seed,
+        reference_known=reference_known,
     )
-    stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
-    kept = cached_reference(config, run.data.training, run.data.lessons, run.tracker.say)
-    if kept and kept.is_complete:
-        sections = replace(sections, reference_known=True)
-    join_ray(config.cluster, with_reference=sections.with_reference)
-    # After Ray, which takes SIGTERM for itself.
-    whole = asyncio.current_task()
-    for number, name in SIGNALS.items():
-        asyncio.get_running_loop().add_signal_handler(number, _stop, run.brake, name, whole)
-    run.tracker.say(f"starting {_team_in_words(sections)}")
-    team = await run.brake.unless_pulled(start_team(sections, run.timings, stream, run.tracker.say))
-    write_json(run.folder / "actors.json", {peer.name: peer.place for peer in team.everyone})
-    watching = asyncio.ensure_future(watch(team.everyone))
-    training = asyncio.ensure_future(_train(run, team, stream, kept))
-    try:
-        await asyncio.wait({watching, training}, return_when=asyncio.FIRST_COMPLETED)
-        if training.done():
-            training.result()
-        else:
-            watching.result()
-    finally:
-        await dropped([watching, training])
 
 
-def _stop(brake: Brake, reason: str, whole: asyncio.Task | None) -> None:
-    """Once: after a checkpoint. Twice: now."""
-    if brake.is_pulled and whole:
-        whole.cancel()
-    brake.pull(reason)
+def _team_in_words(sections: TeamConfig) -> str:
+    cluster = sections.cluster
+    counts = {"learner": cluster.num_learners, "rollout worker": cluster.num_rollout_workers}
+    counts |= {"reference": int(sections.with_reference), "reward worker": cluster.num_reward_workers}
+    return ", ".join(counted(count, kind) for kind, count in counts.items() if count)
 
 
-async def _train(run: Run, team: Team, stream: SampleStream, kept: CachedLogprobs | None) -> None:
+async def _train(run: Training, team: Team, stream: SampleStream, cached: CachedLogprobs | None) -> None:
+    """Bring the learners to the start, run the loop, and wait until the last checkpoint is written."""
     config = run.config
     await team.policy.check_shared(run.folder / LOCK)
     if run.start:
@@ -193,7 +207,7 @@ async def _train(run: Run, team: Team, stream: SampleStream, kept: CachedLogprob
         sampler=team.sampler,
         judge=team.judge,
         policy=team.policy,
-        reference=kept.beside(team.reference) if kept else team.reference,
+        reference=cached.beside(team.reference) if cached else team.reference,
         repairer=team.repairer,
         observer=team.observer,
         lesson_maker=RayLessonMaker(builder, run.data.lessons) if taught else None,
@@ -202,46 +216,10 @@ async def _train(run: Run, team: Team, stream: SampleStream, kept: CachedLogprob
         brake=run.brake,
     )
     exam = Exam(samples=run.data.heldout, every=config.eval_every)
+    loop = teach if taught else train
     try:
-        await (teach if taught else train)(config.algo, roles, stream, exam, run.first_step, config.num_steps)
+        await loop(config.algo, roles, stream, exam, run.first_step, config.num_steps)
     except Stopped:
         await archive.close()
         raise
     await archive.close()
-
-
-def changes(start: Checkpoint, config: TrainConfig) -> list[str]:
-    """What of the algorithm is not as it was in the run that goes on; the checkpoint brings none of it along."""
-    before, now = (_learning(values) for values in (start.record.config, plain(config)))
-    return [
-        f"{name} was {before.get(name)} in the run of {start.folder} and is {value} from here on"
-        for name, value in now.items()
-        if before.get(name) != value
-    ]
-
-
-def _learning(config: Mapping[str, Any]) -> dict[str, Any]:
-    sections = {f"{part}.{name}": value for part in LEARNING for name, value in config.get(part, {}).items()}
-    return {"seed": config["seed"], **sections}
-
-
-def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | None:
-    if start is None:
-        return None
-    first = answers_file(folder, BENCHMARK, 0)
-    groups = read_answers(first, data.heldout) if first.exists() else []
-    evaluations = (Evaluation(step=0, groups=tuple(groups)),) if groups else ()
-    is_branch = start.folder.parent.parent.resolve() != folder.resolve()
-    return Resumed(wandb_id="" if is_branch else start.record.wandb_id, evaluations=evaluations)
-
-
-def _team_in_words(sections: TeamConfig) -> str:
-    cluster = sections.cluster
-    counts = {"learner": cluster.num_learners, "rollout worker": cluster.num_rollout_workers}
-    counts |= {"reference": int(sections.with_reference), "reward worker": cluster.num_reward_workers}
-    return ", ".join(counted(count, kind) for kind, count in counts.items() if count)
-
-
-def plain(config: Any) -> dict[str, Any]:
-    """The config as nested dicts of plain values."""
-    return asdict(config, dict_factory=lambda items: {k: v.value if isinstance(v, Enum) else v for k, v in items})

@@ -83,7 +83,7 @@ def own_lesson(sample: Sample) -> Lesson:
         )
     try:
         return Lesson(chosen=answer_text(sample.target, sample.task))
-    except ValueError as error:
+    except UserError as error:
         raise UserError(f"sample {sample.id}: its right answer cannot be made ({error})") from error
 
 

@@ -1,16 +1,19 @@
 """Waits on real Ray actors: each way to fail ends in one sentence within its time."""
 
 import asyncio
+import errno
 import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 
 from actors.peers import Peer, ask, ask_one, peers, watch, while_alive
 from actors.waiting import Limit, answer, answers, fetched, together
-from rl.faults import RunFailure
+from launch.run.crash import sentence_of
+from rl.faults import ActorBug, RunFailure, UserError, is_bug
 
 pytestmark = pytest.mark.slow
 LONG = Limit(seconds=50.0, key="cluster.call_timeout_s")
@@ -39,10 +42,16 @@ class Worker:
         time.sleep(60)
 
     def blame_the_user(self) -> None:
-        raise ValueError("photo.png: the image is damaged; replace it")
+        raise UserError("photo.png: the image is damaged; replace it")
 
     def have_a_bug(self) -> None:
         {}["missing"]
+
+    def reshape(self) -> None:
+        np.zeros(3).reshape(2)
+
+    def fill_the_disk(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     def die(self) -> None:
         os._exit(1)
@@ -68,14 +77,35 @@ def test_an_answer_comes_back(worker):
 
 
 def test_a_fault_of_the_user_crosses_as_itself(worker):
-    with pytest.raises(ValueError) as fault:
+    with pytest.raises(UserError) as fault:
         wait(worker.blame_the_user.remote())
     assert str(fault.value) == "photo.png: the image is damaged; replace it"
 
 
 def test_a_bug_names_the_actor_and_the_error(worker):
-    with pytest.raises(RunFailure, match="rollout worker 0 failed: KeyError: 'missing'"):
+    with pytest.raises(ActorBug, match="rollout worker 0 failed: KeyError: 'missing'"):
         wait(worker.have_a_bug.remote())
+
+
+def test_a_value_error_that_is_none_of_ours_is_a_bug(worker):
+    with pytest.raises(ActorBug, match="rollout worker 0 failed: ValueError: cannot reshape"):
+        wait(worker.reshape.remote())
+
+
+def test_what_the_machine_of_an_actor_lacks_is_no_bug(worker):
+    with pytest.raises(RunFailure, match="rollout worker 0 failed: OSError: .*No space left") as failure:
+        wait(worker.fill_the_disk.remote())
+    assert not is_bug(failure.value)
+
+
+def test_a_bug_in_an_actor_leaves_the_traceback_from_there_in_the_run_folder(worker, tmp_path, capsys):
+    with pytest.raises(ActorBug) as bug:
+        wait(worker.have_a_bug.remote())
+    told = sentence_of(bug.value, str(tmp_path))
+    assert told.startswith(f"rollout worker 0 failed: KeyError: 'missing'; its traceback is in {tmp_path}/crash.txt")
+    kept = (tmp_path / "crash.txt").read_text()
+    assert "in have_a_bug" in kept and '{}["missing"]' in kept and "\x1b" not in kept
+    assert kept in capsys.readouterr().err
 
 
 def test_a_death_names_the_actor(worker):

@@ -1,5 +1,6 @@
 """What people type: verbs, keys, groups and sweeps; each mistake costs one line and exit code 2."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from conf.schema import TrainConfig
 from launch.cli import assay
 from launch.command.app import App, run_app
+from rl.faults import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,20 +138,48 @@ def test_a_sweep_with_one_wrong_job_runs_none(capsys):
 def test_a_sweep_ends_with_its_worst_exit_code(capsys):
     def odd_seeds_fail(config: TrainConfig) -> int:
         if config.seed == 1:
-            raise ValueError("photos/1.png is corrupt; remove it")
+            raise UserError("photos/1.png is corrupt; remove it")
         return 0
 
     assert run_app(train_app(odd_seeds_fail), ["-m", "seed=0,1,2", "output=sweep"]) == 1
     assert capsys.readouterr().err == "assay train: photos/1.png is corrupt; remove it\n"
 
 
-def test_a_fault_shows_where_it_was_raised_when_asked(monkeypatch, capsys):
-    def fail(config: TrainConfig) -> int:
-        raise ValueError("corrupt")
+def have_a_bug(config: TrainConfig) -> int:
+    return {}["x"]
 
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(ValueError, match="corrupt"):
-        run_app(train_app(fail), ["output=here"])
+
+def test_a_bug_keeps_its_traceback_in_the_run_folder_and_the_last_line_says_where(empty_folder, capsys):
+    (empty_folder / "here").mkdir()
+    assert run_app(train_app(have_a_bug), ["output=here"]) == 1
+    traceback, sentence = capsys.readouterr().err.rstrip("\n").rsplit("\n", 1)
+    told = "assay train: a bug of Assay (KeyError: 'x'); its traceback is in here/crash.txt; please report it with"
+    assert sentence.startswith(told)
+    kept = (empty_folder / "here/crash.txt").read_text()
+    assert kept.strip() == traceback.strip() and "in have_a_bug" in kept and kept.endswith("KeyError: 'x'\n")
+
+
+def test_a_bug_before_there_is_a_run_folder_is_shown_alone(empty_folder, capsys):
+    assert run_app(train_app(have_a_bug), ["output=here"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback") and lines[-1].endswith("please report it with the traceback above")
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_bug_of_one_member_does_not_end_the_sweep(empty_folder, capsys):
+    def odd_seeds_have_a_bug(config: TrainConfig) -> int:
+        return have_a_bug(config) if config.seed == 1 else 0
+
+    assert run_app(train_app(odd_seeds_have_a_bug), ["-m", "seed=0,1,2", "output=sweep"]) == 1
+    assert capsys.readouterr().err.count("a bug of Assay") == 1
+
+
+def test_a_full_disk_is_one_sentence(capsys):
+    def fill_the_disk(config: TrainConfig) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "here/metrics.jsonl")
+
+    assert run_app(train_app(fill_the_disk), ["output=here"]) == 1
+    assert capsys.readouterr().err == "assay train: [Errno 28] No space left on device: 'here/metrics.jsonl'\n"
 
 
 def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):

@@ -13,7 +13,7 @@ import yaml
 
 from rl.data.knowledge.naming import agnostic, names_left
 from rl.data.questions import kind_text
-from rl.faults import UserError
+from rl.faults import UserError, one_line
 
 GOOD = "good"
 """Stands for a defect in the entry of normal parts, as in MMAD."""
@@ -165,8 +165,7 @@ def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"{path}: the file of knowledge does not parse ({said}); mend it") from error
+        raise UserError(f"{path}: the file of knowledge does not parse ({one_line(error)}); mend it") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path}: the file of knowledge is no readable text ({error}); mend the path or file"

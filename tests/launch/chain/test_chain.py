@@ -12,7 +12,7 @@ from conf.schema import TrainConfig
 from launch.chain.run import Chain, run
 from launch.chain.stages import Stage, Verb, stages_of
 from launch.command.app import App, run_app
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 
 
 @dataclass
@@ -60,9 +60,7 @@ def test_the_stages_run_in_order_and_the_last_line_has_all_their_summaries(tmp_p
     assert list(told["stages"]) == ["a", "b", "c"] and told["stages"]["b"]["output"] == str(tmp_path / "2_b")
 
 
-@pytest.mark.parametrize(
-    "ending", [130, ValueError("photos/1.png is corrupt; remove it"), RunFailure("learner 0 died")]
-)
+@pytest.mark.parametrize("ending", [130, UserError("photos/1.png is corrupt; remove it"), RunFailure("learner 0 died")])
 def test_a_stage_that_ends_early_ends_the_chain_which_then_goes_on_with_it(tmp_path, ending, capsys):
     work = Work(endings={"2_b": ending})
     if isinstance(ending, Exception):

@@ -12,6 +12,7 @@ from conf.schema import TrainConfig
 from launch.command.app import App, run_app
 from launch.command.composing import jobs_of, open_composer
 from launch.command.sweep import begin_member, fail_member, finish_sweep, main, member_value
+from rl.faults import UserError
 
 
 def run_member(folder: Path, number: int, reward: float | None) -> None:
@@ -94,7 +95,7 @@ def test_a_sweeper_that_is_not_installed_is_one_sentence():
 def write_summary(config: TrainConfig) -> int:
     """A training whose reward is its learning rate; seed 13 fails."""
     if config.seed == 13:
-        raise ValueError("photos/1.png is corrupt; remove it")
+        raise UserError("photos/1.png is corrupt; remove it")
     (Path(config.output) / "summary.json").write_text(json.dumps({"reward_last": config.algo.lr}))
     return 0
 

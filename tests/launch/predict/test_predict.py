@@ -150,7 +150,7 @@ def test_a_mask_of_another_size_is_refused_before_anything_starts(photos):
 
 def test_a_folder_may_be_used_again_when_nothing_came_of_it(tmp_path):
     check_free(tmp_path / "new")
-    for name in (".lock", "config.yaml", "summary.json", "predictions.html"):
+    for name in (".lock", "config.yaml", "summary.json", "predictions.html", "crash.txt"):
         (tmp_path / name).touch()
     check_free(tmp_path)
     (tmp_path / "metrics.jsonl").touch()

@@ -14,9 +14,10 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from builders.looked_groups import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
+from launch.run.ending import Ending
 from launch.run.progress import RunProgress
 from launch.run.tracking import Evaluation, Plan, Resumed, RunTracker, read_rows
-from launch.run.wandb_run import Ending, without_secrets
+from launch.run.wandb_run import without_secrets
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.evaluation.kept_maps import maps_file, read_maps
 from rl.timing import Timings

@@ -8,8 +8,8 @@ from PIL import Image
 from builders.looked_groups import look, looked
 from builders.scored_groups import group, score
 from conf.schema import TrainConfig
+from launch.run.ending import Ending
 from launch.run.tracking import Plan, Resumed, RunTracker
-from launch.run.wandb_run import Ending
 from launch.train.report import counted_ranges, summarize, write_run_report
 from rewards.component import ComponentConfig
 from rewards.config import FunctionConfig, RewardConfig

@@ -1,0 +1,25 @@
+"""Absolute paths, for the actors of a cluster that was there before: they run in other folders than this process."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from conf.schema import PairsConfig, PredictConfig, TrainConfig
+
+Config = TypeVar("Config", TrainConfig, PredictConfig, PairsConfig)
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """Return the config with absolute paths; the id of a model on the hub stays as it is."""
+    model, data, cluster = config.model, config.data, config.cluster
+    return replace(
+        config,
+        output=_absolute(config.output),
+        model=replace(model, path=_absolute(model.path) if Path(model.path).is_dir() else model.path),
+        data=replace(data, root=_absolute(data.root), lessons=_absolute(data.lessons) if data.lessons else ""),
+        cluster=replace(cluster, reference_cache=_absolute(cluster.reference_cache)),
+    )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve())
