@@ -56,17 +56,17 @@ class KtoScale:
 
 
 def sigmoid_loss(margins: torch.Tensor, config: PreferenceConfig) -> torch.Tensor:
-    """-log σ(β Δ); it never reaches 0, so the margin keeps growing. DPO (Rafailov et al., 2023)."""
+    """Return -log σ(β Δ), which never reaches 0, so that the margin keeps growing. DPO (Rafailov et al., 2023)."""
     return -logsigmoid(config.beta * margins)
 
 
 def hinge_loss(margins: torch.Tensor, config: PreferenceConfig) -> torch.Tensor:
-    """max(0, 1 - β Δ); it is 0 from β Δ = 1 on. SLiC (Zhao et al., 2023) with DPO's Δ, as in RSO (Liu et al., 2024)."""
+    """Return max(0, 1 - β Δ), which is 0 from β Δ = 1 on. SLiC (Zhao et al., 2023), in the form of RSO (2024)."""
     return torch.relu(1 - config.beta * margins)
 
 
 def ipo_loss(margins: torch.Tensor, config: PreferenceConfig) -> torch.Tensor:
-    """(Δ - 1 / (2 β))²; it pulls a larger margin back. IPO (Azar et al., 2024)."""
+    """Return (Δ - 1 / (2 β))², which pulls a larger margin back. IPO (Azar et al., 2024)."""
     return (margins - 1 / (2 * config.beta)) ** 2
 
 
