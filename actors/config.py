@@ -5,6 +5,7 @@ from enum import Enum
 
 from rl.algorithm import AlgoConfig
 from rl.config import key
+from rl.recipe import RECIPES
 
 
 class Precision(Enum):
@@ -82,4 +83,4 @@ class ClusterConfig:
 
 def needs_reference(algo: AlgoConfig, cluster: ClusterConfig) -> bool:
     """Return True if a frozen copy of the starting policy runs beside the learners."""
-    return algo.compares and cluster.reference is not ReferenceKind.adapter_off
+    return RECIPES[algo.objective].needs_reference(algo) and cluster.reference is not ReferenceKind.adapter_off

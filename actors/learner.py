@@ -23,14 +23,15 @@ from actors.saving import Saver, fingerprint
 from actors.setups import LearnerSetup, Rank
 from actors.tally import Metrics, Tally, averaged
 from actors.watched import Watched
-from rl.algorithm import AlgoConfig, Objective
+from rl.algorithm import AlgoConfig
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
 from rl.checkpoints import Record
 from rl.faults import UserError
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
+from rl.recipe import RECIPES
 from rl.schedule import lr_factor
-from rl.taught.lesson_loss import LessonCounts, counts_of, lesson_loss, mismatch_share, only
+from rl.taught.lesson_loss import LessonCounts, LessonInputs, counts_of, lesson_loss, mismatch_share, only
 from rl.types import Group, Observed
 from rl.verl_core import Scale
 from rollout.attention import gaze_fault
@@ -56,7 +57,9 @@ class Learner(Watched):
         )
         self._fingerprint = fingerprint(hf)
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
-        self._adapter_is_reference = cluster.reference is ReferenceKind.adapter_off and algo.compares
+        self._recipe = RECIPES[algo.objective]
+        is_compared = self._recipe.needs_reference(algo)
+        self._adapter_is_reference = is_compared and cluster.reference is ReferenceKind.adapter_off
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
         self._observer = PolicyObserver(self._policy, model.path)
         shard(self._policy.train(), model.precision, self._device)
@@ -72,7 +75,7 @@ class Learner(Watched):
         """Take the optimizer steps of one batch; return their averages, and the seconds that gradients took."""
         plans = [replace(plan, micro_batches=[with_pixels(part) for part in plan.micro_batches]) for plan in plans]
         start = time.perf_counter()
-        if self._algo.objective is not Objective.grpo:
+        if self._recipe.teaches:
             reports = [self._lesson(plan) for plan in plans]
             return {**averaged(reports), "time/gradient": time.perf_counter() - start}
         batches = self._batches(plans)
@@ -219,17 +222,18 @@ class Learner(Watched):
         own = list(self._tensors([[only(group, mismatched=False) for group in part] for part in parts]))
         groups = [group for part in parts for group in part]
         counts = LessonCounts(**self._summed(asdict(counts_of(groups, self._algo)), int))
-        kl = self._mismatch(parts, counts) if self._algo.objective is Objective.kto else 0.0
+        kl = self._mismatch(parts, counts) if self._recipe.compares_prompts else 0.0
         self._optimizer.zero_grad()
         sums: defaultdict[str, float] = defaultdict(float)
         for batch in map(self._with_reference, own):
             stats = self._policy(batch)
-            loss, shares = lesson_loss(batch, stats.logprobs, self._algo, counts, dp_size=world, kl=kl)
+            inputs = LessonInputs(batch=batch, logprobs=stats.logprobs, counts=counts, dp_size=world, kl=kl)
+            loss, shares = lesson_loss(inputs, self._algo)
             loss.backward()
             entropy = stats.entropy.where(batch.response_mask, 0.0).sum().item() / max(counts.num_tokens, 1)
             for name, share in {"actor/loss": loss.item() / world, "actor/entropy": entropy, **shares}.items():
                 sums[name] += share
-        compared = {"preference/kl/mean": kl} if self._algo.objective is Objective.kto else {}
+        compared = {"preference/kl/mean": kl} if self._recipe.compares_prompts else {}
         return {**self._summed(sums, float), **compared, **self._advance()}
 
     def _mismatch(self, parts: Sequence[Sequence[Group]], counts: LessonCounts) -> float:

@@ -19,10 +19,11 @@ from actors.spawn import spawn
 from actors.team import RayJudge, RayObserver, RayPolicy, RayReference, RaySampler, RayTeacher
 from actors.waiting import answer, together
 from rewards.config import RewardConfig, is_computed, weights
-from rl.algorithm import AlgoConfig, Objective
+from rl.algorithm import AlgoConfig
 from rl.data.config import DataConfig
 from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
+from rl.recipe import RECIPES
 from rl.timing import Timings
 from rl.types import Sample
 from rollout.banned import banned_token_ids
@@ -152,7 +153,7 @@ def _engine_setup(config: TeamConfig, index: int) -> EngineSetup:
 
 
 def _sampling(config: TeamConfig) -> Sampling:
-    taught = config.algo.objective is not Objective.grpo
+    taught = RECIPES[config.algo.objective].teaches
     return Sampling(
         # Lessons were not sampled, so the model's own probabilities count.
         temperature=1.0 if taught else config.rollout.temperature,

@@ -13,12 +13,13 @@ from actors.peers import Peer, ask, ask_each, ask_one, spread
 from actors.pixels import without_pixels
 from actors.room import call_limit
 from actors.waiting import Limit, answer, answers
-from rl.algorithm import AlgoConfig, Objective
+from rl.algorithm import AlgoConfig
 from rl.batching import deal, plan_updates
 from rl.brake import dropped
 from rl.checkpoints import Record
 from rl.contrast import Repair, hinted
 from rl.parity import warn_of_parity
+from rl.recipe import RECIPES
 from rl.roles import Metrics
 from rl.timing import Timings
 from rl.types import Group, Sample
@@ -168,7 +169,7 @@ class RayPolicy:
             )
         self._timings.add("gradient", max(report.pop("time/gradient") for report in reports))
         report = reports[0]
-        if self._algo.objective is Objective.grpo:
+        if not RECIPES[self._algo.objective].teaches:
             warn_of_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
         return report
 

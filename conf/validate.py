@@ -1,4 +1,4 @@
-"""Contradictions that a config can hold, refused before Ray starts; each message says what to change."""
+"""Refuse contradictions of a config before Ray starts; each message says what to change."""
 
 import os
 from collections.abc import Sequence
@@ -9,21 +9,20 @@ from actors.placement import Machine, Slot, plan, slots, without_learning
 from conf.models import OF_ONE_IMAGE, only_compares
 from conf.schema import DemoDataConfig, ExportConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
 from rewards.config import check_reward, check_task, is_computed
-from rl.algorithm import AlgoConfig, Objective
 from rl.data.config import Choice, DataConfig
 from rl.data.pairs.config import PairTeacherKind, asks_engines
 from rl.data.photos import named_images
 from rl.data.questions import QUESTIONS
 from rl.faults import UserError
-from rl.preference_config import LossSpan
+from rl.recipe import RECIPES, Material, Recipe
 from rl.types import Task
 from rollout.config import check_endpoint, check_teacher
 from rollout.endpoint_key import endpoint_key
 
 COLDEST = 0.01
-"""vLLM lifts lower temperatures to this, so the learner's log-probs would no longer be the engine's."""
-FEWEST_OF_KTO = 3
-"""Three samples in a row of a stream are never one sample alone, two are where an epoch ends."""
+"""vLLM raises lower temperatures to this, so the learner's log-probs would differ from the engine's."""
+FEWEST_TO_COMPARE = 3
+"""Prompts of a step of which two must be different: two neighbours can be one sample where an epoch ends."""
 
 FILES_COME_FROM = {
     "data.lessons": "`assay pairs` writes one",
@@ -32,20 +31,20 @@ FILES_COME_FROM = {
 
 
 def check_train(config: TrainConfig) -> None:
-    """Raises a UserError for the first contradiction, or for what this machine lacks."""
+    """Raise a UserError for the first contradiction, or for what this machine lacks."""
     check_elsewhere(config)
     check_here(config)
 
 
 def check_here(config: TrainConfig) -> None:
-    """Raises a UserError for what this machine lacks."""
-    _check_paths(config)
+    """Raise a UserError for what this machine lacks."""
+    _check_folders(config.data, config.model)
     if not (config.cluster.address or os.environ.get("RAY_ADDRESS")):
         check_resources(config, cpus=os.cpu_count() or 1, gpus=_num_gpus())
 
 
 def check_elsewhere(config: TrainConfig) -> None:
-    """The same for a run on another machine, which alone can tell its size and its folders."""
+    """Raise a UserError for the first contradiction; a run's own machine checks its size and its folders."""
     _check_updates(config)
     _check_sampling(config)
     check_teacher(config.rollout.teacher, is_asked=config.algo.contrastive)
@@ -54,27 +53,27 @@ def check_elsewhere(config: TrainConfig) -> None:
     _check_images(config.data)
     _check_knowledge(config.data)
     _check_lengths(config)
-    _check_lessons(config)
+    _check_objective(config)
     _check_reference(config)
     _check_cluster(config)
     _check_given(config)
 
 
 def check_demo_data(config: DemoDataConfig) -> None:
-    """Raises a UserError when there is nowhere to write."""
+    """Raise a UserError if no folder is named."""
     if not config.output:
         raise UserError("output is empty; give the folder to write, e.g. output=data/demo")
 
 
 def check_export(config: ExportConfig) -> None:
-    """Raises a UserError when nothing says what to export, or where to."""
+    """Raise a UserError if the checkpoint or the folder is not named."""
     for name in ("checkpoint", "output"):
         if not getattr(config, name):
             raise UserError(f"{name} is empty; write assay export checkpoint=runs/mine output=models/mine")
 
 
 def check_score(config: ScoreConfig) -> None:
-    """Raises a UserError when there is nothing to read, or nothing to score it by."""
+    """Raise a UserError if there is no file to read, or no reward to score it by."""
     if not config.input:
         raise UserError("input is empty; give a file of answers, e.g. input=answers.jsonl")
     if config.input != "-" and not Path(config.input).is_file():
@@ -86,7 +85,7 @@ def check_score(config: ScoreConfig) -> None:
 
 
 def check_predict(config: PredictConfig) -> None:
-    """Raises a UserError when there is nothing to inspect, nobody to ask or no verdict to expect."""
+    """Raise a UserError if images, model or verdicts are missing."""
     if not config.input:
         raise UserError("input is empty; give a folder of images, e.g. input=photos")
     named_images(config.input)
@@ -117,13 +116,13 @@ def _check_asked(config: PredictConfig) -> None:
 
 
 def check_pairs(config: PairsConfig) -> None:
-    """Raises a UserError when there is nothing to make pairs of, or nobody who could write them."""
+    """Raise a UserError for the first contradiction, or for what this machine lacks."""
     check_pairs_elsewhere(config)
     check_pairs_here(config)
 
 
 def check_pairs_elsewhere(config: PairsConfig) -> None:
-    """The same as far as another machine can tell."""
+    """Raise a UserError for the first contradiction; a run's own machine checks its size and its folders."""
     if not config.output:
         raise UserError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
     data, pairs = config.data, config.pairs
@@ -149,7 +148,7 @@ def check_pairs_elsewhere(config: PairsConfig) -> None:
 
 
 def check_pairs_here(config: PairsConfig) -> None:
-    """Raises a UserError for what this machine lacks."""
+    """Raise a UserError for what this machine lacks."""
     _check_folders(config.data, config.model)
     if config.pairs.teacher is PairTeacherKind.endpoint:
         endpoint_key(config.rollout.teacher.key_env)
@@ -159,14 +158,14 @@ def check_pairs_here(config: PairsConfig) -> None:
 
 
 def check_resources(config: TrainConfig, *, cpus: float, gpus: float) -> None:
-    """Raises a UserError when the actors of the run need more than a machine of this size has."""
+    """Raise a UserError if the actors of the run need more than a machine of this size has."""
     machine = Machine(id="", name="this machine", cpus=cpus, gpus=gpus)
     wanted = slots(config.cluster, with_reference=needs_reference(config.algo, config.cluster))
     plan(wanted, [machine], config.cluster.placement)
 
 
 def _check_room(wanted: Sequence[Slot], placement: Placement) -> None:
-    """Raises a UserError when this machine is too small."""
+    """Raise a UserError if this machine is too small."""
     machine = Machine(id="", name="this machine", cpus=os.cpu_count() or 1, gpus=_num_gpus())
     plan(wanted, [machine], placement)
 
@@ -226,38 +225,34 @@ def _check_images(data: DataConfig) -> None:
         )
 
 
-def _check_lessons(config: TrainConfig) -> None:
-    algo, is_cached = config.algo, config.cluster.reference is ReferenceKind.cached
-    if algo.span is not LossSpan.response and algo.objective not in (Objective.sft, Objective.dpo):
+def _check_objective(config: TrainConfig) -> None:
+    algo, recipe = config.algo, RECIPES[config.algo.objective]
+    name = f"algo.objective={algo.objective.value}"
+    if algo.span not in recipe.spans:
+        raise UserError(f"algo.span={algo.span.value} is not read by {name}; leave it out")
+    if recipe.teaches and (algo.contrastive or algo.max_refills):
+        raise UserError(f"{name} samples nothing; leave out algo.contrastive and algo.max_refills")
+    if recipe.draws is Material.pairs and not config.data.lessons:
+        raise UserError(f"{name} learns from pairs; give their file, data.lessons=FILE")
+    if config.cluster.reference is ReferenceKind.cached:
+        _check_cached(recipe, name)
+    if recipe.compares_prompts and algo.num_prompts < FEWEST_TO_COMPARE:
         raise UserError(
-            f"algo.span={algo.span.value} is not read by algo.objective={algo.objective.value}; leave it out"
+            f"{name} compares with answers to other prompts, and two in a row can be the same one where an epoch ends; "
+            f"give algo.num_prompts ≥ {FEWEST_TO_COMPARE}"
         )
-    if algo.objective is Objective.grpo:
-        if is_cached:
-            raise UserError(
-                "cluster.reference=cached keeps log-probs of answers that are taught, but algo.objective=grpo samples "
-                "its own; choose cluster.reference=actor"
-            )
-        return
-    name = algo.objective.value
-    if algo.objective is not Objective.sft and not config.data.lessons:
-        raise UserError(f"algo.objective={name} learns from pairs; give their file, data.lessons=FILE")
-    if algo.contrastive or algo.max_refills:
-        raise UserError(f"algo.objective={name} samples nothing; leave out algo.contrastive and algo.max_refills")
-    if algo.objective is Objective.kto:
-        _check_kto(algo, is_cached)
 
 
-def _check_kto(algo: AlgoConfig, is_cached: bool) -> None:
-    if is_cached:
+def _check_cached(recipe: Recipe, name: str) -> None:
+    if not recipe.teaches:
         raise UserError(
-            "algo.objective=kto compares with answers to other prompts, which change from step to step; choose "
+            f"cluster.reference=cached keeps log-probs of answers that are taught, but {name} samples its own; choose "
+            "cluster.reference=actor"
+        )
+    if recipe.compares_prompts:
+        raise UserError(
+            f"{name} compares with answers to other prompts, which change from step to step; choose "
             "cluster.reference=actor or adapter_off"
-        )
-    if algo.num_prompts < FEWEST_OF_KTO:
-        raise UserError(
-            "algo.objective=kto compares with answers to other prompts, and two in a row can be the same one where an "
-            f"epoch ends; give algo.num_prompts ≥ {FEWEST_OF_KTO}"
         )
 
 
@@ -291,19 +286,13 @@ def _check_cluster(config: TrainConfig) -> None:
             "cluster.placement=colocated pairs each rollout worker with a learner; got "
             f"{cluster.num_rollout_workers} and {cluster.num_learners}; make cluster.num_rollout_workers equal"
         )
-    counts = {
-        Objective.grpo: (algo.num_completions, "algo.num_completions"),
-        Objective.sft: (1, "1"),
-        Objective.dpo: (2, "2"),
-        # A pair's answers and those to another prompt.
-        Objective.kto: (4, "4"),
-    }
-    count, named = counts[algo.objective]
-    longest = rollout.max_prompt_tokens + count * rollout.max_response_tokens
+    size = RECIPES[algo.objective].group_size
+    longest = rollout.max_prompt_tokens + (size or algo.num_completions) * rollout.max_response_tokens
     if longest > cluster.micro_batch_tokens:
         raise UserError(
             f"cluster.micro_batch_tokens={cluster.micro_batch_tokens} is less than a whole group may have, "
-            f"rollout.max_prompt_tokens + {named} × rollout.max_response_tokens = {longest}; raise it"
+            f"rollout.max_prompt_tokens + {size or 'algo.num_completions'} × rollout.max_response_tokens = {longest}; "
+            "raise it"
         )
 
 
@@ -318,10 +307,6 @@ def _check_sources(data: DataConfig, model: ModelConfig) -> None:
         raise UserError("data.root is empty; give the folder of your images, data.root=FOLDER")
     if not model.path:
         raise UserError("model.path is empty; give a folder or a hub id such as owner/name")
-
-
-def _check_paths(config: TrainConfig) -> None:
-    _check_folders(config.data, config.model)
 
 
 def _check_folders(data: DataConfig, model: ModelConfig) -> None:

@@ -1,5 +1,6 @@
-"""Component: all that is known of one reward, at the end of the reward's own file."""
+"""Component: everything that the composer knows of one reward; each reward's file ends with its own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,9 @@ from rl.config import key
 from rl.types import Task
 
 Values = list[float | None | Exception]
-"""One value an answer, or what was raised instead; None where the sample has nothing to judge by."""
+"""A value or an exception for each answer; None if the sample has nothing to judge by."""
 Judge = Callable[[Sequence[Item], Sequence[Answer]], Values]
-"""Judges a batch of answers."""
+"""Function that judges a batch of answers."""
 
 
 @dataclass(kw_only=True)
@@ -21,34 +22,45 @@ class ComponentConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component:
-    """A reward that judges each answer on its own."""
+class BatchComponent(ABC):
+    """A reward that judges a batch of answers in one call."""
 
     help: str
     """Sentence for --help: what it pays for, its range, its paper."""
-    judge: Callable[[Item, Answer, Any], float | None]
-    """Value of an answer under the component's options; None where the sample has nothing to judge by."""
     tasks: tuple[Task, ...] = tuple(Task)
-    """The tasks whose answers it can read."""
+    """Tasks whose answers it can read."""
     range: tuple[float, float] = (0.0, 1.0)
     """Lowest and highest value."""
     options: type[ComponentConfig] = ComponentConfig
-    """Dataclass of its weight and whatever else can be configured."""
+    """Dataclass of its weight and its other config keys."""
 
     def field(self) -> Any:
         """Return the field of RewardConfig that holds the component's options."""
         return field(default_factory=self.options, metadata={"help": self.help, "component": self})
 
+    @abstractmethod
     def batch_judge(self, options: Any) -> Judge:
         """Return the function that judges a batch under these options."""
 
+    @abstractmethod
+    def can_judge(self, item: Item, options: Any) -> bool:
+        """Return True if the item's target says what the component judges by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component(BatchComponent):
+    """A reward that judges each answer on its own."""
+
+    judge: Callable[[Item, Answer, Any], float | None]
+    """Value of an answer under the component's options; None if the sample has nothing to judge by."""
+
+    def batch_judge(self, options: Any) -> Judge:
         def judge_each(items: Sequence[Item], answers: Sequence[Answer]) -> Values:
             return [self._value(item, answer, options) for item, answer in zip(items, answers, strict=True)]
 
         return judge_each
 
     def can_judge(self, item: Item, options: Any) -> bool:
-        """Return whether the item's target says what the component judges by."""
         return self.judge(item, Answer(), options) is not None
 
     def _value(self, item: Item, answer: Answer, options: Any) -> float | None | Exception:

@@ -4,44 +4,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 
-from rewards import (
-    accuracy,
-    box,
-    box_penalty,
-    choice,
-    consistency,
-    domain,
-    emit,
-    format,
-    grounding,
-    iad_r1,
-    knowledge,
-    overlong,
-    roam,
-    segmentation,
-    structure,
-)
-from rewards.component import Component, ComponentConfig
-from rewards.consistency import ConsistencyConfig
-from rewards.domain import DomainConfig
-from rewards.overlong import OverlongConfig
-from rewards.roam import RoamConfig
+import rewards.accuracy
+import rewards.box
+import rewards.box_penalty
+import rewards.choice
+import rewards.consistency
+import rewards.domain
+import rewards.emit
+import rewards.format
+import rewards.grounding
+import rewards.iad_r1
+import rewards.knowledge
+import rewards.overlong
+import rewards.roam
+import rewards.segmentation
+import rewards.structure
+from rewards.component import BatchComponent, ComponentConfig
 from rl.config import key
 from rl.faults import UserError
 from rl.types import Task
 
 
 class Signature(Enum):
-    """How a function of the user's is called."""
+    """Call signature of a function of the user's."""
 
     trl = "trl"
-    """f(prompts, completions, **columns) -> list of numbers or None, once a batch."""
+    """f(prompts, completions, **columns) -> list of numbers or None, per batch."""
     verl = "verl"
-    """f(data_source, solution_str, ground_truth, extra_info) -> number, None or a dict with "score", once an answer."""
+    """f(data_source, solution_str, ground_truth, extra_info) -> number, None or a dict with "score", per answer."""
 
 
 class OnError(Enum):
-    """What a component that raises does."""
+    """Consequence of a component that raises."""
 
     stop = "stop"
     unjudged = "unjudged"
@@ -52,8 +46,8 @@ class FunctionConfig:
     """A reward of the user's."""
 
     path: str = key("", "Dotted path of the function, e.g. my_rewards.shininess; its last part names the component.")
-    weight: float = key(1.0, "Weight in the total; at 0 it is only measured.")
-    signature: Signature = key(Signature.trl, "Whose reward functions it is like.")
+    weight: float = key(1.0, "Weight in the total; 0 only measures it.")
+    signature: Signature = key(Signature.trl, "Signature of the function: that of TRL's or of verl's reward functions.")
 
     @property
     def name(self) -> str:
@@ -62,36 +56,36 @@ class FunctionConfig:
 
 @dataclass(kw_only=True)
 class RewardConfig:
-    """The table of components: each name is that of its config section and of its metric."""
+    """The table of components; a field's name is also that of its config section and its metric."""
 
-    format: ComponentConfig = format.COMPONENT.field()
-    accuracy: ComponentConfig = accuracy.COMPONENT.field()
-    choice: ComponentConfig = choice.COMPONENT.field()
-    knowledge: ComponentConfig = knowledge.COMPONENT.field()
-    box: ComponentConfig = box.COMPONENT.field()
-    box_penalty: ComponentConfig = box_penalty.COMPONENT.field()
-    grounding: ComponentConfig = grounding.COMPONENT.field()
-    consistency: ConsistencyConfig = consistency.COMPONENT.field()
-    domain: DomainConfig = domain.COMPONENT.field()
-    segmentation: ComponentConfig = segmentation.COMPONENT.field()
-    structure: ComponentConfig = structure.COMPONENT.field()
-    roam: RoamConfig = roam.COMPONENT.field()
-    iad_r1: ComponentConfig = iad_r1.COMPONENT.field()
-    emit: ComponentConfig = emit.COMPONENT.field()
-    overlong: OverlongConfig = overlong.COMPONENT.field()
+    format: ComponentConfig = rewards.format.COMPONENT.field()
+    accuracy: ComponentConfig = rewards.accuracy.COMPONENT.field()
+    choice: ComponentConfig = rewards.choice.COMPONENT.field()
+    knowledge: ComponentConfig = rewards.knowledge.COMPONENT.field()
+    box: ComponentConfig = rewards.box.COMPONENT.field()
+    box_penalty: ComponentConfig = rewards.box_penalty.COMPONENT.field()
+    grounding: ComponentConfig = rewards.grounding.COMPONENT.field()
+    consistency: rewards.consistency.ConsistencyConfig = rewards.consistency.COMPONENT.field()
+    domain: rewards.domain.DomainConfig = rewards.domain.COMPONENT.field()
+    segmentation: ComponentConfig = rewards.segmentation.COMPONENT.field()
+    structure: ComponentConfig = rewards.structure.COMPONENT.field()
+    roam: rewards.roam.RoamConfig = rewards.roam.COMPONENT.field()
+    iad_r1: ComponentConfig = rewards.iad_r1.COMPONENT.field()
+    emit: ComponentConfig = rewards.emit.COMPONENT.field()
+    overlong: rewards.overlong.OverlongConfig = rewards.overlong.COMPONENT.field()
     functions: list[FunctionConfig] = key(list, "Functions of your own: [{path: my_rewards.shininess, weight: 0.5}].")
-    on_error: OnError = key(OnError.stop, "A component that raises ends the run, or leaves the answer unjudged.")
-    timeout_s: float = key(30.0, "Longest call of one component; what it did not judge by then stays unjudged.", gt=0)
+    on_error: OnError = key(OnError.stop, "If a component raises, stop the run, or leave the answer unjudged.")
+    timeout_s: float = key(30.0, "Longest call of a component; answers that take longer stay unjudged.", gt=0)
 
 
-COMPONENTS: Mapping[str, Component] = {
+COMPONENTS: Mapping[str, BatchComponent] = {
     item.name: item.metadata["component"] for item in fields(RewardConfig) if "component" in item.metadata
 }
-"""The components of the table by name."""
+"""Components of the table by name."""
 
 
 def components(config: RewardConfig) -> dict[str, ComponentConfig]:
-    """Return the options of every component by name, whether it is computed or not."""
+    """Return the options of every component by name, computed or not."""
     return {name: getattr(config, name) for name in COMPONENTS}
 
 
@@ -100,7 +94,7 @@ def is_computed(component: ComponentConfig) -> bool:
 
 
 def weights(config: RewardConfig) -> dict[str, float]:
-    """Weight of each component that is computed, by name."""
+    """Return the weight of each component that is computed, by name."""
     own = {name: component.weight for name, component in components(config).items()}
     return {name: weight for name, weight in own.items() if weight is not None} | dict(
         _weighed(function) for function in config.functions
@@ -112,7 +106,7 @@ def _weighed(function: FunctionConfig) -> tuple[str, float]:
 
 
 def check_task(config: RewardConfig, task: Task) -> None:
-    """Raises a UserError for a component that reads what answers of this task do not have."""
+    """Raise a UserError for a component that cannot read the answers of this task."""
     for name, options in components(config).items():
         if is_computed(options) and task not in COMPONENTS[name].tasks:
             forms = " or ".join(form.name for form in COMPONENTS[name].tasks)
@@ -123,7 +117,7 @@ def check_task(config: RewardConfig, task: Task) -> None:
 
 
 def check_reward(config: RewardConfig) -> None:
-    """Raises a UserError for a reward that nothing could earn, or whose functions cannot be told apart."""
+    """Raise a UserError for a reward that no answer could earn, or whose functions have the same name."""
     for function in config.functions:
         if not all(part.isidentifier() for part in function.path.split(".")) or "." not in function.path:
             raise UserError(f"reward.functions: '{function.path}' is no dotted path; write my_rewards.shininess")

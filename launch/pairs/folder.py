@@ -32,7 +32,6 @@ class PairsFolder:
         self.path = path
         self.samples = samples
         """The training samples, in their order."""
-        self._margin = config.pairs.margin
         self._selects = selects(config.pairs)
         self.selection = Journal(path / SELECTION)
         self.trajectories = Journal(path / TRAJECTORIES)

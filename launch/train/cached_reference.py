@@ -8,6 +8,7 @@ from actors.config import ReferenceKind
 from actors.model_folder import weights_name
 from conf.schema import TrainConfig
 from rl.data.lessons import Lesson
+from rl.recipe import RECIPES
 from rl.roles import Reference
 from rl.taught.reference_cache import CachedReference, ReferenceCache, lesson_key
 from rl.types import Sample
@@ -37,7 +38,8 @@ def cached_reference(
     config: TrainConfig, samples: Sequence[Sample], lessons: Mapping[str, Lesson], say: Callable[[str], None]
 ) -> CachedLogprobs | None:
     """Open the cache of a run and say how complete it is; return None for a run that keeps none."""
-    if not (config.algo.compares and config.cluster.reference is ReferenceKind.cached):
+    is_compared = RECIPES[config.algo.objective].needs_reference(config.algo)
+    if not (is_compared and config.cluster.reference is ReferenceKind.cached):
         return None
     model = weights_name(config.model.path)
     made = {name: value for name, value in asdict(config.data).items() if name in MAKING_PROMPTS}

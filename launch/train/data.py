@@ -1,4 +1,4 @@
-"""The data of a training: read, checked against the config, and named by a hash."""
+"""Read the data of a training, check it against the config, and name it by a hash."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ from launch.run.samples import read_split
 from rewards.compose import check_truth
 from rewards.config import is_computed, weights
 from rewards.item import item_of
-from rl.algorithm import Objective
 from rl.data.lessons import Lesson, check_spans, own_lesson, read_lessons, with_lessons
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.readers import check_boxes
 from rl.data.stream import SampleStream
 from rl.faults import UserError
 from rl.preference_config import LossSpan
+from rl.recipe import RECIPES, Material
 from rl.types import Sample
 from rollout.config import reads_words
 from rollout.repairer import check_contrast, check_lessons, response_tokens
@@ -28,16 +28,16 @@ from rollout.repairer import check_contrast, check_lessons, response_tokens
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a run learns from and what it is judged on."""
+    """Samples that a run learns from and is evaluated on."""
 
     training: list[Sample]
     heldout: list[Sample]
     lessons: Mapping[str, Lesson]
-    """Of the training samples, by their ids; {} where none are given."""
+    """Lessons by the id of their training sample; {} without data.lessons."""
 
     @property
     def hash(self) -> str:
-        """Tells the samples and their truth apart from others."""
+        """Return a hash of the samples, their targets and their lessons."""
         truth: list[Any] = [
             (sample.id, sample.question, asdict(sample.target)) for sample in self.training + self.heldout
         ]
@@ -46,22 +46,23 @@ class Data:
 
 
 def read_data(config: TrainConfig) -> Data:
-    """Every file has been opened once; a bad one is named before an actor starts."""
+    """Open every file once, so that a bad one is named before an actor starts."""
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
     training, heldout = read_split(config.data, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
-    lessons = {}
+    lessons, recipe = {}, RECIPES[config.algo.objective]
     if config.data.lessons:
-        path, in_pairs = Path(config.data.lessons), config.algo.objective in (Objective.dpo, Objective.kto)
-        lessons = read_lessons(path, with_rejected=in_pairs)
+        path = Path(config.data.lessons)
+        lessons = read_lessons(path, with_rejected=recipe.draws is Material.pairs)
         training = with_lessons(training, heldout, lessons, path)
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
-    if config.algo.objective is not Objective.grpo:
+    if recipe.teaches:
         taught = {sample.id: lessons.get(sample.id) or own_lesson(sample) for sample in training}
-        if config.algo.objective is Objective.kto and len(taught) < 2:
+        if recipe.compares_prompts and len(taught) < 2:
             raise UserError(
-                "algo.objective=kto compares with answers to other prompts; give data.lessons of two or more"
+                f"algo.objective={config.algo.objective.value} compares with answers to other prompts; give "
+                "data.lessons of two or more"
             )
         check_lessons(taught, response_tokens(builder, config.model.path, config.rollout))
         if config.algo.span is not LossSpan.response:
@@ -78,5 +79,5 @@ def read_data(config: TrainConfig) -> Data:
 
 
 def steps_of(config: TrainConfig, num_samples: int) -> int:
-    """Steps in which num_epochs times as many samples are drawn; the last one may draw some of a further epoch."""
+    """Return the steps that draw num_epochs times the samples; the last step may reach into a further epoch."""
     return ceil(config.num_epochs * num_samples / config.algo.num_prompts)

@@ -11,26 +11,27 @@ from rewards.answers.parse import parse_answer
 from rewards.compose import component_range, reward_range
 from rewards.config import RewardConfig, is_computed, weights
 from rl.alarms import Range
-from rl.algorithm import AlgoConfig, Objective
+from rl.algorithm import AlgoConfig
 from rl.metrics import HELD_OUT
+from rl.recipe import RECIPES
 from rl.roles import Metrics
 
 ENDS = 10
-"""Steps at each end of a run whose mean reward the summary compares; a short run's halves."""
+"""Steps at each end of a run whose mean rewards the summary compares; half of a shorter run."""
 DIGITS = 6
 OF_STEPS = {
     "samples_per_s": "perf/samples_per_s",
     "parity_mean": "parity/logprob_abs_mean",
     "overhead": "perf/overhead",
 }
-"""Metrics whose mean over the steps the summary has."""
+"""Keys of the summary, each the mean of a metric over the steps."""
 TOLD = ("accuracy", "mean_iou", "knowledge", "reward", "samples")
 TOLD_OF_LOOKS = ("agreement_", "pixel_")
-"""Metrics of an evaluation that the summary has too, and how the names of others begin."""
+"""Metrics of an evaluation that the summary repeats: their names, and prefixes of names."""
 
 
 def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[str, Any]:
-    """What was measured; the rest is left out."""
+    """Return the content of summary.json; what was not measured has no key."""
     steps = [row for row in tracker.rows if "time/step" in row]
     rewards = [row["reward/mean"] for row in steps if "reward/mean" in row]
     summary: dict[str, Any] = {
@@ -55,19 +56,19 @@ def summarize(config: TrainConfig, tracker: RunTracker, seconds: float) -> dict[
 
 
 def _tells(row: Metrics, step: int) -> bool:
-    """Whether it is the row of the evaluation after that step."""
+    """Return True if this is the row of the evaluation after `step`."""
     return row["step"] == step and f"{HELD_OUT}/samples" in row
 
 
 def counted_ranges(config: RewardConfig) -> dict[str, Range | None]:
-    """Lowest and highest value of each component that counts; None where a function of the user's knows it alone."""
+    """Return the lowest and highest value of each component with a weight; None for a function of the user's."""
     return {name: component_range(name) for name, weight in weights(config).items() if weight != 0}
 
 
 def write_run_report(
     config: TrainConfig, tracker: RunTracker, summary: dict[str, Any], num_samples: tuple[int, int]
 ) -> None:
-    """The summary says whether the run failed or was stopped."""
+    """Write report.html; `summary` says if the run failed or was stopped."""
     before, after = ([evaluation.groups for evaluation in tracker.evaluations] + [(), ()])[:2]
     num_training, num_heldout = num_samples
     algo, lora, consistency = config.algo, config.model.lora, config.reward.consistency
@@ -97,19 +98,13 @@ def write_run_report(
 
 
 def _batch(algo: AlgoConfig) -> str:
-    each = f" × {algo.num_completions} completions" if algo.objective is Objective.grpo else " and what is taught"
+    teaches = RECIPES[algo.objective].teaches
+    each = " and what is taught" if teaches else f" × {algo.num_completions} completions"
     return f"{algo.num_prompts} prompts{each}, {algo.num_updates} updates"
 
 
 def _objective(algo: AlgoConfig) -> str:
-    """By name, with what it weighs."""
-    weighed = {
-        Objective.grpo: f"KL weight {algo.kl_weight:g}",
-        Objective.sft: f"loss of the {algo.span.value}",
-        Objective.dpo: f"{algo.preference.loss.value} of the {algo.span.value}, β {algo.preference.beta:g}",
-        Objective.kto: f"β {algo.kto.beta:g}",
-    }
-    return f"{algo.objective.value.upper()}, {weighed[algo.objective]}"
+    return f"{algo.objective.value.upper()}, {RECIPES[algo.objective].options(algo)}"
 
 
 def _mean(values: list[float]) -> float:

@@ -25,13 +25,13 @@ from launch.run.wandb_run import without_secrets
 from launch.train.cached_reference import CachedLogprobs, cached_reference
 from launch.train.data import Data, read_data, steps_of
 from launch.train.report import counted_ranges, summarize, write_run_report
-from rl.algorithm import Objective
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Checkpoint
 from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
 from rl.faults import RunFailure
 from rl.loop import Exam, Roles, train
+from rl.recipe import RECIPES
 from rl.taught.teaching import teach
 from rl.timing import Timings
 
@@ -201,7 +201,7 @@ async def _train(run: Training, team: Team, stream: SampleStream, cached: Cached
         facts={"data_hash": run.data.hash, "config": without_secrets(plain(config))},
         steps=range(run.first_step, config.num_steps),
     )
-    taught = config.algo.objective is not Objective.grpo
+    teaches = RECIPES[config.algo.objective].teaches
     builder = PromptBuilder(config.model.path, config.data)
     roles = Roles(
         sampler=team.sampler,
@@ -210,13 +210,13 @@ async def _train(run: Training, team: Team, stream: SampleStream, cached: Cached
         reference=cached.beside(team.reference) if cached else team.reference,
         repairer=team.repairer,
         observer=team.observer,
-        lesson_maker=RayLessonMaker(builder, run.data.lessons) if taught else None,
+        lesson_maker=RayLessonMaker(builder, run.data.lessons) if teaches else None,
         tracker=run.tracker,
         archive=archive,
         brake=run.brake,
     )
     exam = Exam(samples=run.data.heldout, every=config.eval_every)
-    loop = teach if taught else train
+    loop = teach if teaches else train
     try:
         await loop(config.algo, roles, stream, exam, run.first_step, config.num_steps)
     except Stopped:

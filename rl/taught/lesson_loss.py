@@ -1,6 +1,6 @@
-"""The loss of a micro-batch of taught answers: what its objective reads of them, and by what it is divided."""
+"""The loss of a micro-batch of lessons, by objective, and the counts that it is divided by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +16,7 @@ from rl.verl_core import Scale
 
 @dataclass(frozen=True, kw_only=True)
 class LessonCounts:
-    """Of an optimizer step, over all its micro-batches and, once added up, over all ranks."""
+    """Counts over the micro-batches of an optimizer step and, once summed, over the ranks."""
 
     num_chosen: int
     """Better answers."""
@@ -25,15 +25,68 @@ class LessonCounts:
     num_mismatched: int
     """Answers to other prompts."""
     num_chosen_tokens: int
-    """Tokens of the better answers that the loss reads."""
+    """Tokens of the better answers that algo.span names."""
     num_tokens: int
     """Tokens of the better and the worse answers."""
     num_stated: int
     """Tokens that state a piece of knowledge."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LessonInputs:
+    """A micro-batch of lessons and what its loss is divided by."""
+
+    batch: GroupBatch
+    """Its answers have advantage 1 if they are the better ones, -1 if the worse."""
+    logprobs: torch.Tensor
+    """[completions, tokens] log-probs of the policy now, with gradient."""
+    counts: LessonCounts
+    dp_size: int
+    """Ranks whose gradients FSDP averages."""
+    kl: float
+    """KL(policy || reference) of the step's answers to other prompts; 0 for a recipe that compares none."""
+
+
+def _sft(inputs: LessonInputs, algo: AlgoConfig) -> tuple[torch.Tensor, dict[str, float]]:
+    batch, counts = inputs.batch, inputs.counts
+    scale = Scale(
+        dp_size=inputs.dp_size,
+        batch_num_tokens=max(counts.num_chosen_tokens, 1),
+        global_batch_size=max(counts.num_chosen, 1),
+        loss_scale_factor=1,
+    )
+    return sft_loss(inputs.logprobs, span_mask(batch.response_mask, batch.knowledge_mask, algo.span), scale), {}
+
+
+def _dpo(inputs: LessonInputs, algo: AlgoConfig) -> tuple[torch.Tensor, dict[str, float]]:
+    counts = inputs.counts
+    scale = PairScale(
+        dp_size=inputs.dp_size, num_pairs=counts.num_chosen, num_chosen_tokens=max(counts.num_chosen_tokens, 1)
+    )
+    return preference_loss(_preference_inputs(inputs, algo.span), algo.preference, scale)
+
+
+def _kto(inputs: LessonInputs, algo: AlgoConfig) -> tuple[torch.Tensor, dict[str, float]]:
+    counts = inputs.counts
+    scale = KtoScale(dp_size=inputs.dp_size, num_chosen=counts.num_chosen, num_rejected=counts.num_rejected)
+    return kto_loss(_preference_inputs(inputs, algo.span), algo.kto, scale, inputs.kl)
+
+
+LESSON_LOSSES: Mapping[Objective, Callable[[LessonInputs, AlgoConfig], tuple[torch.Tensor, dict[str, float]]]] = {
+    Objective.sft: _sft,
+    Objective.dpo: _dpo,
+    Objective.kto: _kto,
+}
+"""Loss by objective that teaches; the equations are in sft_loss, preference_loss and kto_loss."""
+
+
+def lesson_loss(inputs: LessonInputs, algo: AlgoConfig) -> tuple[torch.Tensor, dict[str, float]]:
+    """Return the loss of algo.objective, and metrics as shares of those of the step."""
+    return LESSON_LOSSES[algo.objective](inputs, algo)
+
+
 def counts_of(groups: Sequence[Group], algo: AlgoConfig) -> LessonCounts:
-    """What the groups of one rank count."""
+    """Count the answers and tokens of one rank's groups."""
     answers = [each for group in groups for each in zip(group.completions, group.advantages, strict=True)]
     lengths = [len(answer.token_ids) for answer, _ in answers]
     stated = [end - start for start, end in (answer.knowledge for answer, _ in answers)]
@@ -54,7 +107,7 @@ def counts_of(groups: Sequence[Group], algo: AlgoConfig) -> LessonCounts:
 
 
 def only(group: Group, *, mismatched: bool) -> Group:
-    """The group with its answers to other prompts alone, or with its own alone."""
+    """Return the group with only its answers to another prompt, or with only its own."""
     kept = [index for index, value in enumerate(group.advantages) if (value == 0) is mismatched]
     return replace(
         group,
@@ -64,47 +117,27 @@ def only(group: Group, *, mismatched: bool) -> Group:
     )
 
 
-def lesson_loss(
-    batch: GroupBatch, logprobs: torch.Tensor, algo: AlgoConfig, counts: LessonCounts, *, dp_size: int, kl: float
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """(the loss that algo.objective names, this part's shares of its metrics); `kl` is KTO's, of the whole step."""
-    if algo.objective is Objective.sft:
-        scale = Scale(
-            dp_size=dp_size,
-            batch_num_tokens=max(counts.num_chosen_tokens, 1),
-            global_batch_size=max(counts.num_chosen, 1),
-            loss_scale_factor=1,
-        )
-        return sft_loss(logprobs, span_mask(batch.response_mask, batch.knowledge_mask, algo.span), scale), {}
-    inputs = _inputs(batch, logprobs, algo, counts)
-    if algo.objective is Objective.kto:
-        sides = KtoScale(dp_size=dp_size, num_chosen=counts.num_chosen, num_rejected=counts.num_rejected)
-        return kto_loss(inputs, algo.kto, sides, kl)
-    pairs = PairScale(dp_size=dp_size, num_pairs=counts.num_chosen, num_chosen_tokens=max(counts.num_chosen_tokens, 1))
-    return preference_loss(inputs, algo.preference, pairs)
-
-
 def mismatch_share(batch: GroupBatch, logprobs: torch.Tensor, counts: LessonCounts) -> float:
-    """This part's share of the KL that KTO's rewards are measured from."""
+    """Return this micro-batch's share of `LessonInputs.kl`."""
     return kl_share(logprobs, _reference(batch, logprobs), batch.response_mask, max(counts.num_mismatched, 1))
 
 
 def _reference(batch: GroupBatch, logprobs: torch.Tensor) -> torch.Tensor:
-    """The reference's log-probs; an empty micro-batch, which counts for nothing, has none."""
+    """Return the reference's log-probs; an empty micro-batch, which counts for nothing, has none."""
     if batch.reference_logprobs is None:
         assert not batch.response_mask.any(), "there is no reference to compare with"
         return logprobs.detach()
     return batch.reference_logprobs
 
 
-def _inputs(batch: GroupBatch, logprobs: torch.Tensor, algo: AlgoConfig, counts: LessonCounts) -> PreferenceInputs:
-    signs = batch.advantages[:, 0]
+def _preference_inputs(inputs: LessonInputs, span: LossSpan) -> PreferenceInputs:
+    batch, signs = inputs.batch, inputs.batch.advantages[:, 0]
     return PreferenceInputs(
-        logprobs=logprobs,
-        reference_logprobs=_reference(batch, logprobs),
+        logprobs=inputs.logprobs,
+        reference_logprobs=_reference(batch, inputs.logprobs),
         response_mask=batch.response_mask,
-        knowledge_mask=batch.knowledge_mask if counts.num_stated else None,
+        knowledge_mask=batch.knowledge_mask if inputs.counts.num_stated else None,
         chosen=(signs > 0).nonzero()[:, 0],
         rejected=(signs < 0).nonzero()[:, 0],
-        span=algo.span,
+        span=span,
     )

@@ -1,17 +1,18 @@
-"""SFT, DPO and KTO: take the lessons of the next samples, compare with the reference, update; evaluate when due."""
+"""The loop of SFT, DPO and KTO: read lessons, compare them with the reference, update; evaluate when due."""
 
 import asyncio
 
-from rl.algorithm import AlgoConfig, Objective
+from rl.algorithm import AlgoConfig
 from rl.brake import Stopped
 from rl.checkpoints import Progress
 from rl.data.stream import SampleStream
 from rl.loop import Exam, Roles, evaluate
+from rl.recipe import RECIPES
 from rl.taught.preference import with_mismatched
 
 
 async def teach(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Exam, start: int, num_steps: int) -> None:
-    """Runs supervised or preference training; weights go out before each evaluation alone, and once at the start."""
+    """Run supervised or preference training; publish weights at the start and before each evaluation only."""
     assert roles.lesson_maker, "nobody has the lessons"
     done = Progress(step=start, position=stream.position)
     await roles.sampler.load(await roles.policy.publish(), version=start)
@@ -21,7 +22,7 @@ async def teach(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Ex
             roles.brake.check()
             if exam.is_due(step):
                 await _examine(roles, exam, step, is_published=step == start)
-            compared = with_mismatched(groups) if config.objective is Objective.kto else groups
+            compared = with_mismatched(groups) if RECIPES[config.objective].compares_prompts else groups
             if roles.reference:
                 compared = await roles.brake.unless_pulled(roles.reference.logprobs(compared))
             position = stream.position

@@ -1,16 +1,12 @@
 """Supervised and preference training by the command that a user types; killed, they go on as if they had not been."""
 
-import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builders.small_runs import Run, assay, finished_run, kill_all, measured, same_weights, start
-from rl.data.config import DataConfig
-from rl.data.prompts import answer_text
-from rl.data.readers import read_mvtec, split_heldout
+from builders.verdict_pairs import write_verdict_pairs
 
 pytestmark = pytest.mark.slow
 SMALL = (
@@ -34,16 +30,7 @@ NUM_STEPS = 8
 
 @pytest.fixture(scope="module")
 def pairs(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The right verdict against the wrong one."""
-    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
-    training, _ = split_heldout(read_mvtec(DataConfig(root=str(demo_data))), 0.2, 0)
-    with path.open("w") as file:
-        for sample in training[:: len(training) // NUM_LESSONS][:NUM_LESSONS]:
-            other = "normal" if sample.target.label == "defective" else "defective"
-            wrong = replace(sample.target, label=other, boxes=(), box_labels=())
-            texts = [answer_text(target, sample.task) for target in (sample.target, wrong)]
-            file.write(json.dumps({"id": sample.id, "chosen": texts[0], "rejected": texts[1]}) + "\n")
-    return path
+    return write_verdict_pairs(demo_data, tmp_path_factory.mktemp("pairs") / "pairs.jsonl", NUM_LESSONS)
 
 
 def options(data: Path, pairs: Path, folder: Path) -> list[str]:

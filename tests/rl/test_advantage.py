@@ -1,3 +1,4 @@
+import doctest
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rl.advantage
 from builders.token_groups import bare_prompt, token_group
 from rl.advantage import group_advantages
 from rl.algorithm import AlgoConfig, Baseline, BatchNorm
@@ -37,6 +39,10 @@ WITHIN_GROUPS = [
 RLOO = {"baseline": Baseline.leave_one_out, "normalize_std": False}
 REINFORCE_PP = {"normalize_std": False, "normalize_batch": BatchNorm.tokens}
 GDPO = {"normalize_components": True, "normalize_batch": BatchNorm.completions}
+
+
+def test_the_examples_hold():
+    assert doctest.testmod(rl.advantage) == (0, 3)
 
 
 def test_an_advantage_is_the_distance_from_the_groups_mean_in_standard_deviations():
