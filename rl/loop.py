@@ -128,7 +128,7 @@ async def collect(roles: Roles, samples: Sequence[Sample], *, greedy: bool = Fal
 
 
 async def answered(roles: Roles, samples: Sequence[Sample], greedy: bool) -> AsyncGenerator[tuple[int, Group]]:
-    """Yield (index of the sample, its group) as groups finish; with an observer, after one pass over them all."""
+    """Yield (index of the sample, its group) as groups finish or, with an observer, once it has observed them all."""
     async with aclosing(roles.sampler.collect(samples, greedy=greedy)) as groups:
         if roles.observer is None:
             async for item in groups:
