@@ -1,4 +1,4 @@
-"""Rewards of inspection; `as_trl` and `as_verl` lend them to other trainers."""
+"""Rewards of inspection; `as_trl` and `as_verl` adapt them to other trainers."""
 
 from rewards.adapters import as_trl, as_verl
 

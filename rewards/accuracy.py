@@ -7,7 +7,7 @@ from rl.types import Target, Task
 
 
 def accuracy_reward(answer: Answer, target: Target) -> float | None:
-    """1 when the answer says Yes of a defective or No of a normal image, else 0; an unreadable verdict is wrong.
+    """Return 1 if the answer says Yes to a defective or No to a normal image, else 0; an unreadable verdict is wrong.
 
     R = 1[verdict = label] (the result reward of MMR-AD, R_acc of CGRO); None where the label is unknown.
 

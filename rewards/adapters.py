@@ -1,4 +1,4 @@
-"""Our rewards as those of other trainers: TRL's reward functions and verl's compute_score."""
+"""Adapters of our rewards to other trainers: TRL's reward functions and verl's compute_score."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,11 @@ from rl.types import Score, Task
 
 
 def as_trl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable[..., list[float | None]]:
-    """A reward function for TRL's GRPOTrainer: the preset of that name, or a config with the form of its answers.
+    """Return a reward function for TRL's GRPOTrainer from the name of a preset, or from a config and a task.
 
-    The data set has a column `target` of dicts as in the files of answers, e.g. {"label": "normal"}, and may have
-    `image_size`, [width, height] of the image as the model sees it. A completion that cannot be judged is None, which
-    TRL leaves out.
+    The data set needs a column `target` of dicts such as {"label": "normal"}, with the fields of rl.types.Target, and
+    may have `image_size`, the [width, height] of the image as the model sees it. The reward of a completion that cannot
+    be judged is None, which TRL leaves out.
 
     >>> judge = as_trl("mmr_ad")
     >>> judge(prompts=["?"], completions=["<think>Even.</think><answer>No.</answer>"], target=[{"label": "normal"}])
@@ -52,10 +52,10 @@ def as_trl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable[
 
 
 def as_verl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable[..., dict[str, float]]:
-    """A compute_score for verl: the total as `score` and each component beside it.
+    """Return a compute_score for verl, whose result has the total as `score` and the value of each component.
 
-    `ground_truth` is such a target, as a dict or as its JSON; `extra_info` may hold `image_size`. verl knows no answer
-    without a score, so one that cannot be judged is an error.
+    `ground_truth` is a target as in `as_trl`, as a dict or as JSON; `extra_info` may hold `image_size`. verl needs a
+    score for every answer, so an answer that cannot be judged raises a UserError.
 
     >>> score = as_verl("roam")
     >>> score("mmad", "<think>The line is a scratch, so A.</think><answer>A</answer>", '{"option": "A"}')["score"]
@@ -66,13 +66,13 @@ def as_verl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable
     def compute_score(
         data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, float]:
-        told = json.loads(ground_truth if isinstance(ground_truth, str) else _from_arrays(ground_truth))
+        target = json.loads(ground_truth if isinstance(ground_truth, str) else _from_arrays(ground_truth))
         info = extra_info or {}
-        item = _item(str(info.get("index", data_source)), solution_str, told, info.get("image_size"), form)
+        item = _item(str(info.get("index", data_source)), solution_str, target, info.get("image_size"), form)
         (score,) = composer.score([item], read([item]))
         if score.total is None:
             raise UserError(f"sample {item.id}: no score, {'; '.join(score.unjudged)}")
-        # verl takes the names from the first answer of a batch.
+        # verl takes the names from the first answer of a batch, so a component without a value needs an entry too.
         return {"score": score.total, **{name: nan if v is None else v for name, v in score.components.items()}}
 
     return compute_score
@@ -81,7 +81,10 @@ def as_verl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable
 def compute_score(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, *, reward: str
 ) -> dict[str, float]:
-    """For verl's config: custom_reward_function.path=pkg://rewards.adapters, reward_kwargs.reward=mmr_ad."""
+    """Score an answer with the preset `reward`, from verl's config.
+
+    Set custom_reward_function.path=pkg://rewards.adapters and custom_reward_function.reward_kwargs.reward=mmr_ad.
+    """
     return _of_preset(reward)(data_source, solution_str, ground_truth, extra_info)
 
 
@@ -99,9 +102,9 @@ def _composer(reward: str | RewardConfig, task: Task | None) -> tuple[Composer, 
     return Composer(replace(reward, on_error=OnError.stop)), task
 
 
-def _from_arrays(told: Any) -> str:
-    """A parquet file's lists come as arrays."""
-    return json.dumps(told, default=lambda array: array.tolist())
+def _from_arrays(target: Any) -> str:
+    """Return the target as JSON; lists read from a parquet file are arrays."""
+    return json.dumps(target, default=lambda array: array.tolist())
 
 
 def _item(id: str, text: str, target: Mapping[str, Any], image_size: Any, task: Task) -> Item:
@@ -111,12 +114,13 @@ def _item(id: str, text: str, target: Mapping[str, Any], image_size: Any, task: 
 
 
 def _text(completion: Any) -> str:
-    """TRL hands over texts, or the messages of a chat."""
+    """Return the text of a completion; TRL passes a text or the messages of a chat."""
     return completion if isinstance(completion, str) else str(completion[-1]["content"])
 
 
 def _log(scores: Sequence[Score], log_metric: Callable[[str, float], None]) -> None:
     for name in scores[0].components if scores else ():
-        judged = [value for score in scores if (value := score.components[name]) is not None]
+        values = [score.components[name] for score in scores]
+        judged = [value for value in values if value is not None]
         if judged:
             log_metric(f"reward/{name}", fmean(judged))

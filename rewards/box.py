@@ -1,4 +1,4 @@
-"""Reward of where the defects are said to be."""
+"""Reward of the boxes around the defects."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,15 @@ from rl.types import Box, Target, Task
 
 
 def box_reward(answer: Answer, target: Target) -> float | None:
-    """How well the boxes overlap the true ones, in [0, 1]; None for a defective image whose true boxes are unknown.
+    """Return the overlap of the boxes with the true ones, in [0, 1].
 
     Defective image: R = Σ_(i, j) ∈ M IoU(true_i, predicted_j) / max(#true, #predicted), where M is the one-to-one
-    matching with the largest sum; 0 unless the answer says Yes, so boxes beside a No earn nothing.
+    matching with the largest sum; 0 unless the answer says Yes, so boxes after a No earn nothing.
     Normal image: 1 for a No without boxes, else 0.
 
-    An unreadable verdict earns 0 either way. On a defective image No earns 0 and Yes at least 0, so No never pays
-    there; the 1 of a normal image balances what exact boxes earn on a defective one.
+    An unreadable verdict earns 0 on either image. On a defective image No earns 0 and Yes at least 0, so No never
+    pays; the 1 of a normal image balances the reward of exact boxes on a defective one. None if the label is unknown,
+    or the image is defective and its true boxes are unknown.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
@@ -36,12 +37,12 @@ def box_reward(answer: Answer, target: Target) -> float | None:
 
 
 def mean_overlap(true: Sequence[Box], predicted: Sequence[Box]) -> float:
-    """Mean IoU of the best one-to-one matching, in [0, 1]; whatever is left over on either side counts as 0."""
+    """Return the mean IoU of the best one-to-one matching, in [0, 1]; boxes left over on either side count as 0."""
     return matched_sum(true, predicted, overlap) / max(len(true), len(predicted)) if predicted else 0.0
 
 
 def overlap(first: Box, second: Box) -> float:
-    """Intersection over union of two boxes, in [0, 1].
+    """Return the intersection over union of two boxes, in [0, 1].
 
     >>> overlap((0, 0, 2, 2), (1, 0, 3, 2))
     0.3333333333333333

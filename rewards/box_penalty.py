@@ -1,4 +1,4 @@
-"""Penalty of defects that no box meets (MMR-AD, section 4.1)."""
+"""Penalty for true boxes that no box of the answer matches (MMR-AD, section 4.1)."""
 
 from rewards.answers.parse import Answer
 from rewards.box import overlap
@@ -9,15 +9,15 @@ from rl.types import Box, Target, Task
 
 PENALTY = 0.2
 IOU_MATCHED = 0.5
-"""A box meets a defect when they overlap by more than this."""
+"""IoU that a box must exceed to match a true box."""
 
 
 def box_penalty_reward(answer: Answer, target: Target) -> float | None:
-    """-0.2 for each true box that no box of the answer matches with IoU > 0.5; 0 for a normal image.
+    """Return -0.2 for each true box that no box of the answer matches with IoU > 0.5; 0 for a normal image.
 
     R = -0.2 N, in [-0.2 · #true boxes, 0], where N counts the true boxes left over by the one-to-one matching with
-    the most pairs of IoU > 0.5, so that one box cannot stand for two defects. Boxes beside a No match nothing. None
-    for a defective image whose true boxes are unknown.
+    the most pairs of IoU > 0.5, so that one box cannot stand for two defects. Boxes after a No match nothing. None
+    if the label is unknown, or the image is defective and its true boxes are unknown.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
@@ -41,7 +41,7 @@ def _matches(true: Box, predicted: Box) -> float:
 
 
 COMPONENT = Component(
-    help="-0.2 for each true box that no box meets (MMR-AD).",
+    help="-0.2 for each true box that no box of the answer matches (MMR-AD).",
     judge=lambda item, answer, options: box_penalty_reward(answer, item.target),
     tasks=(Task.boxes,),
     range=(-PENALTY, 0.0),

@@ -7,7 +7,7 @@ from rl.types import Target, Task
 
 
 def choice_reward(answer: Answer, target: Target) -> float | None:
-    """1 when the answer's letter is the right option's, else 0; None where the right option is unknown.
+    """Return 1 if the answer's letter is the right option's, else 0; None if the right option is unknown.
 
     R = 1[option = right option] (the choice reward of JUDO, and what AnomalyR1's code adds to ROAM).
 

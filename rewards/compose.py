@@ -1,4 +1,4 @@
-"""One score from named components; weighting happens here and nowhere else."""
+"""The composer of a score from named components; only this file weights them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ from rl.faults import UserError
 from rl.types import Group, Score
 
 Judgement = float | None | str
-"""A component's value; None where the sample has nothing to judge by; a sentence where it went wrong."""
+"""A component's value; None if the sample has nothing to judge by; a sentence about the fault if it failed."""
 
 
 class Composer:
-    """Holds what a reward needs: its options, the sentence encoder, the user's functions."""
+    """A reward ready to judge: its options, the sentence encoder and the user's functions are loaded."""
 
     def __init__(self, config: RewardConfig) -> None:
         check_reward(config)
@@ -28,12 +28,15 @@ class Composer:
         self._judges = _judges(config)
 
     def score_group(self, group: Group) -> Group:
-        """The group with a score for each completion."""
+        """Return the group with a score for each completion."""
         items = items_of(group)
         return replace(group, scores=tuple(self.score(items, read(items))))
 
     def score(self, items: Sequence[Item], answers: Sequence[Answer]) -> list[Score]:
-        """total = Σ weight · component, not normalised; a weighted component without a value (None) leaves no total."""
+        """Return the score of each answer: total = Σ weight · component, not normalised.
+
+        The total is None if a component with a weight other than 0 has no value.
+        """
         columns = {name: self._judged(name, judge, items, answers) for name, judge in self._judges.items()}
         return [
             self._score(answer, {name: column[i] for name, column in columns.items()})
@@ -41,20 +44,20 @@ class Composer:
         ]
 
     def _score(self, answer: Answer, judgements: dict[str, Judgement]) -> Score:
-        told = {name: value for name, value in judgements.items() if isinstance(value, str)}
         components = {name: None if isinstance(value, str) else value for name, value in judgements.items()}
+        faults = [value for value in judgements.values() if isinstance(value, str)]
         lacking = [name for name, value in judgements.items() if value is None]
-        reasons = (*told.values(), *(f"reward {name} has nothing to judge by in this sample" for name in lacking))
+        reasons = (*faults, *(f"reward {name} has nothing to judge by in this sample" for name in lacking))
         whole = total(components, self._weights)
         return Score(total=whole, components=components, malformed=answer.malformed, unjudged=reasons)
 
     def _judged(self, name: str, judge: Judge, items: Sequence[Item], answers: Sequence[Answer]) -> list[Judgement]:
-        """One component's values; what goes wrong stops the run or is told, it never becomes a silent 0."""
-        values = in_time(lambda: judge(items, answers), self._config.timeout_s)
-        each = [values] * len(items) if isinstance(values, Exception) else values
-        return [self._kept(name, item, value) for item, value in zip(items, each, strict=True)]
+        """Return a component's judgement of each answer; a fault raises or becomes a sentence, never a silent 0."""
+        result = in_time(lambda: judge(items, answers), self._config.timeout_s)
+        values = [result] * len(items) if isinstance(result, Exception) else result
+        return [self._judgement(name, item, value) for item, value in zip(items, values, strict=True)]
 
-    def _kept(self, name: str, item: Item, value: float | None | Exception) -> Judgement:
+    def _judgement(self, name: str, item: Item, value: float | None | Exception) -> Judgement:
         if isinstance(value, TimeoutError):
             return f"reward {name} on sample {item.id}: {value}"
         if isinstance(value, Exception):
@@ -69,12 +72,12 @@ class Composer:
 
 
 def read(items: Sequence[Item]) -> list[Answer]:
-    """What each completion says, in the form of its task."""
+    """Parse each completion by the form of its task."""
     return [parse_answer(item.text, item.task, item.image_size) for item in items]
 
 
 def check_truth(items: Sequence[Item], config: RewardConfig) -> None:
-    """Raises a UserError for the first sample that lacks what a component that counts judges by."""
+    """Raise a UserError for the first sample that a component with a weight other than 0 could not judge."""
     counting = {name: options for name, options in components(config).items() if options.weight}
     for item in items:
         lacking = [name for name, options in counting.items() if not COMPONENTS[name].can_judge(item, options)]
@@ -86,7 +89,7 @@ def check_truth(items: Sequence[Item], config: RewardConfig) -> None:
 
 
 def reward_range(config: RewardConfig) -> tuple[float, float]:
-    """Lowest and highest total that the weights allow; a function of the user's is taken to be in [0, 1]."""
+    """Return the lowest and highest possible total; the user's functions are assumed to be in [0, 1]."""
     ends = [
         sorted(weight * bound for bound in (component_range(name) or (0.0, 1.0)))
         for name, weight in weights(config).items()
@@ -95,12 +98,12 @@ def reward_range(config: RewardConfig) -> tuple[float, float]:
 
 
 def component_range(name: str) -> tuple[float, float] | None:
-    """Return the lowest and highest value of a component of ours; None for a function of the user's."""
+    """Return the lowest and highest value of a component; None for a function of the user's."""
     return COMPONENTS[name].range if name in COMPONENTS else None
 
 
 def total(components: dict[str, float | None], weight_of: dict[str, float]) -> float | None:
-    """Weighted sum, or None when a component that counts could not be judged."""
+    """Return the weighted sum; None if a component with a weight other than 0 could not be judged."""
     counting = {name: value for name, value in components.items() if weight_of[name] != 0}
     judged_values = {name: value for name, value in counting.items() if value is not None}
     if len(judged_values) < len(counting):
@@ -109,13 +112,16 @@ def total(components: dict[str, float | None], weight_of: dict[str, float]) -> f
 
 
 def in_time(work: Callable[[], Values], seconds: float) -> Values | Exception:
-    """What the work gives or raises, from a thread of its own, so that it can be left behind when it hangs."""
+    """Return the result of `work` or the exception it raised; a TimeoutError if it takes longer than `seconds`.
+
+    It runs in a thread of its own, which is abandoned if it hangs.
+    """
     done: SimpleQueue[Values | Exception] = SimpleQueue()
 
     def run() -> None:
         try:
             done.put(work())
-        except Exception as error:  # noqa: BLE001 - told to whoever waits
+        except Exception as error:  # noqa: BLE001 - returned to the caller
             done.put(error)
         except SystemExit as error:
             done.put(RuntimeError(f"it left by sys.exit({error.code})"))

@@ -1,4 +1,4 @@
-"""Reward of reasoning that looks in one place where there is a defect, and nowhere in particular else (CGRO)."""
+"""Reward of attention that agrees on one place if there is a defect, and on none if there is not (CGRO)."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ from rl.types import Target
 def consistency_reward(
     agreement: float, target: Target, *, delta_high: float = 0.3, delta_low: float = 0.1
 ) -> float | None:
-    """1 when the tokens that matter most agree on a place of a defective image, or on none of a normal one, else 0.
+    """Return 1 if the top tokens agree on a place in a defective image, or on none in a normal one, else 0.
 
-    R = y · 1[J > δ_high] + (1 - y) · 1[J < δ_low] (eq. 7), y = 1 for a defective image, J the agreement of the top
-    tokens (eq. 6), 0 when no token was selected. None where the label is unknown.
+    R = y · 1[J > δ_high] + (1 - y) · 1[J < δ_low] (eq. 7), where y = 1 for a defective image and J is the agreement
+    of the top tokens (eq. 6), 0 if no token was selected. None if the label is unknown.
 
     >>> consistency_reward(0.5, Target(label="defective")), consistency_reward(0.5, Target(label="normal"))
     (1.0, 0.0)
@@ -34,8 +34,8 @@ def consistency_reward(
 
 @dataclass(kw_only=True)
 class ConsistencyConfig(ComponentConfig):
-    delta_high: float = key(0.3, "A defective image earns 1 when J is above this.", ge=0, le=1)
-    delta_low: float = key(0.1, "A normal image earns 1 when J is below this.", ge=0, le=1)
+    delta_high: float = key(0.3, "J above which a defective image earns 1.", ge=0, le=1)
+    delta_low: float = key(0.1, "J below which a normal image earns 1.", ge=0, le=1)
 
 
 def _judge(item: Item, answer: Answer, options: ConsistencyConfig) -> float | None:
@@ -45,7 +45,7 @@ def _judge(item: Item, answer: Answer, options: ConsistencyConfig) -> float | No
 
 
 COMPONENT = Component(
-    help="Attention of the reasoning in one place: 1 or 0 (CGRO).",
+    help="Attention agrees on one place if there is a defect, on none otherwise: 1 or 0 (CGRO).",
     judge=_judge,
     options=ConsistencyConfig,
 )

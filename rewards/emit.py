@@ -1,4 +1,4 @@
-"""EMIT's reward of a choice."""
+"""EMIT's reward of the chosen option."""
 
 from rewards.answers.parse import Answer
 from rewards.component import Component
@@ -7,10 +7,10 @@ from rl.types import Target, Task
 
 
 def emit_reward(answer: Answer, target: Target) -> float | None:
-    """1 for the right option, 0 for another one, -1 when the answer names none of those offered.
+    """Return 1 for the right option, 0 for a wrong one, -1 if the answer names none of the options.
 
-    R = 1[option = right] - 1[option ∉ options], in {-1, 0, 1}; None where the right option is unknown. Where a target
-    does not list its options, A to D are offered, as in EMIT's code.
+    R = 1[option = right] - 1[option ∉ options], in {-1, 0, 1}; None if the right option is unknown. If the target
+    does not list its options, they are A to D, as in EMIT's code.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task

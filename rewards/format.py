@@ -5,11 +5,11 @@ from rewards.component import Component
 
 
 def format_reward(answer: Answer) -> float:
-    """1 when nothing of the answer is malformed, else 0.
+    """Return 1 if nothing in the answer is malformed, else 0.
 
-    In form means, for every task: the tags of its form (see Task) once each, in order, nothing outside them. And of
-    the answer: Yes or No first; where boxes are asked for, Yes with at least one and every one well-formed, or No
-    without any; one letter for a choice; (row,column) cells of the grid; JSON boxes for grounding.
+    For every task, each tag of its form (see Task) must occur once, in order, with nothing outside. The answer must
+    begin with Yes or No; if boxes are asked for, Yes needs at least one, all well-formed, and No must have none. A
+    choice must be one letter, cells must be written (row,column), and boxes of grounding must be JSON.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task

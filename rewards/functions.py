@@ -1,4 +1,4 @@
-"""Rewards that a user wrote, with TRL's or verl's signature; the one place where a name in a config is imported."""
+"""The user's reward functions, with TRL's or verl's signature; only this file imports a name from a config."""
 
 import os
 import sys
@@ -14,10 +14,10 @@ BatchReward = Callable[[Sequence[Item]], list[float | None]]
 
 
 def load_function(config: FunctionConfig) -> BatchReward:
-    """The function as one that judges a batch of items."""
+    """Import the user's function and return it as one that judges a batch of items."""
     module, _, name = config.path.rpartition(".")
     if os.getcwd() not in sys.path:
-        # Users keep their functions where they start; the console command does not look there by itself.
+        # Users start a run where their functions lie; the console command does not search that folder by itself.
         sys.path.append(os.getcwd())
     try:
         function = getattr(import_module(module), name)
@@ -63,7 +63,7 @@ def _as_verl_calls(function: Callable[..., Any]) -> BatchReward:
 
 
 def _score_of(value: Any) -> float | None:
-    """verl's functions may answer with a dict that holds more than the score."""
+    """Return the score from the result of a verl function, which may be a dict with more than the score."""
     if isinstance(value, dict):
         value = value["score"]
     return None if value is None else float(value)

@@ -1,4 +1,4 @@
-"""Reward of finding what the question names (AnomalyR1's stage on RefCOCO-style data)."""
+"""Reward of a box around the thing that the question names (AnomalyR1's stage on RefCOCO-style data)."""
 
 from rewards.answers.parse import Answer
 from rewards.box import mean_overlap
@@ -7,11 +7,11 @@ from rl.types import Target, Task
 
 
 def grounding_reward(answer: Answer, target: Target) -> float | None:
-    """IoU of the one JSON box with the true one, in [0, 1]; boxes beyond those asked for lower it.
+    """Return the IoU of the one JSON box with the true one, in [0, 1]; surplus boxes lower it.
 
-    R = IoU(true, predicted) for one box; for several, the mean over max(#true, #predicted) of the best one-to-one
-    matching, so that guessing many boxes does not pay. An image of which it is known that nothing is to be found
-    earns 1 for an empty list in form, else 0. None where the true boxes are unknown.
+    R = IoU(true, predicted) for one box; for several, the sum over the best one-to-one matching divided by
+    max(#true, #predicted), so that guessing many boxes does not pay. If the image is known to hold nothing to find,
+    a well-formed empty list earns 1 and any other answer 0. None if the true boxes are unknown.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
@@ -25,7 +25,7 @@ def grounding_reward(answer: Answer, target: Target) -> float | None:
 
 
 COMPONENT = Component(
-    help="IoU with the one box that was asked for, in [0, 1] (AnomalyR1).",
+    help="IoU with the box that the question asks for, in [0, 1] (AnomalyR1).",
     judge=lambda item, answer, options: grounding_reward(answer, item.target),
     tasks=(Task.grounding,),
 )

@@ -1,4 +1,4 @@
-"""IAD-R1's accuracy reward, with boxes and their labels for its words of place and type."""
+"""IAD-R1's accuracy reward, with boxes and labels in place of its words for the defect's place and type."""
 
 from difflib import SequenceMatcher
 
@@ -10,18 +10,20 @@ from rewards.truth import known_label
 from rl.types import Target, Task
 
 SCORE_CONTAINED = 0.85
-"""IAD-R1's score of a name that holds the words of the true one, or the other way round."""
+"""IAD-R1's score of two names of which one contains the words of the other."""
 SCORE_ALIKE = 0.4
+"""Factor of the letters' similarity in the score of two similar names."""
 LEAST_ALIKE = 0.7
+"""Lowest similarity of the letters at which names count as similar."""
 
 
 def iad_r1_reward(answer: Answer, target: Target) -> float | None:
-    """Verdict, and for a defective image how well type and place are told.
+    """Return the reward of the verdict plus, for a defective image, of the defects' types and places, in [0, 2].
 
-    Normal: R = 1[No]. Defective: R = 1[Yes] + (type + place) / 2. In [0, 2]. IAD-R1 compares place in nine regions
-    and type by a list of its data's words. Here place is the mean IoU of the best one-to-one matching of boxes, and
-    type the mean likeness of the best one of labels: 1 for the same name, 0.85 where one holds the words of the
-    other, 0.4 · s where their letters agree by s ≥ 0.7, else 0; both over max(#true, #said). None where the label,
+    Normal: R = 1[No]. Defective: R = 1[Yes] + (type + place) / 2. IAD-R1 compares places in nine regions, and types
+    by a list of its data's words. Here place is the mean IoU of the best one-to-one matching of boxes, and type the
+    mean likeness of the best one-to-one matching of labels: 1 for the same name, 0.85 if one contains the words of the
+    other, 0.4 · s for letters of similarity s ≥ 0.7, else 0; both are means over max(#true, #said). None if the label,
     the boxes or their types are unknown.
 
     >>> from rewards.answers.parse import parse_answer
@@ -45,7 +47,7 @@ def _type_score(true: tuple[str, ...], said: tuple[str, ...]) -> float:
 
 
 def likeness(first: str, second: str) -> float:
-    """How alike two names of a defect are, in [0, 1].
+    """Return the likeness of two names of defects, in [0, 1].
 
     >>> likeness("Hole", "hole"), likeness("hole", "deep hole"), likeness("hole", "stain")
     (1.0, 0.85, 0.0)
@@ -62,7 +64,7 @@ def likeness(first: str, second: str) -> float:
 
 
 COMPONENT = Component(
-    help="Verdict, then type and place, in [0, 2] (IAD-R1).",
+    help="Right verdict, plus type and place of the defects, in [0, 2] (IAD-R1).",
     judge=lambda item, answer, options: iad_r1_reward(answer, item.target),
     tasks=(Task.boxes,),
     range=(0.0, 2.0),

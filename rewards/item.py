@@ -1,4 +1,4 @@
-"""What is scored: one answer, and what is true of its sample, from a run or from a line of a file."""
+"""The item that a reward judges: one answer with the truth of its sample, from a run or from a line of a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -9,32 +9,34 @@ from rl.faults import UserError
 from rl.types import Group, Sample, Target, Task
 
 UNBOUNDED = (10**7, 10**7)
-"""Size of an image that nobody tells, so that no box is cut."""
+"""Stand-in for an unknown image size, so large that no box is cut."""
 LARGEST = 1e9
-"""Of the numbers in a target."""
+"""Largest absolute value of a number in a target."""
 LABELS = ("normal", "defective")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
+    """One answer and the truth to judge it by."""
+
     id: str
-    """Of the sample."""
+    """Id of the sample."""
     text: str
-    """The completion."""
+    """Text of the completion."""
     task: Task
     target: Target
     """Boxes in pixels of the image as the model saw it."""
     image_size: tuple[int, int] = UNBOUNDED
-    """(width, height) of that image."""
+    """(width, height) of the image as the model saw it."""
     question: str = ""
     num_tokens: int | None = None
-    """Length of the completion; None where nobody counted."""
+    """Length of the completion; None if unknown."""
     agreement: float | None = None
-    """J of where its tokens look, in [0, 1]; None where nobody looked."""
+    """J of the completion's attention, in [0, 1]; None if it was not recorded."""
 
 
 def items_of(group: Group) -> list[Item]:
-    """The completions of a group."""
+    """Return an item for each completion of a group."""
     prompt, looks = group.prompt, group.looks
     return [
         Item(
@@ -52,7 +54,7 @@ def items_of(group: Group) -> list[Item]:
 
 
 def item_of(sample: Sample) -> Item:
-    """An empty answer to a sample, to see what its truth can judge."""
+    """Return an item with an empty answer to a sample, to check which components can judge the sample."""
     return Item(
         id=sample.id,
         text="",
@@ -65,39 +67,39 @@ def item_of(sample: Sample) -> Item:
 
 
 def target_fields(target: Target) -> dict[str, Any]:
-    """A target as the files and the users' functions know it: what is known of it, in plain values."""
+    """Return the known fields of a target, except its mask, as JSON values for files and users' functions."""
     known = {item.name: getattr(target, item.name) for item in fields(Target)}
     plain = {name: _plain(value) for name, value in known.items() if value not in ("", (), None, {})}
     return {name: value for name, value in plain.items() if name != "mask"}
 
 
-def read_target(told: Mapping[str, Any]) -> Target:
-    """A target from such fields, any subset of them; unknown ones are left alone."""
-    if not isinstance(told, Mapping):
-        raise UserError(f'target must be an object such as {{"label": "normal"}}; got {told!r}')
-    label = told.get("label", "")
+def read_target(values: Mapping[str, Any]) -> Target:
+    """Return a target from any subset of the fields that `target_fields` returns; ignore unknown fields."""
+    if not isinstance(values, Mapping):
+        raise UserError(f'target must be an object such as {{"label": "normal"}}; got {values!r}')
+    label = values.get("label", "")
     if label not in ("", *LABELS):
         raise UserError(f'target.label must be "normal" or "defective"; got {label!r}')
-    cells = told.get("cells")
-    boxes = tuple(_box(box) for box in _list(told, "boxes"))
+    cells = values.get("cells")
+    boxes = tuple(_box(box) for box in _list(values, "boxes"))
     return Target(
         label=label,
         boxes=boxes,
-        box_labels=tuple(str(name) for name in _list(told, "box_labels")),
-        rationale=_text(told, "rationale"),
-        option=_text(told, "option"),
-        options=_options(told.get("options") or {}),
-        cells=None if cells is None else frozenset(_cell(cell) for cell in _list(told, "cells")),
-        knowledge=_text(told, "knowledge"),
-        offered=tuple(str(name) for name in _list(told, "offered")),
+        box_labels=tuple(str(name) for name in _list(values, "box_labels")),
+        rationale=_text(values, "rationale"),
+        option=_text(values, "option"),
+        options=_options(values.get("options") or {}),
+        cells=None if cells is None else frozenset(_cell(cell) for cell in _list(values, "cells")),
+        knowledge=_text(values, "knowledge"),
+        offered=tuple(str(name) for name in _list(values, "offered")),
     )
 
 
-def _options(told: Any) -> dict[str, str]:
-    """A table of files may hold letters that this sample has no option for."""
-    if not isinstance(told, Mapping):
-        raise UserError(f'target.options must be an object such as {{"A": "a scratch"}}; got {told!r}')
-    return {str(letter): str(text) for letter, text in told.items() if text is not None}
+def _options(value: Any) -> dict[str, str]:
+    """Return the options by letter, without null ones, which a table has for letters that this sample lacks."""
+    if not isinstance(value, Mapping):
+        raise UserError(f'target.options must be an object such as {{"A": "a scratch"}}; got {value!r}')
+    return {str(letter): str(text) for letter, text in value.items() if text is not None}
 
 
 def _plain(value: Any) -> Any:
@@ -112,8 +114,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _list(told: Mapping[str, Any], name: str) -> list[Any]:
-    value = told.get(name)
+def _list(values: Mapping[str, Any], name: str) -> list[Any]:
+    value = values.get(name)
     if value is None:
         return []
     if not isinstance(value, list | tuple):
@@ -121,8 +123,8 @@ def _list(told: Mapping[str, Any], name: str) -> list[Any]:
     return list(value)
 
 
-def _text(told: Mapping[str, Any], name: str) -> str:
-    value = told.get(name)
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
     if value is not None and not isinstance(value, str):
         raise UserError(f"target.{name} must be text; got {value!r}")
     return value or ""

@@ -7,9 +7,9 @@ from rl.types import Target, Task
 
 
 def knowledge_reward(answer: Answer, target: Target) -> float | None:
-    """1 when the piece of knowledge that the answer names is the right one, else 0; None where none is offered.
+    """Return 1 if the answer names the right piece of knowledge, else 0; None if the question offers none.
 
-    R = 1[k = k_w], with k the first of the offered names in the knowledge tags and k_w the name of the right piece.
+    R = 1[k = k_w], where k is the first of the offered names in the knowledge tags and k_w that of the right piece.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task

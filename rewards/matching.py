@@ -1,4 +1,4 @@
-"""One-to-one matching of what is true with what is said."""
+"""One-to-one matching of true boxes or labels with those of an answer."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,7 +10,7 @@ Second = TypeVar("Second")
 
 
 def matched_sum(true: Sequence[First], said: Sequence[Second], value: Callable[[First, Second], float]) -> float:
-    """Σ value over the pairs of the one-to-one matching with the largest sum; neither side may be empty.
+    """Return Σ value over the pairs of the one-to-one matching with the largest sum; neither side may be empty.
 
     >>> matched_sum((1, 2), (2, 1, 5), lambda first, second: float(first == second))
     2.0
@@ -20,7 +20,7 @@ def matched_sum(true: Sequence[First], said: Sequence[Second], value: Callable[[
         raise UserError("a matching of nan has no sum; look for boxes of the target that are not finite")
     if len(true) == 1:
         return max(values[0])
-    # Here, for the command line imports this file too, to check a config.
+    # Imported here, because the command line imports this file to check a config and should start fast.
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(values, maximize=True)

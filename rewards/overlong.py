@@ -1,4 +1,4 @@
-"""Penalty of completions that are about to be cut off (DAPO's soft overlong punishment)."""
+"""Penalty for completions close to the length limit or beyond it (DAPO's soft overlong punishment)."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from rl.faults import UserError
 
 
 def overlong_penalty(num_tokens: int, max_tokens: int, buffer_tokens: int) -> float:
-    """From 0 down to -1 over the last tokens before the limit.
+    """Return a penalty that falls from 0 to -1 over the last `buffer_tokens` before `max_tokens`.
 
     R = 0 if |y| ≤ L_max - L_cache; (L_max - L_cache - |y|) / L_cache if |y| ≤ L_max; else -1. All in tokens, R in
     [-1, 0].
@@ -25,8 +25,8 @@ def overlong_penalty(num_tokens: int, max_tokens: int, buffer_tokens: int) -> fl
 
 @dataclass(kw_only=True)
 class OverlongConfig(ComponentConfig):
-    max_tokens: int = key(512, "From this length on the penalty is -1.", ge=1)
-    buffer_tokens: int = key(128, "Tokens before that over which it grows from 0.", ge=1)
+    max_tokens: int = key(512, "Length in tokens from which on the penalty is -1.", ge=1)
+    buffer_tokens: int = key(128, "Number of tokens before max_tokens over which the penalty falls from 0 to -1.", ge=1)
 
 
 def _judge(item: Item, answer: Answer, options: OverlongConfig) -> float | None:
@@ -36,7 +36,7 @@ def _judge(item: Item, answer: Answer, options: OverlongConfig) -> float | None:
 
 
 COMPONENT = Component(
-    help="Penalty of answers about to be cut off, in [-1, 0] (DAPO).",
+    help="Penalty for answers close to the length limit, in [-1, 0] (DAPO).",
     judge=_judge,
     range=(-1.0, 0.0),
     options=OverlongConfig,

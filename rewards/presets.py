@@ -1,4 +1,4 @@
-"""The rewards of the papers, by the names of `reward=…`, each with the form of answer that it reads."""
+"""The papers' rewards, by their names in `reward=…`, each with the task whose answers it judges."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from rl.types import Task
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     task: Task
-    """The form of answer that the paper asks for."""
+    """Task whose answers the paper rewards."""
     config: RewardConfig
 
 
@@ -27,9 +27,9 @@ def _measured() -> ComponentConfig:
 
 
 PRESETS = {
-    # Form and yes or no, for data that does not say where the defects are.
+    # Form and verdict, for data without boxes.
     "yes_no": Preset(task=Task.boxes, config=RewardConfig(format=_counts(), accuracy=_counts(), box=_measured())),
-    # Form, yes or no, and where.
+    # Form, verdict and boxes.
     "yes_no_boxes": Preset(task=Task.boxes, config=RewardConfig(format=_counts(), accuracy=_counts(), box=_counts())),
     "mmr_ad": Preset(
         task=Task.boxes, config=RewardConfig(format=_measured(), accuracy=_counts(), box_penalty=_counts())
@@ -37,13 +37,13 @@ PRESETS = {
     "roam": Preset(
         task=Task.choice, config=RewardConfig(format=_measured(), choice=_measured(), roam=RoamConfig(weight=1.0))
     ),
-    # The authors' code adds the right choice once more.
+    # The authors' code adds the reward of the right choice.
     "roam_released": Preset(
         task=Task.choice,
         config=RewardConfig(format=_measured(), choice=_counts(), roam=RoamConfig(weight=1.0, mode=RoamMode.released)),
     ),
     "roam_grounding": Preset(task=Task.grounding, config=RewardConfig(format=_counts(), grounding=_counts())),
-    # What the paper's ablation by GRPO counts; the knowledge that is chosen shows beside it.
+    # The components of the paper's ablation by GRPO; the choice of knowledge is only measured.
     "dcr2ad": Preset(task=Task.routed, config=RewardConfig(format=_counts(), choice=_counts(), knowledge=_measured())),
     "judo": Preset(
         task=Task.grid,
@@ -65,7 +65,7 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """The reward of that name; a UserError names them all when there is none."""
+    """Return the preset of that name, or raise a UserError that lists the names."""
     if name not in PRESETS:
         raise UserError(f"there is no reward preset '{name}'; there are {', '.join(PRESETS)}")
     return PRESETS[name]

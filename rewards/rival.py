@@ -1,4 +1,4 @@
-"""What an answer might have said instead, the other verdict or another option: where it would have begun."""
+"""The tokens with which an answer could have chosen differently: the other verdict or another option."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -12,34 +12,35 @@ from rl.types import Task
 
 SAME_FORM = {"Yes": "No", "yes": "no", "YES": "NO", "Y": "N", "y": "n"}
 RIVALS = SAME_FORM | {no: yes for yes, no in SAME_FORM.items()}
-"""What stands in place of a token's letters in the other verdict; small vocabularies spell it letter by letter."""
+"""Letters of the other verdict by the letters of a token; small vocabularies spell Yes and No letter by letter."""
 LETTERS = re.compile(r"[A-Za-z]*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fork:
-    """Where an answer decides."""
+    """The token of an answer that decides its verdict."""
 
     place: int
-    """The token in which its verdict begins."""
+    """Index of the token in which the verdict begins."""
     rival: int
-    """Id of the token in which the other verdict would have begun."""
+    """Id of the token in which the other verdict would begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crossroads:
-    """Where an answer chooses its option."""
+    """The token of an answer that chooses its option."""
 
     place: int
-    """The token that holds its letter."""
+    """Index of the token that holds the option's letter."""
     options: Mapping[str, int]
-    """For each letter the id of the token that would stand there."""
+    """Id of the token that would stand in this place for each letter."""
 
 
 def fork_of(pieces: Sequence[str], names: Sequence[str], vocabulary: Mapping[str, int], task: Task) -> Fork | None:
-    """None where the answer has no verdict, or the vocabulary no token of the same form for the other one.
+    """Return where an answer decides its verdict, and the token of the other verdict.
 
-    `pieces` are the texts of its tokens, `names` these tokens as the vocabulary writes them.
+    `pieces` are the texts of the answer's tokens, `names` the same tokens as the vocabulary writes them. None if the
+    answer has no verdict, or the vocabulary has no token of the same form for the other verdict.
 
     >>> parts = ["<answer>", " Yes", "."]
     >>> fork_of(parts, ["<answer>", "ĠYes", "."], {"ĠNo": 7}, Task.yes_no)
@@ -56,7 +57,10 @@ def fork_of(pieces: Sequence[str], names: Sequence[str], vocabulary: Mapping[str
 def crossroads_of(
     pieces: Sequence[str], names: Sequence[str], vocabulary: Mapping[str, int], task: Task, letters: Collection[str]
 ) -> Crossroads | None:
-    """The same for an answer that is one of the letters; None where it is none of them.
+    """Return where an answer chooses its option, and the token of each letter.
+
+    `pieces` and `names` are as for `fork_of`. None if the answer is none of the letters, or the vocabulary lacks a
+    token of the same form for one of them.
 
     >>> parts = ["<answer>", "B", "</"]
     >>> crossroads_of(parts, parts, {"A": 5, "B": 6}, Task.choice, "AB")
@@ -68,7 +72,7 @@ def crossroads_of(
         return None
     place, at = _token_at(pieces, answer.start + match.start(1))
     head, tail = names[place][:at], names[place][at + 1 :]
-    # As the answer writes its own, capital or small.
+    # Upper or lower case, as the answer writes its own letter.
     written = {letter: letter if match[1].isupper() else letter.lower() for letter in letters}
     options = {letter: vocabulary.get(head + form + tail) for letter, form in written.items()}
     known = {letter: token for letter, token in options.items() if token is not None}
@@ -76,7 +80,7 @@ def crossroads_of(
 
 
 def verdict_at(text: str, task: Task) -> int | None:
-    """At which character the Yes or No begins that counts as the verdict.
+    """Return the index of the character at which the verdict, Yes or No, begins; None without a verdict.
 
     >>> verdict_at("<think>No hole.</think><answer>Yes</answer>", Task.yes_no)
     31
@@ -87,7 +91,7 @@ def verdict_at(text: str, task: Task) -> int | None:
 
 
 def p_yes(verdict: str, logprob: float, rival_logprob: float) -> float:
-    """p(Yes) / (p(Yes) + p(No)) from the log-probabilities of the given verdict and of its rival.
+    """Return p(Yes) / (p(Yes) + p(No)) from the log-probabilities of the given verdict and of its rival.
 
     >>> p_yes("normal", -0.5, -0.5)
     0.5
@@ -97,7 +101,7 @@ def p_yes(verdict: str, logprob: float, rival_logprob: float) -> float:
 
 
 def _token_at(pieces: Sequence[str], character: int) -> tuple[int, int]:
-    """The token that holds the character, and which of its characters that is."""
+    """Return the index of the token that holds the character, and the character's index in this token."""
     ends = accumulate(map(len, pieces))
     place, end = next((index, end) for index, end in enumerate(ends) if end > character)
     return place, character - (end - len(pieces[place]))

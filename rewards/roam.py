@@ -22,17 +22,17 @@ RIGHT_DERIVED = 1.0
 
 
 def roam_reward(answer: Answer, target: Target, mode: Literal["paper", "released"] = "paper") -> float | None:
-    """One of five scores; None where the right option is unknown.
+    """Return one of five scores; None if the right option is unknown.
 
-    With a the answer's option, y the right one and c the one that the reasoning concludes, R =
+    With a the answer's option, y the right option and c the option that the reasoning concludes, R =
       1    if a = y = c: the reasoning derives the right answer,
       0.8  if a = y and the reasoning is missing or concludes nothing,
-      0.1  if a = c ≠ y: consistent, and wrong,
+      0.1  if a = c ≠ y: consistent and wrong,
       0.05 if a ≠ y and there is a reasoning that concludes nothing,
       0    if a ≠ c: inconsistent; if there is no readable answer; if a ≠ y without reasoning.
 
-    Mode "released" is what the authors' code does: c and a are read by its scoring of capital letters A to D (see
-    `released_choice`), tags missing is 0, and an empty reasoning is one that concludes nothing.
+    Mode "released" reproduces the authors' code: it reads c and a by its scoring of capital letters A to D (see
+    `released_choice`), missing tags earn 0, and an empty reasoning counts as one that concludes nothing.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
@@ -74,12 +74,12 @@ def _released_score(answer: Answer, right: str) -> float:
 class RoamMode(Enum):
     paper = "paper"
     released = "released"
-    """As the authors' code has it, which gives 0.05 only for a wrong answer whose reasoning concludes nothing."""
+    """The cases of the authors' code."""
 
 
 @dataclass(kw_only=True)
 class RoamConfig(ComponentConfig):
-    mode: RoamMode = key(RoamMode.paper, "The paper's cases, or those of its authors' code.")
+    mode: RoamMode = key(RoamMode.paper, "Cases of the paper, or of its authors' released code.")
 
 
 def _judge(item: Item, answer: Answer, options: RoamConfig) -> float | None:
@@ -87,7 +87,7 @@ def _judge(item: Item, answer: Answer, options: RoamConfig) -> float | None:
 
 
 COMPONENT = Component(
-    help="Reasoning and answer together, in [0, 1] (AnomalyR1).",
+    help="Right answer that the reasoning derives, in [0, 1] (AnomalyR1).",
     judge=_judge,
     tasks=(Task.choice, Task.routed, Task.grid),
     options=RoamConfig,

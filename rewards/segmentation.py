@@ -1,4 +1,4 @@
-"""Reward of the grid cells that are called defective (JUDO, eq. 2)."""
+"""Reward of the grid cells that the answer calls defective (JUDO, eq. 2)."""
 
 from rewards.answers.parse import Answer
 from rewards.component import Component
@@ -6,10 +6,10 @@ from rl.types import Target, Task
 
 
 def segmentation_reward(answer: Answer, target: Target) -> float | None:
-    """F1 of the cells P with the true ones P_G, in {0} ∪ [0.2, 1]; None where the true cells are unknown.
+    """Return the F1 of the cells P with the true ones P_G, in {0} ∪ [0.2, 1]; None if the true cells are unknown.
 
     R = 1 if both are empty; 0.2 + 0.8 · F1(P, P_G) if neither is, F1 = 2 |P ∩ P_G| / (|P| + |P_G|); 0 if only one
-    is, and for malformed coordinates.
+    of them is empty or the coordinates are malformed.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
@@ -26,7 +26,7 @@ def segmentation_reward(answer: Answer, target: Target) -> float | None:
     if not true:
         return 1.0
     f1 = 2 * len(answer.cells & true) / (len(answer.cells) + len(true))
-    # 0.2 + 0.8 · F1, rounded once.
+    # 0.2 + 0.8 · F1, written so that the result is rounded only once.
     return (1 + 4 * f1) / 5
 
 

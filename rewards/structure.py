@@ -1,4 +1,4 @@
-"""Reward of reasoning that comes to the right option and does not commit to one too early (JUDO)."""
+"""Reward of reasoning that concludes the right option and names none too early (JUDO)."""
 
 from rewards.answers.conclusion import concluded_option, mentions
 from rewards.answers.parse import Answer
@@ -8,11 +8,11 @@ from rl.types import Target, Task
 
 
 def structure_reward(answer: Answer, target: Target, *, early_penalty: float = 0.5) -> float | None:
-    """1 when reasoning and answer both give the right option, less when the reasoning names one in its first half.
+    """Return 1 if reasoning and answer both give the right option, less if the reasoning names one in its first half.
 
     R = 1[c = y] · 1[a = y] · (1 - early_penalty · 1[an option's letter stands in the first half of the reasoning]),
-    in [0, 1], with c the option that the reasoning concludes, a the answer's and y the right one. The paper gives no
-    numbers; the penalty is ours. None where the right option is unknown.
+    in [0, 1], where c is the option that the reasoning concludes, a the answer's and y the right one. The paper gives
+    no numbers; the size of the penalty is ours. None if the right option is unknown.
 
     >>> from rewards.answers.parse import parse_answer
     >>> from rl.types import Task
@@ -33,7 +33,7 @@ def structure_reward(answer: Answer, target: Target, *, early_penalty: float = 0
 
 
 COMPONENT = Component(
-    help="Reasoning and answer conclude what is right, in [0, 1] (JUDO).",
+    help="Reasoning and answer both give the right option, the reasoning not too early, in [0, 1] (JUDO).",
     judge=lambda item, answer, options: structure_reward(answer, item.target),
     tasks=(Task.choice, Task.routed, Task.grid),
 )

@@ -1,4 +1,4 @@
-"""Says, once a case, when the rewards of a run stop telling answers apart or stop meaning what is wanted."""
+"""Warnings, once per case, of rewards that stop telling answers apart or that rise while held-out accuracy falls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from rl.roles import Metrics
 Range = tuple[float, float]
 
 SILENT_STEPS = 10
-"""So many steps without any contrast are no bad luck while the policy still varies."""
+"""Steps in a row without any contrast that are worth a warning; fewer may be bad luck."""
 WINDOW = 20
-"""Steps over which a component is looked at: thousands of completions of a usual batch, so single ones do not count."""
+"""Steps over which a component is judged. They hold thousands of completions, so single ones do not matter."""
 NEAR_TOP = 0.002
-"""Share of its range that a component's mean may be below the top: with 1 in 500 lacking, 63 of 64 groups of eight
-have no contrast in it."""
+"""Share of its range by which a saturated component's mean may miss the top: if 1 completion in 500 misses the reward,
+63 of 64 groups of eight have no contrast in this component."""
 LITTLE_SPREAD = 0.01
-"""Share of its range: where completions differ by less, a division by that difference makes advantages of noise."""
+"""Standard deviation, as a share of the component's range, below which its advantages are noise that was scaled up."""
 SAME = 1e-6
-"""Share of their size by which equal values may differ; floating point is finer."""
+"""Relative difference up to which two values count as equal; far above rounding errors."""
 EDGE = 10
-"""Most steps on each side whose mean tells whether a reward rose between two evaluations."""
+"""Maximum training steps at each of two evaluations that are compared to see if a reward rose between them."""
 LEAST_STEPS = 3
-"""Fewer steps on a side do not show their scatter."""
+"""Minimum training steps at each evaluation; fewer do not show how much a reward scatters."""
 SURE_RISE = 3.0
-"""Standard errors that a rise must exceed; chance has as many tries as there are components and evaluations."""
+"""Standard errors that a rise must exceed; high, since each component is tested at each evaluation."""
 LEAST_RISE = 0.01
-"""And share of its size: a smaller rise may be real and does not matter."""
+"""Relative rise that a rise must exceed; a smaller one may be real and does not matter."""
 SURE_FALL = 2.0
-"""Standard errors that a fall of accuracy must exceed. They are those of two independent sets of samples; both
-evaluations have the same ones and most answers stay, so that the true error is smaller."""
+"""Standard errors that a fall of accuracy must exceed. They assume two independent sets of samples. Both evaluations
+have the same samples and most answers stay the same, so the true error is smaller."""
 LEAST_FALL = 0.02
-"""And what anybody would call a fall."""
+"""Accuracy that a fall must exceed; a smaller one may be real and does not matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,45 +44,45 @@ class Standing:
     accuracy: float
     num_samples: float
     num_rows: int
-    """Training steps recorded before it."""
+    """Training steps recorded before the evaluation."""
 
 
 class Watch:
-    """Looks at each row of metrics.jsonl as it is recorded; the same rows give the same warnings."""
+    """Watcher of the rows of metrics.jsonl as they are recorded; the same rows give the same warnings."""
 
     def __init__(self, ranges: Mapping[str, Range | None]) -> None:
-        """`ranges` has the lowest and highest value of each component that counts; None where it is not known."""
+        """Watch the components in `ranges`: the lowest and highest value of each, None if unknown."""
         self._ranges = ranges
         self._rows: list[Metrics] = []
-        """Those of training steps."""
+        """Rows of training steps."""
         self._standings: list[Standing] = []
-        self._told: dict[str, str] = {}
-        """Sentence by case."""
+        self._sentences: dict[str, str] = {}
+        """Warning by case, e.g. by "constant box"."""
 
     @property
     def warnings(self) -> list[str]:
-        """All so far, the oldest first."""
-        return list(dict.fromkeys(self._told.values()))
+        """Return all warnings so far, the oldest first."""
+        return list(dict.fromkeys(self._sentences.values()))
 
     def see(self, row: Metrics) -> list[str]:
-        """What this row gives new reason to warn of."""
-        known = len(self.warnings)
+        """Add a row of metrics.jsonl and return the warnings that it is the first to give."""
+        num_known = len(self.warnings)
         if "reward/zero_std_groups" in row:
             self._rows.append(row)
-            self._tell("silent", silence(self._rows[-SILENT_STEPS:]))
+            self._add("silent", silence(self._rows[-SILENT_STEPS:]))
             for name, ends in self._ranges.items():
-                self._tell(f"constant {name}", constant(name, ends, self._rows[-WINDOW:]))
-                self._tell(f"saturated {name}", saturated(name, ends, self._rows[-WINDOW:]))
+                self._add(f"constant {name}", constant(name, ends, self._rows[-WINDOW:]))
+                self._add(f"saturated {name}", saturated(name, ends, self._rows[-WINDOW:]))
         if f"{HELD_OUT}/accuracy" in row:
             self._compare(row)
-        return self.warnings[known:]
+        return self.warnings[num_known:]
 
-    def _tell(self, case: str, sentence: str) -> None:
+    def _add(self, case: str, sentence: str) -> None:
         if sentence:
-            self._told.setdefault(case, sentence)
+            self._sentences.setdefault(case, sentence)
 
     def _compare(self, row: Metrics) -> None:
-        """Sets the evaluation against the best one before it."""
+        """Compare the row's evaluation with the best one before it."""
         now = Standing(
             step=int(row["step"]),
             accuracy=row[f"{HELD_OUT}/accuracy"],
@@ -92,14 +92,14 @@ class Watch:
         if self._standings:
             best = max(self._standings, key=lambda standing: standing.accuracy)
             metrics = {"reward": "reward/mean"} | {name: f"reward/{name}/mean" for name in self._ranges}
-            untold = {name: metric for name, metric in metrics.items() if f"opposite {name}" not in self._told}
-            for name, sentence in opposite(best, now, untold, self._rows).items():
-                self._tell(f"opposite {name}", sentence)
+            new = {name: metric for name, metric in metrics.items() if f"opposite {name}" not in self._sentences}
+            for name, sentence in opposite(best, now, new, self._rows).items():
+                self._add(f"opposite {name}", sentence)
         self._standings.append(now)
 
 
 def silence(rows: Sequence[Metrics]) -> str:
-    """A warning when no group of the rows had any contrast; "" when there is nothing to say."""
+    """Return a warning if no group of the rows had any contrast, else ""."""
     shares = [row.get("contrastive/left", row["reward/zero_std_groups"]) for row in rows]
     if len(rows) < SILENT_STEPS or min(shares) < 1:
         return ""
@@ -107,7 +107,7 @@ def silence(rows: Sequence[Metrics]) -> str:
 
 
 def constant(name: str, ends: Range | None, rows: Sequence[Metrics]) -> str:
-    """A warning when a component gave every completion the same, unless that is the most it can give."""
+    """Return a warning if a component gave every completion the same value below its top, else ""."""
     means, spreads = values(rows, f"reward/{name}/mean"), values(rows, f"reward/{name}/std")
     if min(len(means), len(spreads)) < WINDOW:
         return ""
@@ -121,24 +121,30 @@ def constant(name: str, ends: Range | None, rows: Sequence[Metrics]) -> str:
 
 
 def saturated(name: str, ends: Range | None, rows: Sequence[Metrics]) -> str:
-    """A warning when there is nothing more to be had from a component; a penalty that is never due is no such case."""
+    """Return a warning if a component is at its top or hardly varies, else "".
+
+    A penalty at its top is one that no completion incurs, which is no reason for a warning.
+    """
     means, spreads = values(rows, f"reward/{name}/mean"), values(rows, f"reward/{name}/std")
     if ends is None or min(len(means), len(spreads)) < WINDOW:
         return ""
     (low, high), mean, spread = ends, fmean(means), max(spreads)
     if at_top(mean, ends):
-        told = f"reward {name} has saturated: {mean:.3f} of at most {high:g} in {_steps(rows)}"
-        return f"{told}, so that it hardly tells answers apart any more" if high > 0 else ""
+        sentence = f"reward {name} has saturated: {mean:.3f} of at most {high:g} in {_steps(rows)}"
+        return f"{sentence}, so that it hardly tells answers apart any more" if high > 0 else ""
     if LITTLE_SPREAD * (high - low) > spread > SAME * abs(mean):
-        told = (
-            f"reward {name} has saturated at {mean:.3f}: completions differ by {spread:.2g} at most in {_steps(rows)}"
+        return (
+            f"reward {name} has saturated at {mean:.3f}: completions differ by {spread:.2g} at most in {_steps(rows)}, "
+            "and what is learned from that is noise"
         )
-        return f"{told}, and what is learned from that is noise"
     return ""
 
 
 def opposite(best: Standing, now: Standing, metrics: Mapping[str, str], rows: Sequence[Metrics]) -> dict[str, str]:
-    """One warning for all rewards that rose while held-out accuracy fell, by their names; {} when there are none."""
+    """Return, by name, the one warning for all rewards that rose while held-out accuracy fell.
+
+    `metrics` is the metric of each reward by its name, `rows` those of all training steps so far.
+    """
     if not fell(best, now):
         return {}
     earlier, later = sides(best.num_rows, now.num_rows, rows)
@@ -157,13 +163,14 @@ def opposite(best: Standing, now: Standing, metrics: Mapping[str, str], rows: Se
 
 
 def fell(best: Standing, now: Standing) -> bool:
-    """Whether accuracy fell by more than samples of this number can by chance."""
-    error = sqrt(sum(one.accuracy * (1 - one.accuracy) / one.num_samples for one in (best, now)))
+    """Return True if accuracy fell by more than chance explains, given the number of samples."""
+    variances = [standing.accuracy * (1 - standing.accuracy) / standing.num_samples for standing in (best, now)]
+    error = sqrt(sum(variances))
     return best.accuracy - now.accuracy > max(LEAST_FALL, SURE_FALL * error)
 
 
 def rose(earlier: Sequence[float], later: Sequence[float]) -> bool:
-    """Whether the steps' means rose by more than they scatter."""
+    """Return True if the mean over the later steps is higher by more than the scatter between steps explains."""
     if min(len(earlier), len(later)) < LEAST_STEPS:
         return False
     error = sqrt(sum(variance(side) / len(side) for side in (earlier, later)))
@@ -172,7 +179,10 @@ def rose(earlier: Sequence[float], later: Sequence[float]) -> bool:
 
 
 def sides(start: int, end: int, rows: Sequence[Metrics]) -> tuple[Sequence[Metrics], Sequence[Metrics]]:
-    """The training steps just before each of two evaluations; where there are none before the first, those after it."""
+    """Return the training steps just before each of two evaluations, which saw `start` and `end` rows.
+
+    If the first evaluation has none before it, the first steps after it stand in.
+    """
     if start >= LEAST_STEPS:
         return rows[max(0, start - EDGE) : start], rows[max(start, end - EDGE) : end]
     count = min(EDGE, end // 2)
@@ -185,7 +195,7 @@ def at_top(mean: float, ends: Range) -> bool:
 
 
 def values(rows: Sequence[Metrics], name: str) -> list[float]:
-    """The metric's values in the rows that have it."""
+    """Return the metric's values in the rows that have it."""
     return [row[name] for row in rows if isfinite(row.get(name, nan))]
 
 

@@ -1,4 +1,4 @@
-"""Stops a run from outside where no weight is half changed."""
+"""The brake: it stops a run from outside, at a point where no weight is half changed."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -8,11 +8,11 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The brake was pulled; the message says by what."""
+    """Raised once the brake is pulled; the message is the reason."""
 
 
 class Brake:
-    """Pulled by a signal; the loop names the work that may be dropped for it."""
+    """A switch that a signal pulls; the loop names the work that may be dropped then."""
 
     def __init__(self) -> None:
         self._pulled = asyncio.Event()
@@ -27,12 +27,12 @@ class Brake:
         return self._pulled.is_set()
 
     def check(self) -> None:
-        """Raises Stopped once the brake is pulled."""
+        """Raise Stopped if the brake is pulled."""
         if self.is_pulled:
             raise Stopped(self.reason)
 
     async def unless_pulled(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work gives; once the brake is pulled the work is dropped and Stopped is raised."""
+        """Return the result of `work`; if the brake is pulled first, drop the work and raise Stopped."""
         if self._pulled.is_set():
             work.close()
             raise Stopped(self.reason)
@@ -47,7 +47,7 @@ class Brake:
 
 
 async def dropped(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancels what is not done and takes note of what failed, which nobody will ask for any more."""
+    """Cancel the unfinished tasks and retrieve the errors of the failed ones, so that asyncio does not log them."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()

@@ -1,4 +1,4 @@
-"""The checkpoints of a run folder: which are whole, which is the newest, which may go. Files alone; no tensors."""
+"""The checkpoints of a run folder: which are whole, which is the newest, which may be deleted. No tensors here."""
 
 import json
 import os
@@ -18,17 +18,18 @@ FOLDER = "checkpoints"
 
 @dataclass(kw_only=True)
 class CheckpointConfig:
-    every: int = key(0, "Write a checkpoint every so many steps; 0 only at the end and when stopped.", ge=0)
-    keep_last: int = key(2, "Newest checkpoints that are kept.", ge=1)
-    keep_best: int = key(1, "Best checkpoints that are kept beside the newest.", ge=0)
+    every: int = key(0, "Steps between checkpoints; 0 writes one only at the end and when the run is stopped.", ge=0)
+    keep_last: int = key(2, "Number of newest checkpoints to keep.", ge=1)
+    keep_best: int = key(1, "Number of best checkpoints to keep beside the newest.", ge=0)
     best_metric: str = key(
-        "eval/heldout/accuracy", "Metric of metrics.jsonl, at the checkpoint's step, that says which is best."
+        "eval/heldout/accuracy",
+        "Metric of metrics.jsonl that ranks the checkpoints, by its value at the checkpoint's step; higher is better.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a run has come."""
+    """The point that a run has reached."""
 
     step: int = 0
     """Training steps done."""
@@ -38,21 +39,21 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a checkpoint says of its run, beside the learners' state: run.json."""
+    """run.json of a checkpoint: everything about the run but the learners' state."""
 
     progress: Progress
     policy_version: int
     metrics_bytes: int
-    """Length of metrics.jsonl when it was taken."""
+    """Length of metrics.jsonl when the checkpoint was taken."""
     wandb_id: str
-    """"" when W&B recorded nothing."""
+    """Id of the W&B run; "" if there is none."""
     data_hash: str
     config: dict[str, Any]
-    """The run's config, secrets starred out."""
+    """The run's config, with secrets replaced by stars."""
     model: str = ""
-    """Fingerprint of the weights that the run started from; the learner adds it."""
+    """Fingerprint of the weights that the run started from; filled in by the learner."""
     files: dict[str, int] = field(default_factory=dict)
-    """Bytes of every other file of the checkpoint by its relative path, added at the end."""
+    """Size in bytes of every other file of the checkpoint, by relative path; filled in by `commit`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +69,12 @@ def checkpoint_folder(run: Path, step: int) -> Path:
 
 
 def unfinished(folder: Path) -> Path:
-    """Where a checkpoint is written before it takes its name."""
+    """Return the folder in which the checkpoint `folder` is written before it gets its name."""
     return folder.with_name(f".{folder.name}.unfinished")
 
 
 def commit(folder: Path, record: Record) -> None:
-    """Gives a written checkpoint its record and its name, in this order, so that a named one is whole."""
+    """Write the record of a checkpoint that is otherwise written, then give it its name; so a named one is whole."""
     written = unfinished(folder)
     sizes = {
         str(path.relative_to(written)): path.stat().st_size for path in sorted(written.rglob("*")) if path.is_file()
@@ -83,7 +84,7 @@ def commit(folder: Path, record: Record) -> None:
         file.flush()
         os.fsync(file.fileno())
     if folder.exists():
-        # A damaged one that the run went back behind.
+        # A damaged checkpoint; the run has resumed from an earlier one.
         remove(folder)
     written.rename(folder)
     parent = os.open(folder.parent, os.O_RDONLY)
@@ -92,7 +93,7 @@ def commit(folder: Path, record: Record) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint, or a UserError that says what it lacks."""
+    """Read and return a checkpoint; raise a UserError if it is not whole."""
     path = folder / RECORD
     if not path.is_file():
         raise UserError(f"{folder}: no checkpoint, it has no {RECORD}; give a run folder or its checkpoints/step_N")
@@ -110,7 +111,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def step_folders(run: Path) -> list[Path]:
-    """The named checkpoints of a run, oldest first."""
+    """Return the named checkpoints of a run, oldest first."""
     found = [path for path in (run / FOLDER).glob("step_*") if path.name.removeprefix("step_").isdigit()]
     return sorted(found, key=step_of)
 
@@ -120,7 +121,7 @@ def step_of(folder: Path) -> int:
 
 
 def newest_whole(run: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint of a run, and why newer ones were passed over."""
+    """Return the newest whole checkpoint of a run, and for each newer one why it is not whole."""
     faults: list[str] = []
     for folder in reversed(step_folders(run)):
         try:
@@ -131,23 +132,26 @@ def newest_whole(run: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def surplus(folders: Sequence[Path], scores: Mapping[int, float], config: CheckpointConfig) -> list[Path]:
-    """Those that are neither among the newest nor among the best; a checkpoint without a score is no best one."""
+    """Return the checkpoints to delete: neither among the newest nor among the best, by their scores at each step.
+
+    A checkpoint without a score is not among the best.
+    """
     scored = [folder for folder in folders if step_of(folder) in scores]
-    # Of equals the later is better.
+    # Of two equal scores the later checkpoint ranks higher.
     ranked = sorted(scored, key=lambda folder: (scores[step_of(folder)], step_of(folder)), reverse=True)
-    kept = {*folders[-config.keep_last :], *ranked[: config.keep_best]}
-    return [folder for folder in folders if folder not in kept]
+    keep = {*folders[-config.keep_last :], *ranked[: config.keep_best]}
+    return [folder for folder in folders if folder not in keep]
 
 
 def remove(folder: Path) -> None:
-    """Takes the name away first, so that no half removed checkpoint looks whole."""
+    """Delete a checkpoint; rename it first, so that a half-deleted one never looks whole."""
     doomed = folder.with_name(f".{folder.name}.removed")
     folder.rename(doomed)
     shutil.rmtree(doomed)
 
 
 def set_aside(folder: Path) -> None:
-    """Takes the name of a damaged one away, for someone to look into."""
+    """Rename a damaged checkpoint to *.damaged, where a person can inspect it and no run resumes from it."""
     aside = folder.with_name(f"{folder.name}.damaged")
     if aside.exists():
         remove(aside)
@@ -155,7 +159,7 @@ def set_aside(folder: Path) -> None:
 
 
 def clear_unfinished(run: Path) -> None:
-    """Removes what a killed run was writing or removing."""
+    """Delete the checkpoints that a killed run was writing or deleting."""
     for pattern in (".step_*.unfinished", ".step_*.removed"):
         for folder in (run / FOLDER).glob(pattern):
             shutil.rmtree(folder)

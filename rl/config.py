@@ -1,4 +1,4 @@
-"""How config keys are declared: a typed dataclass field with a help sentence and, where it has one, a range."""
+"""Config keys: dataclass fields with a type, a help sentence and, for some, a range."""
 
 import math
 from dataclasses import field, fields, is_dataclass
@@ -8,9 +8,9 @@ from rl.faults import UserError
 
 
 def key(default: Any, help: str, *, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Any:
-    """A dataclass field that carries its help sentence and range.
+    """Return a dataclass field that carries its help sentence and range.
 
-    A class as default is a nested config, a tuple the list that it lists.
+    If `default` is a class, each config gets a new instance of it; if it is a tuple, a new list of its items.
     """
     metadata = {"help": help, "ge": ge, "gt": gt, "le": le}
     if isinstance(default, type):
@@ -21,7 +21,7 @@ def key(default: Any, help: str, *, ge: float | None = None, gt: float | None = 
 
 
 def check_ranges(config: Any, path: str = "") -> None:
-    """Raises a UserError that names the first key outside its range."""
+    """Raise a UserError that names the first key outside its range."""
     for item in fields(config):
         value, name = getattr(config, item.name), f"{path}{item.name}"
         if is_dataclass(value):

@@ -1,4 +1,4 @@
-"""Contrastive and dynamic sampling: what becomes of groups whose completions all earned the same."""
+"""Contrastive and dynamic sampling: the repair and replacement of groups whose completions all earned the same."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -16,26 +16,27 @@ HINT = "(Hint: {}. Reason towards that, keep to the form that is asked for, and 
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """How a group without contrast may get some."""
+    """A plan to give contrast to a group that lacks it, by completions of another origin."""
 
     group: Group
     origin: Origin
-    """Who writes the completions that join."""
+    """Writer of the new completions."""
     places: tuple[int, ...]
-    """Which completions make room for them, at random."""
+    """Indices of the completions to replace, drawn at random."""
     untruth: str = ""
-    """What a negative concludes: the other verdict, or the letter of a wrong option; "" for a reference text."""
+    """Conclusion of a teacher's negative: the other verdict, or the letter of a wrong option; "" without a teacher."""
 
 
 def lacks_contrast(group: Group) -> bool:
-    """Whether all judged completions earned the same, so that every advantage is 0."""
+    """Return True if all judged completions earned the same, so that every advantage is 0."""
     return len({score.total for score in group.scores if score.total is not None}) <= 1
 
 
 def plan_repair(group: Group, *, step: int, has_teacher: bool) -> Repair | None:
-    """All right → two of a teacher's negatives; otherwise the reference text; None where there is nothing to be had.
+    """Return the repair of a group; None if it has contrast or nothing can give it any.
 
-    Chance depends on step and sample alone, so that a run that goes on does what a straight one does.
+    If all answers are right, a teacher writes two negatives; otherwise the sample's reference text joins. Random draws
+    depend on step and sample alone, so a resumed run repeats those of an uninterrupted one.
     """
     if not lacks_contrast(group):
         return None
@@ -43,7 +44,7 @@ def plan_repair(group: Group, *, step: int, has_teacher: bool) -> Repair | None:
     rng = random.Random(f"{step}/{prompt.sample.id}")
     wrong = untruths(prompt.sample.task, prompt.target)
     if has_teacher and wrong and all_right(group.scores):
-        # At least one of the right ones stays.
+        # At least one right answer stays.
         places = tuple(rng.sample(range(count), min(NUM_NEGATIVES, count - 1)))
         return Repair(group=group, origin=Origin.teacher, places=places, untruth=rng.choice(wrong))
     if prompt.target.rationale:
@@ -52,9 +53,9 @@ def plan_repair(group: Group, *, step: int, has_teacher: bool) -> Repair | None:
 
 
 def all_right(scores: Sequence[Score]) -> bool:
-    """Whether every judged answer has the right option or, where none is asked for, the right yes or no.
+    """Return True if every judged answer has the right option or, if the task has no options, the right yes or no.
 
-    Where the reward measures neither, no group counts as right, and the reference text is tried.
+    If the reward measures neither, no group counts as right.
     """
     judged = [score.components for score in scores if score.total is not None]
     return bool(judged) and all(_verdict(components) == 1 for components in judged)
@@ -66,19 +67,19 @@ def _verdict(components: Mapping[str, float | None]) -> float | None:
 
 
 def truth(task: Task, target: Target) -> str:
-    """The right verdict or the letter of the right option, which is what makes an answer right."""
+    """Return the right verdict or, for a task with options, the letter of the right option."""
     return target.label if task in WITH_VERDICT else target.option
 
 
 def untruths(task: Task, target: Target) -> list[str]:
-    """The other verdict, or the letters of the wrong options; [] where the task has neither."""
+    """Return the other verdict, or the letters of the wrong options; [] for a task with neither."""
     if task in WITH_VERDICT:
         return [DEFECTIVE if target.label == NORMAL else NORMAL]
     return sorted(target.options.keys() - {target.option})
 
 
 def hinted(sample: Sample, untruth: str) -> Sample:
-    """The sample with the opposite of its truth behind the question, as a teacher of negatives is asked it."""
+    """Return the sample with `untruth` added to its question as a hint, to have a teacher write a wrong answer."""
     options = sample.target.options
     if sample.task in WITH_VERDICT:
         hint = f"this sample is {'abnormal' if untruth == DEFECTIVE else 'normal'}"
@@ -88,7 +89,7 @@ def hinted(sample: Sample, untruth: str) -> Sample:
 
 
 def joined(repair: Repair, newcomers: Sequence[Completion]) -> Group:
-    """The group with the newcomers in their places, to be judged anew."""
+    """Return the group with the newcomers in `repair.places`, not yet judged."""
     completions = list(repair.group.completions)
     for place, newcomer in zip(repair.places, newcomers, strict=False):
         completions[place] = newcomer
@@ -97,21 +98,21 @@ def joined(repair: Repair, newcomers: Sequence[Completion]) -> Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """What a step samples and what it learns from."""
+    """The groups of a step, as sampled and as repaired."""
 
     sampled: list[Group]
     """All groups as the policy sampled them."""
     repaired: list[Group]
-    """The same, where possible with contrast."""
+    """The same groups in the same order, after those without contrast were repaired where possible."""
 
     def batch(self, count: int) -> list[Group]:
-        """As drawn: groups with contrast, filled up to `count` with the last of those without."""
+        """Return the `count` groups to learn from, in order; of the surplus, groups without contrast go first."""
         flat = [index for index, group in enumerate(self.repaired) if lacks_contrast(group)]
         out = set(flat[: max(len(self.repaired) - count, 0)])
         return [group for index, group in enumerate(self.repaired) if index not in out]
 
     def metrics(self, config: AlgoConfig) -> dict[str, float]:
-        """Shares of the groups; {} for a run that takes them as they come."""
+        """Return the contrastive/* metrics; {} for a run that neither repairs nor replaces groups."""
         count = len(self.repaired)
         metrics = {"contrastive/left": fmean(map(lacks_contrast, self.repaired))}
         if config.contrastive:
@@ -122,5 +123,5 @@ class Draw:
         return metrics if config.contrastive or config.max_refills else {}
 
     def _share(self, origin: Origin) -> float:
-        """Of the groups that somebody else joined."""
-        return fmean(any(each.origin is origin for each in group.completions) for group in self.repaired)
+        """Return the share of groups with a completion of this origin."""
+        return fmean(any(answer.origin is origin for answer in group.completions) for group in self.repaired)

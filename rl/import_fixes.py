@@ -1,14 +1,14 @@
-"""Mend what libraries do when they are imported; comes before transformers, vllm and verl.
+"""Fixes for what libraries do on import; import this module before transformers, vllm and verl.
 
-A CUDA build of torchvision beside a CPU build of torch dies with "operator torchvision::nms does not exist", because
-it registers fake kernels for operators that its CUDA library would have defined. The two schemas are all it misses, so
-they are defined here. A CPU build of torchvision defines them itself, and a second definition would be an error.
+A CUDA build of torchvision beside a CPU build of torch fails on import with "operator torchvision::nms does not exist",
+because it registers fake kernels for operators that its CUDA library would have defined. Only two schemas are missing,
+so this module defines them. A CPU build of torchvision defines them itself, and a second definition would be an error.
 
-CUDA builds of torchaudio and torchcodec, which vLLM brings along and transformers imports where it finds them, die too.
-Nothing here hears or plays, so they are hidden.
+CUDA builds of torchaudio and torchcodec fail beside a CPU build of torch too. vLLM installs them, and transformers
+imports them if it finds them. Assay needs no audio or video, so this module hides them.
 
-transformers imports scikit-learn, which takes two seconds, for one kind of assisted generation. Nothing here uses that,
-so transformers is told that there is none.
+transformers imports scikit-learn, which takes two seconds, for one kind of assisted generation. Assay does not use it,
+so this module tells transformers that scikit-learn is not installed.
 """
 
 import sys
@@ -19,7 +19,7 @@ import torch
 
 
 def misses_schemas(torch_cuda: str | None, torchvision_version: str) -> bool:
-    """Whether torchvision's operators will be missing; the text of its version.py says +cuXYZ or +cpu."""
+    """Return True if torchvision will lack its operators; the text of its version.py has +cuXYZ or +cpu."""
     return torch_cuda is None and "+cu" in torchvision_version
 
 
@@ -36,11 +36,11 @@ def _define_schemas() -> torch.library.Library:
 
 
 def _hide(*packages: str) -> None:
-    """Importing them fails and looking for them finds nothing, as if they were not installed."""
+    """Make imports of the packages and searches for them fail, as if they were not installed."""
     sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]
 
 
-def _tell_of_no_sklearn() -> None:
+def _hide_sklearn_from_transformers() -> None:
     from transformers import utils
 
     utils.is_sklearn_available = utils.import_utils.is_sklearn_available = lambda: False
@@ -48,7 +48,7 @@ def _tell_of_no_sklearn() -> None:
 
 if torch.version.cuda is None:
     _hide("torchaudio", "torchcodec")
-# Kept for the life of the process: the schemas go when the library object does.
+# Held for the life of the process: the schemas vanish with the library object.
 _LIBRARY = _define_schemas() if misses_schemas(torch.version.cuda, _torchvision_version()) else None
-# Last: transformers looks for torchaudio when it is imported.
-_tell_of_no_sklearn()
+# Last, because it imports transformers, which looks for torchaudio.
+_hide_sklearn_from_transformers()

@@ -18,19 +18,19 @@ from rl.unjudged import check_unjudged
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """Who does the work of a run."""
+    """The players that do the work of a run, one for each role."""
 
     sampler: Sampler
     judge: Judge
     policy: Policy
     reference: Reference | None
-    """None when the KL weight is 0 or when the learners are their own reference."""
+    """None if the KL weight is 0 or the learners are their own reference."""
     repairer: Repairer | None = None
     """None without contrastive sampling."""
     observer: Observer | None = None
-    """None when no reward asks where the policy looks."""
+    """None if no reward depends on where the policy looks."""
     lesson_maker: LessonMaker | None = None
-    """None when the policy learns from rewards."""
+    """None if the policy learns from rewards instead of given answers."""
     tracker: Tracker
     archive: Archive
     brake: Brake
@@ -38,19 +38,22 @@ class Roles:
 
 @dataclass(frozen=True, kw_only=True)
 class Exam:
-    """The held-out samples, and when they are asked."""
+    """The held-out samples and the schedule of evaluations."""
 
     samples: Sequence[Sample]
     every: int
-    """Steps between evaluations; 0 only before and after training."""
+    """Steps between evaluations; 0 evaluates only before and after training."""
 
     def is_due(self, step: int) -> bool:
-        """Before the training step after `step` of them."""
+        """Return True if an evaluation is due after `step` training steps."""
         return step == 0 or (self.every > 0 and step % self.every == 0)
 
 
 async def train(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Exam, start: int, num_steps: int) -> None:
-    """Runs GRPO; weights go out once before the first step, so that a broken transfer fails at the start."""
+    """Train with GRPO from step `start` to `num_steps`.
+
+    Weights are published once before the first step, so that a broken transfer fails at the start.
+    """
     done = Progress(step=start, position=stream.position)
     await roles.sampler.load(await roles.policy.publish(), version=start)
     try:
@@ -73,12 +76,12 @@ async def train(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Ex
 
 
 async def evaluate(roles: Roles, samples: Sequence[Sample], step: int) -> None:
-    """Answers the held-out samples greedily and scores them, after `step` training steps."""
+    """Answer the held-out samples greedily, score the answers and log them as those after `step` training steps."""
     roles.tracker.log_evaluation(step, await collect(roles, samples, greedy=True))
 
 
 async def draw(config: AlgoConfig, roles: Roles, stream: SampleStream, step: int) -> Draw:
-    """The groups of a step, those without contrast repaired; where that is no help, further ones are drawn."""
+    """Sample the groups of a step and repair those without contrast; while some lack it, draw more, by config."""
     drawn = Draw(sampled=[], repaired=[])
     missing = config.num_prompts
     for _ in range(1 + config.max_refills):
@@ -93,26 +96,27 @@ async def draw(config: AlgoConfig, roles: Roles, stream: SampleStream, step: int
 
 
 async def repaired(roles: Roles, groups: list[Group], step: int) -> list[Group]:
-    """The groups, those without contrast with completions of other origin, where these earn something else."""
+    """Return the groups in order, each one without contrast in its repaired form if that has contrast."""
     if roles.repairer is None:
         return groups
     plans = [plan_repair(group, step=step, has_teacher=roles.repairer.has_teacher) for group in groups]
     repairs = {index: plan for index, plan in enumerate(plans) if plan}
     written = zip(repairs, await roles.repairer.write(list(repairs.values()), step), strict=True)
-    untried = {index: joined(repairs[index], newcomers) for index, newcomers in written if newcomers}
-    if roles.observer and untried:
-        untried = dict(zip(untried, await roles.observer.observe(list(untried.values()), with_maps=False), strict=True))
-    tried = {index: asyncio.create_task(roles.judge.score(group)) for index, group in untried.items()}
+    candidates = {index: joined(repairs[index], newcomers) for index, newcomers in written if newcomers}
+    if roles.observer and candidates:
+        observed = await roles.observer.observe(list(candidates.values()), with_maps=False)
+        candidates = dict(zip(candidates, observed, strict=True))
+    scores = {index: asyncio.create_task(roles.judge.score(group)) for index, group in candidates.items()}
     try:
-        judged = {index: await task for index, task in tried.items()}
+        scored = {index: await task for index, task in scores.items()}
     finally:
-        await dropped(tried.values())
-    helped = {index: group for index, group in judged.items() if not lacks_contrast(group)}
-    return [helped.get(index, group) for index, group in enumerate(groups)]
+        await dropped(scores.values())
+    successes = {index: group for index, group in scored.items() if not lacks_contrast(group)}
+    return [successes.get(index, group) for index, group in enumerate(groups)]
 
 
 async def collect(roles: Roles, samples: Sequence[Sample], *, greedy: bool = False) -> list[Group]:
-    """The scored groups in the order of their samples; each is scored as soon as it is there."""
+    """Return the scored groups in the order of their samples; score each as soon as it is sampled."""
     scores: dict[int, asyncio.Task[Group]] = {}
     try:
         async with aclosing(answered(roles, samples, greedy)) as groups:
@@ -124,13 +128,13 @@ async def collect(roles: Roles, samples: Sequence[Sample], *, greedy: bool = Fal
 
 
 async def answered(roles: Roles, samples: Sequence[Sample], greedy: bool) -> AsyncGenerator[tuple[int, Group]]:
-    """The groups as they finish; where a reward asks where the policy looks, after one pass of it over them all."""
+    """Yield (index of the sample, its group) as groups finish or, with an observer, once it has observed them all."""
     async with aclosing(roles.sampler.collect(samples, greedy=greedy)) as groups:
         if roles.observer is None:
             async for item in groups:
                 yield item
             return
         finished = {index: group async for index, group in groups}
-    looked_at = await roles.observer.observe([finished[index] for index in range(len(samples))], with_maps=greedy)
-    for item in enumerate(looked_at):
+    observed = await roles.observer.observe([finished[index] for index in range(len(samples))], with_maps=greedy)
+    for item in enumerate(observed):
         yield item

@@ -1,4 +1,4 @@
-"""The numbers of one training step: every name explained once, with how its values become one number."""
+"""The metrics of a training step, and the meaning and reduction of every metric by its name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from rl.roles import Metrics
 from rl.types import Group, Origin, Score
 
 HELD_OUT = "eval/heldout"
-"""Where the metrics of the held-out samples are."""
+"""Prefix of the metrics of the held-out samples."""
 LEAST_PAIRS = 3
-"""Two points always lie on a line, so fewer than these are correlated with nothing."""
+"""Minimum pairs of values for a correlation; two points always lie on a line."""
 
 
 class Reduction(Enum):
-    """How a metric's values over a run become the one number that a summary shows."""
+    """The reduction of a metric's values over a run to the one number that a summary shows."""
 
     mean = "mean"
     maximum = "max"
@@ -28,25 +28,27 @@ class Reduction(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
+    """The explanation of a metric, and its reduction over a run."""
+
     text: str
     reduction: Reduction = Reduction.last
 
 
 MEANINGS = {
     "reward/mean": Meaning(text="total reward, averaged over the completions that could be judged"),
-    "reward/*/mean": Meaning(text="one reward component before its weight, averaged likewise"),
-    "reward/*/std": Meaning(text="standard deviation of a component over all completions of the step"),
+    "reward/*/mean": Meaning(text="one reward component, unweighted, averaged over the completions it could judge"),
+    "reward/*/std": Meaning(text="standard deviation of a component over the completions it could judge"),
     "reward/correlation/*": Meaning(
-        text="correlation of two components over the step's completions: 1 is one too many"
+        text="correlation of two components over the step's completions; near 1, one of them is redundant"
     ),
-    "reward/length_correlation": Meaning(text="correlation of a completion's tokens with its total: what length earns"),
+    "reward/length_correlation": Meaning(text="correlation of a completion's length with its total reward"),
     "reward/unjudged": Meaning(text="share of completions that a reward could not judge", reduction=Reduction.mean),
     "reward/zero_std_groups": Meaning(text="share of groups whose completions all earned the same: no learning signal"),
-    "contrastive/left": Meaning(text="share of them in which all earn the same after others joined too"),
+    "contrastive/left": Meaning(text="share of groups whose completions all earn the same even after repair"),
     "contrastive/repaired_all_wrong": Meaning(text="share of groups to which the reference text gave contrast"),
     "contrastive/repaired_all_right": Meaning(text="share of groups to which a teacher's negatives gave contrast"),
-    "contrastive/left_out": Meaning(text="share of groups that further ones replaced in the batch"),
-    "response/length/mean": Meaning(text="tokens of a completion"),
+    "contrastive/left_out": Meaning(text="share of the groups drawn that the batch leaves out"),
+    "response/length/mean": Meaning(text="tokens of a completion, averaged"),
     "response/length/max": Meaning(text="tokens of the longest completion", reduction=Reduction.maximum),
     "response/length/clipped": Meaning(text="share of completions cut off at rollout.max_response_tokens"),
     "actor/loss": Meaning(text="loss that the optimizer minimised, KL term included"),
@@ -58,48 +60,52 @@ MEANINGS = {
     "parity/logprob_abs_mean": Meaning(
         text="|engine log-prob - learner log-prob| of the same tokens, averaged", reduction=Reduction.mean
     ),
-    "parity/logprob_abs_max": Meaning(text="the largest such difference", reduction=Reduction.maximum),
-    "attention/agreement_defective/mean": Meaning(
-        text="J of answers to defective samples: how far their most telling tokens look at the same places"
+    "parity/logprob_abs_max": Meaning(
+        text="largest |engine log-prob - learner log-prob| of a token", reduction=Reduction.maximum
     ),
-    "attention/agreement_normal/mean": Meaning(text="the same of answers to normal samples, which should not agree"),
-    "attention/selected/mean": Meaning(text="share of a step's tokens that make up its maps: relevant and focused"),
-    "attention/lone/mean": Meaning(text="share of answers with a single selected token, whose look agrees with itself"),
-    "attention/entropy/mean": Meaning(text="how scattered over the inspected image a token looks, in nats"),
+    "attention/agreement_defective/mean": Meaning(
+        text="J of answers to defective samples: the share of places that all of an answer's top tokens look at"
+    ),
+    "attention/agreement_normal/mean": Meaning(text="J of answers to normal samples, which should be low"),
+    "attention/selected/mean": Meaning(
+        text="share of tokens that count in the attention maps, since they are relevant and focused"
+    ),
+    "attention/lone/mean": Meaning(text="share of answers with a single top token, whose J is therefore 1"),
+    "attention/entropy/mean": Meaning(text="scatter of a token's attention over the inspected image, in nats"),
     "preference/sft_loss/mean": Meaning(text="cross-entropy of the chosen answers, per token"),
-    "preference/chosen_reward/mean": Meaning(text="β log π/π_ref of the chosen answers: what the policy gives them"),
-    "preference/rejected_reward/mean": Meaning(text="the same of the rejected answers"),
+    "preference/chosen_reward/mean": Meaning(text="implicit reward of the chosen answers, β log π/π_ref"),
+    "preference/rejected_reward/mean": Meaning(text="implicit reward of the rejected answers, β log π/π_ref"),
     "preference/chosen_logprob/mean": Meaning(text="log-probability of a whole chosen answer"),
-    "preference/rejected_logprob/mean": Meaning(text="the same of a rejected answer"),
-    "preference/margin/mean": Meaning(text="reward of the chosen answer minus that of the rejected one"),
-    "preference/accuracy/mean": Meaning(text="share of pairs whose chosen answer has the higher reward"),
-    "preference/knowledge_margin/mean": Meaning(text="the part of the margin that the choice of knowledge has"),
-    "preference/knowledge_accuracy/mean": Meaning(text="share of pairs in which that part is above 0"),
-    "preference/reasoning_margin/mean": Meaning(text="the part of the margin that the reasoning has"),
-    "preference/reasoning_accuracy/mean": Meaning(text="share of pairs in which that part is above 0"),
-    "preference/kl/mean": Meaning(text="log π/π_ref of answers to other prompts: KTO's rewards are measured from it"),
-    "staleness/mean": Meaning(text="updates between the weights that sampled and those that learned, averaged"),
-    "staleness/max": Meaning(text="the most such updates", reduction=Reduction.maximum),
-    "perf/samples_per_s": Meaning(text="completions a second of the whole step", reduction=Reduction.mean),
-    "perf/tokens_per_s": Meaning(text="completion tokens a second of the whole step", reduction=Reduction.mean),
+    "preference/rejected_logprob/mean": Meaning(text="log-probability of a whole rejected answer"),
+    "preference/margin/mean": Meaning(text="implicit reward of the chosen answer minus that of the rejected one"),
+    "preference/accuracy/mean": Meaning(text="share of pairs whose chosen answer has the higher implicit reward"),
+    "preference/knowledge_margin/mean": Meaning(text="part of the margin that comes from the choice of knowledge"),
+    "preference/knowledge_accuracy/mean": Meaning(text="share of pairs with a knowledge margin above 0"),
+    "preference/reasoning_margin/mean": Meaning(text="part of the margin that comes from the reasoning"),
+    "preference/reasoning_accuracy/mean": Meaning(text="share of pairs with a reasoning margin above 0"),
+    "preference/kl/mean": Meaning(text="log π/π_ref of answers to other prompts; KTO measures its rewards from it"),
+    "staleness/mean": Meaning(text="weight updates between sampling and training, averaged over completions"),
+    "staleness/max": Meaning(text="most weight updates between sampling and training", reduction=Reduction.maximum),
+    "perf/samples_per_s": Meaning(text="completions per second of the whole step", reduction=Reduction.mean),
+    "perf/tokens_per_s": Meaning(text="completion tokens per second of the whole step", reduction=Reduction.mean),
     "perf/overhead": Meaning(
-        text="share of the step that neither generates nor computes gradients; scoring goes on while others generate",
+        text="share of the step spent neither generating nor computing gradients",
         reduction=Reduction.mean,
     ),
     "time/step": Meaning(text="seconds from one step's record to the next", reduction=Reduction.mean),
     "time/*": Meaning(text="seconds of the step spent in this stage", reduction=Reduction.mean),
-    "fault/unjudged": Meaning(text="completions that no reward could judge", reduction=Reduction.maximum),
-    "warnings": Meaning(text="what the run was warned of so far: cases in which the reward may mislead"),
+    "fault/unjudged": Meaning(text="number of completions that could not be judged", reduction=Reduction.maximum),
+    "warnings": Meaning(text="number of warnings so far of rewards that may mislead"),
     "eval/*/agreement_*": Meaning(text="J of the greedy answers to held-out samples of this label"),
     "eval/*/knowledge": Meaning(text="share of held-out answers that name the right piece of the knowledge offered"),
-    "eval/*/pixel_*": Meaning(text="how well the held-out samples' attention maps mark their defective pixels"),
-    "eval/*": Meaning(text="held-out samples answered greedily"),
+    "eval/*/pixel_*": Meaning(text="quality of the held-out answers' attention maps as masks of the defective pixels"),
+    "eval/*": Meaning(text="measure of the greedy answers to held-out samples"),
 }
-"""Meaning by name; `*` stands for any text. W&B's summaries and the report take their words from here."""
+"""Meaning by metric name; `*` stands for any text. W&B's summaries and the report read this table."""
 
 
 def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> Metrics:
-    """Everything one step is recorded with; the policy's report and the timings pass through under their names."""
+    """Return all metrics of one step; those of the policy's report and the timings keep their names."""
     return {
         **(_earnings(groups) if any(group.scores for group in groups) else {}),
         **_responses(groups),
@@ -120,14 +126,15 @@ def _earnings(groups: Sequence[Group]) -> Metrics:
 
 
 def staleness(step: int, groups: Sequence[Group]) -> Metrics:
-    """Updates between the weights that sampled and those that step `step` changed; 0 when training is in step."""
+    """Return the metrics of the weight updates between sampling and step `step`; 0 if there is no lag."""
     completions = [completion for group in groups for completion in group.completions]
-    lags = [step - 1 - each.policy_version for each in completions if each.origin is Origin.policy]
+    own = [completion for completion in completions if completion.origin is Origin.policy]
+    lags = [step - 1 - completion.policy_version for completion in own]
     return {"staleness/mean": fmean(lags), "staleness/max": float(max(lags))} if lags else {}
 
 
 def component_means(scores: Sequence[Score]) -> Metrics:
-    """Mean of each component over the scores that have it judged.
+    """Return the mean of each component over the scores in which it was judged.
 
     >>> component_means([Score(total=1.0, components={"box": 0.5}), Score(total=None, components={"box": None})])
     {'box': 0.5}
@@ -136,30 +143,32 @@ def component_means(scores: Sequence[Score]) -> Metrics:
 
 
 def component_names(rows: Sequence[Metrics]) -> list[str]:
-    """The components that some of the rows have, in their order."""
+    """Return the names of the components with a mean in any row, in the order of their first appearance."""
     names = dict.fromkeys(name for row in rows for name in row)
     return [name.split("/")[1] for name in names if fnmatchcase(name, "reward/*/mean")]
 
 
 def component_correlations(scores: Sequence[Score]) -> Metrics:
-    """Pearson correlation of each two components over the scores that have both; without those that are constant.
+    """Return the Pearson correlation of each pair of components over the scores that have both.
+
+    A pair in which a component is constant, or with fewer than LEAST_PAIRS such scores, is left out.
 
     >>> earned = [(0, 1, 1), (1, 0, 1), (1, 0, 1)]
     >>> component_correlations([Score(total=1.0, components=dict(zip("abc", values))) for values in earned])
     {'a_b': -1.0}
     """
     names = dict.fromkeys(name for score in scores for name in score.components)
-    found: Metrics = {}
-    for one, other in combinations(names, 2):
-        pairs = [(score.components.get(one), score.components.get(other)) for score in scores]
+    correlations: Metrics = {}
+    for first, second in combinations(names, 2):
+        pairs = [(score.components.get(first), score.components.get(second)) for score in scores]
         value = _correlation([(x, y) for x, y in pairs if x is not None and y is not None])
         if value is not None:
-            found[f"{one}_{other}"] = value
-    return found
+            correlations[f"{first}_{second}"] = value
+    return correlations
 
 
 def _judged(scores: Sequence[Score]) -> dict[str, list[float]]:
-    """The values of each component that has any, in the order of the scores' components."""
+    """Return the values of each component that was judged at least once, in the order of the scores' components."""
     judged: dict[str, list[float]] = {name: [] for score in scores for name in score.components}
     for score in scores:
         for name, value in score.components.items():
@@ -187,7 +196,7 @@ def _length_correlation(groups: Sequence[Group]) -> Metrics:
 
 
 def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """None where it is not defined."""
+    """Return the Pearson correlation of the pairs; None if it is not defined."""
     if len(pairs) < LEAST_PAIRS:
         return None
     xs, ys = zip(*pairs, strict=True)
@@ -203,7 +212,10 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def _overhead(timings: Metrics) -> Metrics:
-    """The share of the step that neither generated nor computed gradients; scoring beyond generating counts to it."""
+    """Return the share of the step spent neither generating nor computing gradients.
+
+    Scoring counts as overhead only in so far as it goes on after generation has ended.
+    """
     busy = sum(timings.get(f"time/{name}", 0.0) for name in ("generate", "gradient"))
     return {"perf/overhead": 1 - busy / timings["time/step"]}
 
@@ -219,7 +231,7 @@ def _responses(groups: Sequence[Group]) -> Metrics:
 
 
 def _attention(groups: Sequence[Group]) -> Metrics:
-    """Where the completions look; nothing where nobody asked."""
+    """Return the metrics of where the completions look; {} if the groups carry no looks."""
     looks = [look for group in groups for look in group.looks]
     agreement = {
         label: [look.agreement for group in groups if group.prompt.target.label == label for look in group.looks]
@@ -243,7 +255,7 @@ def _speed(groups: Sequence[Group], step_s: float) -> Metrics:
 
 
 def meaning(name: str) -> Meaning | None:
-    """What a logged name means; the first pattern that fits wins, None for a name that is not ours.
+    """Return the meaning of a metric by the first pattern that fits its name; None for a name that is not ours.
 
     >>> meaning("time/rollout").reduction.value
     'mean'

@@ -9,7 +9,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def check_parity(mean: float, largest: float, config: AlgoConfig) -> None:
-    """Stops the run past the second threshold; NaN is past every threshold."""
+    """Raise a UserError if the mean difference exceeds algo.parity_stop or is NaN."""
     if not mean <= config.parity_stop:
         raise UserError(
             f"{_found(mean, largest)}, past algo.parity_stop={config.parity_stop}: they do not run the same weights, "
@@ -19,7 +19,7 @@ def check_parity(mean: float, largest: float, config: AlgoConfig) -> None:
 
 
 def warn_of_parity(mean: float, largest: float, config: AlgoConfig) -> None:
-    """Says so past the first threshold; called where the user sees it."""
+    """Log a warning if the mean difference exceeds algo.parity_warn; call it in the process whose log the user sees."""
     if mean > config.parity_warn:
         _LOG.warning("%s, past algo.parity_warn=%s", _found(mean, largest), config.parity_warn)
 

@@ -1,4 +1,4 @@
-"""The roles that the training loop speaks to; `actors` plays them with Ray, tests with plain classes."""
+"""The roles that the training loop calls; `actors` plays them with Ray, tests with plain classes."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
@@ -11,62 +11,80 @@ Metrics = dict[str, float]
 
 
 class Sampler(Protocol):
+    """The engines that answer samples with the current weights."""
+
     def collect(self, samples: Sequence[Sample], *, greedy: bool = False) -> AsyncGenerator[tuple[int, Group]]:
-        """Yields (index of the sample, its group) as groups finish; `greedy` gives one most-likely completion each."""
+        """Yield (index of the sample, its group) as groups finish; `greedy` makes one most-likely completion each."""
 
     async def load(self, weights: Any, version: int) -> None:
-        """Takes the weights that `Policy.publish` handed out; completions carry `version` from here on."""
+        """Load the weights that `Policy.publish` returned; completions from then on carry `version`."""
 
 
 class Judge(Protocol):
+    """The reward."""
+
     @property
     def weights(self) -> Mapping[str, float]:
-        """Weight of each component of the reward."""
+        """Return the weight of each component of the reward, by name."""
 
     async def score(self, group: Group) -> Group:
-        """The group with its scores."""
+        """Return the group with a score for each completion."""
 
 
 class Repairer(Protocol):
+    """The writer of completions that give contrast to groups without it."""
+
     @property
     def has_teacher(self) -> bool:
-        """Whether there is somebody who writes negatives."""
+        """Return True if there is a teacher to write negatives: answers with a wrong conclusion."""
 
     async def write(self, repairs: Sequence[Repair], step: int) -> list[tuple[Completion, ...]]:
-        """For each repair the completions that join, fewer than it has places where some cannot be used."""
+        """Return the new completions of each repair; unusable ones are left out, so there may be fewer than places."""
 
 
 class LessonMaker(Protocol):
+    """The maker of groups from given answers, for SFT, DPO and KTO."""
+
     async def lessons(self, samples: Sequence[Sample]) -> list[Group]:
-        """The samples with the answers that are taught: of advantage 1 what is better, of -1 what is worse."""
+        """Return a group for each sample: its answers to be taught, with advantage 1 for better and -1 for worse."""
 
 
 class Reference(Protocol):
+    """The frozen policy that the KL term compares with."""
+
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
-        """The groups with the reference's log-probabilities."""
+        """Return the groups with the reference's log-probabilities."""
 
 
 class Policy(Protocol):
+    """The model in training."""
+
     async def update(self, groups: Sequence[Group]) -> Metrics:
-        """Takes the optimizer steps of one rollout batch, after the parity gate let it pass."""
+        """Take the optimizer steps of one rollout batch, once it passes the parity gate; return their metrics."""
 
     async def publish(self) -> Any:
-        """The current weights, in the form `Sampler.load` takes."""
+        """Return the current weights, in the form that `Sampler.load` takes."""
 
 
 class Observer(Protocol):
+    """The learners as observers of where the policy looks."""
+
     async def observe(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
-        """The groups with the policy's log-probs and where it looks, from one pass over them."""
+        """Return the groups with the policy's log-probs and looks, both from one pass; maps only `with_maps`."""
 
 
 class Tracker(Protocol):
+    """The recorder of metrics and samples."""
+
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
-        """Records one training step, all groups as the policy sampled them: metrics, curves and sample pictures."""
+        """Record a training step: metrics, curves and sample pictures of all groups as the policy sampled them."""
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
-        """Records one pass over the held-out samples."""
+        """Record the scored answers to the held-out samples after `step` training steps."""
 
 
 class Archive(Protocol):
+    """The keeper of the checkpoints."""
+
     async def keep(self, progress: Progress, *, now: bool = False) -> None:
-        """Writes a checkpoint when one is due or wanted now; training goes on while it is written."""
+        """Write a checkpoint if one is due or `now` is set; training goes on while it is written."""

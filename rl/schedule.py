@@ -1,4 +1,4 @@
-"""The learning rate over the optimizer steps of a run."""
+"""The learning-rate schedule over the optimizer steps of a run."""
 
 import math
 
@@ -6,7 +6,7 @@ from rl.algorithm import AlgoConfig, Schedule
 
 
 def lr_factor(step: int, config: AlgoConfig, num_updates: int) -> float:
-    """Share of the peak rate at optimizer step `step` of `num_updates`: linear warm-up, then the schedule.
+    """Return the share of the peak rate at optimizer step `step` of `num_updates`: warm-up, then `config.schedule`.
 
     >>> lr_factor(0, AlgoConfig(warmup_steps=4), 10)
     0.25

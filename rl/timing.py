@@ -1,4 +1,4 @@
-"""Where the seconds of a step went; the roles add to it, the tracker drains it, the loop never sees it."""
+"""The seconds that each part of a step took; the roles add to them, the tracker drains them, the loop needs neither."""
 
 import time
 from collections import defaultdict
@@ -13,20 +13,21 @@ class Timings:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._drained_at = time.perf_counter()
         self._open: dict[str, tuple[int, float]] = {}
-        """How many shared spans of a name are open, and since when there are any."""
+        """For each name with open shared spans, their number and the time since when any is open."""
 
     def add(self, name: str, seconds: float) -> None:
         self._seconds[name] += seconds
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
+        """Add the seconds spent inside the `with` block, unless it raises."""
         start = time.perf_counter()
         yield
         self.add(name, time.perf_counter() - start)
 
     @contextmanager
     def shared_span(self, name: str) -> Iterator[None]:
-        """Spans of one name that overlap count once."""
+        """Add the seconds during which any span of this name is open; time that overlapping spans share counts once."""
         count, since = self._open.get(name, (0, time.perf_counter()))
         self._open[name] = (count + 1, since)
         try:
@@ -39,7 +40,7 @@ class Timings:
                 self.add(name, time.perf_counter() - since)
 
     def drain(self) -> dict[str, float]:
-        """The seconds of every name as `time/<name>`, `time/step` being all that passed; starts again from zero."""
+        """Return the seconds of each name as `time/<name>`, and all since the last drain as `time/step`; then reset."""
         now = time.perf_counter()
         seconds = {f"time/{name}": value for name, value in self._seconds.items()}
         seconds["time/step"] = now - self._drained_at

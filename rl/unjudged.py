@@ -1,4 +1,4 @@
-"""The gate of the rewards: what could not be judged is never a silent 0, and too much of it stops the run."""
+"""The gate of the rewards: too many completions that could not be judged stop the run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from rl.types import Group, Score
 
 
 def check_unjudged(groups: Sequence[Group], share: float) -> None:
-    """Raises a UserError when more than `share` of the completions have no total."""
+    """Raise a UserError if more than `share` of the completions have no total reward."""
     scored = [(group.prompt.sample.id, score) for group in groups for score in group.scores]
     unjudged = [(sample, score) for sample, score in scored if score.total is None]
     if len(unjudged) <= share * len(scored):
@@ -24,7 +24,10 @@ def check_unjudged(groups: Sequence[Group], share: float) -> None:
 
 
 def guilty(scores: Sequence[Score]) -> str:
-    """The component that leaves most scores without a total; one that a total can do without has weight 0."""
+    """Return the name of the component that most often leaves a score without a total.
+
+    A component that is missing in a score with a total has weight 0 and is not to blame.
+    """
     lacking: Counter[str] = Counter()
     for score in scores:
         if score.total is None:

@@ -1,4 +1,4 @@
-"""Reads boxes as MMR-AD writes them, {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}, and as JSON."""
+"""Parsers of boxes in MMR-AD's form, {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}, and in JSON."""
 
 import re
 
@@ -9,7 +9,7 @@ Boxes = tuple[tuple[Box, ...], tuple[str, ...]]
 """The well-formed boxes and their labels."""
 
 MAX_BOXES = 64
-"""Boxes beyond this many are not read."""
+"""Maximum number of boxes read from an answer; the rest are ignored and reported."""
 MAX_BOX_CHARACTERS = 400
 TOO_MANY = f"more than {MAX_BOXES} boxes; the rest were not read"
 
@@ -27,11 +27,11 @@ JSON_OBJECT = re.compile(rf"\{{\s*+(?:{JSON_BOX}(?:\s*+,\s*+{JSON_LABEL})?+|{JSO
 JSON_FORM = re.compile(
     r"\s*+(?:```(?:json)?+)?+\s*+(?:\{\}|\[\s*+(?:\{\}(?:\s*+,\s*+\{\})*+)?+\s*+\])\s*+(?:```)?+\s*+"
 )
-"""What is left of an answer when each of its objects has become {}."""
+"""Form of an answer after each of its objects has been replaced by {}."""
 
 
 def read_boxes(span: Span, image_size: tuple[int, int], faults: list[str]) -> Boxes:
-    """MMR-AD's boxes; prose around the braces is skipped.
+    """Return the boxes in MMR-AD's form and their labels; skip text outside the braces and add faults to `faults`.
 
     >>> read_boxes(Span(0, "Yes. {'bbox_2d': [9, 2, 3.5, 4], 'label': 'pill's edge'}", True), (10, 10), [])
     (((3.5, 2.0, 9.0, 4.0),), ("pill's edge",))
@@ -58,7 +58,9 @@ def read_boxes(span: Span, image_size: tuple[int, int], faults: list[str]) -> Bo
 
 
 def read_json_boxes(span: Span, image_size: tuple[int, int], faults: list[str]) -> Boxes:
-    """The boxes of an answer that is one JSON object or a list of them, fenced or not; [] is no box.
+    """Return the boxes and labels of an answer that is a JSON object or a list of them, and add faults to `faults`.
+
+    The JSON may stand in a code fence; an empty list has no boxes.
 
     >>> read_json_boxes(Span(0, '[{"bbox_2d": [1, 2, 3, 4], "label": "cup"}]', True), (10, 10), [])
     (((1.0, 2.0, 3.0, 4.0),), ('cup',))
@@ -87,13 +89,13 @@ def read_json_boxes(span: Span, image_size: tuple[int, int], faults: list[str]) 
 
 
 def _read_box(body: str | None, image_size: tuple[int, int]) -> tuple[Box | None, str, str]:
-    """(box, label, fault): a box without a label is kept and reported."""
+    """Return (box, label, fault); a box without a label is returned and has a fault as well."""
     if body is None:
         return None, "", "is not closed"
     match = BOX.fullmatch(body)
     if not match:
         return None, "", "is not {'bbox_2d': [x1, y1, x2, y2], 'label': '…'}"
-    return _kept(match["numbers"], match["double"] or match["single"], image_size)
+    return _checked(match["numbers"], match["double"] or match["single"], image_size)
 
 
 def _read_json_box(match: re.Match[str] | None, image_size: tuple[int, int]) -> tuple[Box | None, str, str]:
@@ -102,10 +104,10 @@ def _read_json_box(match: re.Match[str] | None, image_size: tuple[int, int]) -> 
     numbers, label, first_label, last_numbers = match.groups()
     said = label or first_label or ""
     plain = said.replace('\\"', '"').replace("\\\\", "\\") if "\\" in said else said
-    return _kept(last_numbers if numbers is None else numbers, plain, image_size)
+    return _checked(last_numbers if numbers is None else numbers, plain, image_size)
 
 
-def _kept(numbers: str, label: str | None, image_size: tuple[int, int]) -> tuple[Box | None, str, str]:
+def _checked(numbers: str, label: str | None, image_size: tuple[int, int]) -> tuple[Box | None, str, str]:
     corners = CORNERS.fullmatch(numbers)
     if not corners:
         return None, "", "has other than four numbers"
@@ -116,7 +118,7 @@ def _kept(numbers: str, label: str | None, image_size: tuple[int, int]) -> tuple
 
 
 def _inside(values: list[float], image_size: tuple[int, int]) -> Box | None:
-    """The box with its corners put in order and cut to the image; None when no area is left."""
+    """Return the box with its corners in order, cut to the image; None if no area is left."""
     (left, right), (top, bottom) = sorted(values[0::2]), sorted(values[1::2])
     width, height = image_size
     left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)

@@ -1,4 +1,4 @@
-"""Reads cells of the 16x16 grid as JUDO writes them: (row,column) and, along a row, (row,first)-(row,last)."""
+"""Parser of cells of the 16x16 grid in JUDO's form: (row,column) or, for a run in a row, (row,first)-(row,last)."""
 
 import re
 
@@ -7,7 +7,7 @@ from rl.data.grid import SIDE
 from rl.types import Cell
 
 MAX_RUNS = SIDE * SIDE
-"""Runs beyond this many are not read; the grid has no more cells."""
+"""Maximum number of runs read; the grid has no more cells."""
 OUTSIDE = f"leaves the {SIDE}×{SIDE} grid or runs backwards"
 NO_RUN = "is not (row,column) or (row,first)-(row,last)"
 CELL = r"\(\s*+([0-9]{1,4})\s*+,\s*+([0-9]{1,4})\s*+\)"
@@ -15,7 +15,7 @@ RUN = re.compile(rf"\s*+{CELL}(?:\s*+[-\u2013\u2014\u2212]\s*+{CELL})?+\s*+(,|\Z
 
 
 def read_cells(span: Span, faults: list[str]) -> frozenset[Cell] | None:
-    """The cells; none of them (None) where a part is malformed, for it may be the part that matters.
+    """Return the cells, or None if any part is malformed, since that part may be the one that matters.
 
     >>> sorted(read_cells(Span(0, "(3,7)-(3,8), (4,0)", True), []))
     [(3, 7), (3, 8), (4, 0)]
@@ -46,7 +46,7 @@ def read_cells(span: Span, faults: list[str]) -> frozenset[Cell] | None:
 
 
 def _run(match: re.Match[str]) -> list[Cell]:
-    """The cells of a run in the grid; [] for one that is not."""
+    """Return the cells of a run; [] if it leaves the grid or runs backwards."""
     row, first, last_row, last = (None if part is None else int(part) for part in match.groups()[:4])
     assert row is not None and first is not None
     if last_row is None or last is None:
@@ -56,6 +56,6 @@ def _run(match: re.Match[str]) -> list[Cell]:
 
 
 def _next_opening(said: str, place: int) -> int:
-    """Where reading goes on after a run that could not be read; -1 when there is nowhere."""
+    """Return the place of the parenthesis where reading goes on after an unreadable run; -1 if there is none."""
     opening = said.find("(", place)
     return said.find("(", opening + 1) if opening >= 0 and not said[place:opening].strip() else opening

@@ -1,4 +1,4 @@
-"""Reads which verdict or which option an answer gives."""
+"""Parsers of an answer's verdict and of its option."""
 
 import re
 
@@ -8,11 +8,11 @@ VERDICTS = {"yes": "defective", "no": "normal"}
 VERDICT = re.compile(r"\W*+(yes|no)\b", re.IGNORECASE)
 OPTION = re.compile(r"\W*+([A-Za-z])(?!\w)")
 LABELLED = (".", ")", ":", "\n")
-"""What may follow a letter that is not alone, as in "B. Scratch"; "A scratch" names no option."""
+"""Characters after which text may follow an option's letter, as in "B. Scratch"; "A scratch" names no option."""
 
 
 def read_verdict(span: Span, faults: list[str]) -> str | None:
-    """ "normal" or "defective" by the Yes or No that the answer begins with."""
+    """Return "defective" for an answer that begins with Yes, "normal" for No, else None."""
     start, said, _ = span
     match = VERDICT.match(said)
     if match:
@@ -22,7 +22,7 @@ def read_verdict(span: Span, faults: list[str]) -> str | None:
 
 
 def read_option(span: Span, faults: list[str]) -> str | None:
-    """The one letter of the answer, in capitals; what stands beside it is a fault.
+    """Return the answer's one letter as a capital, or None; text after the letter is a fault.
 
     >>> faults = []
     >>> [read_option(Span(0, said, True), faults) for said in ("(b)", "B. Scratch", "A scratch")]

@@ -1,4 +1,4 @@
-"""Reads what a model answers; its output is hostile input, so the grammar is bounded and never evaluates."""
+"""Parser of a model's answers. They are hostile input, so the grammar is bounded and nothing is evaluated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,40 +11,40 @@ from rewards.answers.spans import Span, first_span, is_tagged, read_spans, with_
 from rl.types import Box, Cell, Task
 
 MAX_CHARACTERS = 50_000
-"""Longer answers are read up to here."""
+"""Maximum number of characters read of an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a completion says, as far as it could be read."""
+    """The readable parts of a completion."""
 
     think: str = ""
-    """The reasoning between the think tags; "" when there is none."""
+    """Reasoning between the think tags; "" if there is none."""
     answer: str = ""
-    """The text between the answer tags, as it stands."""
+    """Text between the answer tags, unchanged."""
     knowledge: str = ""
-    """The text between the knowledge tags; "" when there is none."""
+    """Text between the knowledge tags; "" if there is none."""
     tagged: bool = False
-    """Whether the text has `<think>…</think><answer>…</answer>`, whatever stands around and in it."""
+    """True if the text has `<think>…</think><answer>…</answer>`, with any text before, inside and after."""
     verdict: str | None = None
-    """"normal" or "defective"; None when the answer says neither or the task asks for neither."""
+    """"normal" or "defective"; None if the answer says neither or the task asks for neither."""
     option: str | None = None
-    """Letter of the chosen option, a capital; None when the answer gives none or the task offers none."""
+    """Letter of the chosen option, a capital; None if the answer gives none or the task offers none."""
     boxes: tuple[Box, ...] = ()
     """Well-formed boxes [x1, y1, x2, y2] in pixels of the image as the model sees it, cut to that image."""
     labels: tuple[str, ...] = ()
-    """What is in each box; "" where nothing was given."""
+    """Label of each box; "" for a box without one."""
     cells: frozenset[Cell] | None = None
-    """The (row, column) cells that are called defective; None when they are malformed or not asked for."""
+    """The (row, column) cells that are called defective; None if they are malformed or not asked for."""
     malformed: tuple[str, ...] = ()
-    """What departs from the form of the task, in words, and at which character; () for an answer in form."""
+    """A sentence for each departure from the form of the task, with its place; () for an answer in form."""
 
 
 def parse_answer(text: str, task: Task, image_size: tuple[int, int]) -> Answer:
-    """Reads a completion in the form of its task (see Task), in time linear in its length; never raises.
+    """Parse a completion by the form of its task (see Task), in time linear in its length; never raise.
 
-    Knowledge may stand in its tags anywhere before the answer; in Task.boxes it departs from the form, in Task.routed
-    it comes first and must say something.
+    Tagged knowledge may stand anywhere before the answer. In Task.boxes it is a fault; in Task.routed it must come
+    first and must not be empty.
 
     >>> text = "<think>A line.</think><answer>Yes. {'bbox_2d': [9, 2, 3, 4], 'label': 'scratch'}</answer>"
     >>> answer = parse_answer(text, Task.boxes, (10, 10))
@@ -71,7 +71,7 @@ def parse_answer(text: str, task: Task, image_size: tuple[int, int]) -> Answer:
 
 
 def read_tagged(text: str, task: Task, faults: list[str]) -> dict[str, Span]:
-    """What stands between each pair of the task's tags, and where."""
+    """Return the span between each pair of the task's tags, by the name of the tag."""
     text = text[:MAX_CHARACTERS]
     names = NAMES.get(task, ("think", "answer"))
     is_fixed = task in (Task.boxes, Task.routed)
@@ -114,7 +114,7 @@ def _read_grounding(spans: dict[str, Span], image_size: tuple[int, int], faults:
 
 
 NAMES = {Task.grid: ("seg", "think", "answer"), Task.routed: ("knowledge", "think", "answer")}
-"""The tags of a form in their order, where it has more than think and answer."""
+"""Tags of a task's form, in order, for tasks that have more than think and answer."""
 READERS: dict[Task, Callable[[dict[str, Span], tuple[int, int], list[str]], dict[str, Any]]] = {
     Task.yes_no: _read_yes_no,
     Task.boxes: _read_boxes,

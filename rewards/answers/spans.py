@@ -1,4 +1,4 @@
-"""Where the tagged parts of an answer lie, and what of its tags departs from the form."""
+"""Parser of an answer's tagged parts, with a sentence for each departure of the tags from the form."""
 
 import re
 from functools import lru_cache
@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """What stands between an opening and a closing tag."""
+    """The text between an opening and a closing tag."""
 
     start: int
-    """Where it begins in the answer, in characters."""
+    """Index of its first character in the answer."""
     text: str
     is_closed: bool
+    """True if the closing tag exists; without it the span goes to the end of the answer."""
 
 
 EXCERPT_CHARACTERS = 60
@@ -19,7 +20,9 @@ JOINT = re.compile(r"</think>\s*+<answer>")
 
 
 def read_spans(text: str, names: tuple[str, ...], faults: list[str]) -> dict[str, Span]:
-    """The span of each name; faults tell where the tags are not once each, in order, with only blanks outside.
+    """Return the span of each name.
+
+    Each tag must occur once, in order, with only white space outside; add a fault for each departure.
 
     >>> faults = []
     >>> read_spans("<think>Even.</think> so <answer>No</answer>", ("think", "answer"), faults)
@@ -39,7 +42,7 @@ def read_spans(text: str, names: tuple[str, ...], faults: list[str]) -> dict[str
 
 
 def with_knowledge(text: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of a form with the optional knowledge put where the text has it, before the answer at the latest."""
+    """Return the names of a form and, if the text has knowledge tags, "knowledge" at their place before the answer."""
     if "knowledge>" not in text:
         return names
     place = text.find("<knowledge>")
@@ -48,7 +51,7 @@ def with_knowledge(text: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_tagged(text: str) -> bool:
-    """Whether somewhere `<think>…</think><answer>…</answer>` stands.
+    """Return True if the text contains `<think>…</think><answer>…</answer>`.
 
     >>> is_tagged("Well. <think></think> <answer>B</answer>"), is_tagged("<think>-</think>B")
     (True, False)
@@ -59,17 +62,17 @@ def is_tagged(text: str) -> bool:
 
 
 def first_span(text: str, name: str) -> Span:
-    """From the first opening tag to the next closing one, or to the end of a cut-off text."""
+    """Return the span from the first opening tag to the next closing tag, or to the end of the text."""
     return _span(text, text.find(f"<{name}>"), name)
 
 
 def last_span(text: str, name: str) -> Span:
-    """From the last opening tag to the next closing one, or to the end of a cut-off text."""
+    """Return the span from the last opening tag to the next closing tag, or to the end of the text."""
     return _span(text, text.rfind(f"<{name}>"), name)
 
 
 def excerpt(text: str) -> str:
-    """The beginning of a text, on one line and printable, to show in a message."""
+    """Return the beginning of a text, printable and on one line, for a message."""
     return ascii(text[:EXCERPT_CHARACTERS]) + ("…" if len(text) > EXCERPT_CHARACTERS else "")
 
 
@@ -89,9 +92,10 @@ def _span(text: str, opened: int, name: str) -> Span:
 def _misplaced(text: str, tags: list[str], places: list[int]) -> list[str]:
     faults = []
     for tag, place in zip(tags, places, strict=True):
+        again = text.find(tag, place + 1)
         if place < 0:
             faults.append(f"{tag} occurs 0 times instead of once")
-        elif (again := text.find(tag, place + 1)) >= 0:
+        elif again >= 0:
             faults.append(f"{tag} occurs {text.count(tag)} times instead of once, again at character {again}")
     if not faults and places != sorted(places):
         early = next(i for i in range(1, len(places)) if places[i] < places[i - 1])
@@ -101,11 +105,12 @@ def _misplaced(text: str, tags: list[str], places: list[int]) -> list[str]:
 
 
 def _strays(text: str, tags: list[str], places: list[int], starts: list[int]) -> list[str]:
-    """What stands outside the spans; places[i] is where tags[i] begins and starts[i] where it ends."""
+    """Return a fault for each text outside the spans; tags[i] begins at places[i] and ends at starts[i]."""
     faults = []
     for i in range(0, len(tags) + 1, 2):
         begin, end = starts[i - 1] if i else 0, places[i] if i < len(tags) else len(text)
-        if begin == end or not (stray := text[begin:end].lstrip()):
+        stray = text[begin:end].lstrip()
+        if not stray:
             continue
         where = "before" if i == 0 else f"between {tags[i - 1]} and" if i < len(tags) else "after"
         faults.append(f"text at character {end - len(stray)} {where} {tags[min(i, len(tags) - 1)]}: {excerpt(stray)}")

@@ -1,4 +1,4 @@
-"""Config of what a run records."""
+"""Config of a run's records."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -15,14 +15,12 @@ class WandbMode(Enum):
 
 @dataclass(kw_only=True)
 class LoggingConfig:
-    wandb: WandbMode = key(WandbMode.auto, "W&B: auto is online when a key is configured and offline otherwise.")
+    wandb: WandbMode = key(WandbMode.auto, "W&B mode; auto is online if a W&B API key is configured, else offline.")
     project: str = key("assay", "W&B project.")
-    run_name: str = key("", "Name of the run in W&B; empty takes the name of the run folder.")
+    run_name: str = key("", "Name of the run in W&B; empty for the name of the run folder.")
     group: str = key("", "W&B group; the members of a sweep share the sweep's name.")
     rank_by: str = key(
         "reward_last",
         "Entry of summary.json that ranks a sweep's members, e.g. heldout_after.accuracy; higher is better.",
     )
-    samples_every: int = key(
-        10, "Steps between two tables of samples with their images and boxes; 0 writes none.", ge=0
-    )
+    samples_every: int = key(10, "Steps between tables of samples with their images and boxes; 0 writes none.", ge=0)

@@ -1,4 +1,4 @@
-"""The maps of a few held-out answers, the same at every evaluation, in files of the run folder."""
+"""Attention maps of a few held-out samples, the same at every evaluation, in files of the run folder."""
 
 import os
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ from rl.evaluation.localization import greedy_maps, mean_look, times_even
 from rl.types import Group
 
 KEPT = {"defective": 6, "normal": 2}
-"""Samples of each label whose maps are kept: the first of the exam, so always the same."""
+"""Number of samples of each label whose maps are kept: the first held-out ones, so always the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeptMap:
-    """Where one answer looked."""
+    """The attention map of one held-out answer."""
 
     heat: np.ndarray
     """[rows, columns] float32 over the tokens of the inspected image, in multiples of an even look."""
     agreement: float
-    """J."""
+    """J, in [0, 1]: the share of places that all top tokens of the answer look at."""
 
 
 def kept_groups(groups: Sequence[Group]) -> list[Group]:
-    """The first defective samples that have a map and the first normal ones; fewer where there are fewer."""
+    """Return the groups whose maps are kept: of each label the first ones that have a map, as many as KEPT says."""
     with_maps = [group for group in groups if greedy_maps(group)]
     by_label = {label: [group for group in with_maps if group.prompt.target.label == label] for label in KEPT}
     return [group for label, count in KEPT.items() for group in by_label[label][:count]]
@@ -45,9 +45,9 @@ def kept_map(group: Group) -> KeptMap:
 
 
 def write_maps(path: Path, groups: Sequence[Group]) -> None:
-    """Arrays by name: ids, agreement (J), shapes (rows, columns) and rdam, all maps in a row.
+    """Write an .npz file of the groups' maps; a run that is killed leaves a whole file or none.
 
-    A run that is killed leaves a whole file or none.
+    Its arrays are ids, agreement (J), shapes (rows, columns) and rdam, the values of all maps one after another.
     """
     rdams, looks = [_rdam(group) for group in groups], [group.looks[0] for group in groups]
     path.parent.mkdir(exist_ok=True)
@@ -70,7 +70,7 @@ def _rdam(group: Group) -> np.ndarray:
 
 
 def read_maps(path: Path) -> dict[str, KeptMap]:
-    """Each map by the id of its sample."""
+    """Return each map of the file by the id of its sample."""
     with np.load(path, allow_pickle=False) as stored:
         shapes, values = stored["shapes"], stored["rdam"]
         parts = np.split(values, np.cumsum(shapes.prod(axis=1))[:-1])

@@ -1,4 +1,4 @@
-"""How well the maps of held-out answers mark the defects, against masks."""
+"""Localization metrics: the attention maps of held-out answers against the masks of the true defects."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from rl.types import Group, Look, Maps, Sample
 
 
 def localization_metrics(groups: Sequence[Group], resize: str) -> Metrics:
-    """pixel_auroc, pixel_aupr, pixel_aupro, pixel_f1_max, pixel_accuracy of the anomaly maps, as far as defined.
+    """Return pixel_auroc, pixel_aupr, pixel_aupro, pixel_f1_max and pixel_accuracy of the anomaly maps, where defined.
 
-    And pixel_auroc_all_tokens, that of the mean attention of all tokens that could be selected. A normal sample has no
-    defective pixel; a defective one without a mask tells nothing and is left out.
+    pixel_auroc_all_tokens is the AUROC of the mean attention of all tokens that could be selected. A normal sample has
+    no defective pixel; a defective sample without a mask is left out.
     """
     if not any(group.looks and group.prompt.sample.target.mask for group in groups):
         return {}
@@ -25,13 +25,13 @@ def localization_metrics(groups: Sequence[Group], resize: str) -> Metrics:
         height, width = mask.shape
         selected.add(resized(rdam, (width, height), resize), mask)
         every.add(resized(every_token, (width, height), resize), mask)
-    of_all = every.metrics()
-    unselected = {"pixel_auroc_all_tokens": of_all["pixel_auroc"]} if "pixel_auroc" in of_all else {}
-    return selected.metrics() | unselected
+    every_metrics = every.metrics()
+    baseline = {"pixel_auroc_all_tokens": every_metrics["pixel_auroc"]} if "pixel_auroc" in every_metrics else {}
+    return selected.metrics() | baseline
 
 
 def true_mask(file: Path | None, sample: Sample) -> np.ndarray:
-    """The mask in the file, or no defect anywhere in the sample's image; both as large as their files."""
+    """Return the mask in the file or, without a file, an empty mask of the size of the sample's inspected image."""
     if file:
         return open_mask(file)
     width, height = stated_size(sample.images[-1])
@@ -39,12 +39,12 @@ def true_mask(file: Path | None, sample: Sample) -> np.ndarray:
 
 
 def greedy_maps(group: Group) -> Maps | None:
-    """Those of the greedy answer, None where nobody asked for them."""
+    """Return the maps of the group's greedy answer; None if they were not recorded."""
     return group.looks[0].maps if group.looks else None
 
 
 def _masked(groups: Sequence[Group]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The mean looks of the selected tokens and of all of each answer whose truth is known to the pixel; its mask."""
+    """Yield (mean map of the selected tokens, mean map of all tokens, mask) of each group with known defect pixels."""
     for group in groups:
         file, maps = group.prompt.sample.target.mask, greedy_maps(group)
         if maps and (file or group.prompt.target.label == "normal"):
@@ -52,15 +52,15 @@ def _masked(groups: Sequence[Group]) -> Iterator[tuple[np.ndarray, np.ndarray, n
 
 
 def mean_look(look: Look) -> np.ndarray:
-    """The anomaly map divided by the sum of its weights (ours): answers of many and of few selected tokens compare."""
+    """Return the anomaly map divided by the sum of its weights, so that maps of few and many tokens compare (ours)."""
     assert look.maps
     return look.maps.rdam / np.float32(sum(look.weights) or 1.0)
 
 
 def times_even(rdam: np.ndarray) -> np.ndarray:
-    """An anomaly map in multiples of what each place had if the same attention were spread evenly over the image.
+    """Return an anomaly map in multiples of its mean: 1 everywhere if the attention is spread evenly over the image.
 
-    One scale for all images and steps, however many tokens were selected. 0 everywhere where none was.
+    So all images and steps share one scale, however many tokens were selected; without any, the map is 0 everywhere.
 
     >>> times_even(np.array([[0.5, 1.5]], np.float32)).tolist()
     [[0.5, 1.5]]

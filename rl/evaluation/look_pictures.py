@@ -1,4 +1,4 @@
-"""The inspected image with its true defect outlined, and with a map over it."""
+"""Pictures of the inspected image: with an attention map over it, or with its true defect outlined."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,14 +10,14 @@ from rl.evaluation.kept_maps import KeptMap
 from rl.types import Prompt
 
 TOP = 4.0
-"""Times an even look at which the scale of every map ends."""
+"""End of the colour scale of every map, in multiples of an even look."""
 TRUE = (31, 191, 107)
-"""The pages' --true."""
+"""Colour of true defects: --true in the pages' CSS."""
 OUTLINE_PIXELS = 2
 
 
 def inspected(prompt: Prompt, longest: int) -> Image.Image:
-    """The inspected image with no side longer than that."""
+    """Return the inspected image, shrunk so that no side is longer than `longest` pixels."""
     picture = open_image(prompt.sample.images[-1])
     picture.thumbnail((longest, longest))
     return picture
@@ -28,7 +28,7 @@ def with_map(picture: Image.Image, kept: KeptMap, resize: str) -> Image.Image:
 
 
 def with_truth(picture: Image.Image, prompt: Prompt) -> Image.Image:
-    """The picture with the outline of its sample's mask, or else with the true boxes."""
+    """Return the picture with its sample's mask outlined or, without a mask, with the true boxes."""
     drawn = picture.copy()
     if prompt.sample.target.mask:
         mask = Image.fromarray(open_mask(prompt.sample.target.mask)).convert("L")

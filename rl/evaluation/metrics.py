@@ -1,4 +1,4 @@
-"""How good the greedy answers to held-out samples are; image level only."""
+"""Metrics of the greedy answers to held-out samples, at image level."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,38 +8,38 @@ from rl.roles import Metrics
 from rl.types import Group, Task
 
 IOU_FOUND = 0.5
-"""A defect counts as found from this overlap on."""
+"""Lowest IoU at which a defect counts as found."""
 VERDICTS, OVERLAPS = ("choice", "accuracy"), ("box", "grounding")
-"""Components that tell whether the answer is right, and how well its boxes lie; the first one there is counts."""
+"""Components for the correctness of the answer and for the overlap of its boxes; the first with a value counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One held-out answer, as its score tells it."""
+    """The facts about one held-out answer that the metrics count."""
 
     category: str
     defective: bool
     right: bool | None
-    """None where no component of the reward tells."""
+    """None if no component of the reward measures it."""
     in_form: bool
     overlap: float | None
     """Mean IoU of the boxes; None for a normal sample or unknown true boxes."""
     reward: float | None
     knowledge: float | None
-    """Whether the right piece of knowledge is named: 1 or 0; None where none is offered."""
+    """1 if the answer names the right piece of knowledge, else 0; None if the question offers none."""
     agreement: float | None
-    """J; None where nobody asked where the policy looks."""
+    """J of the answer's attention; None if it was not recorded."""
     with_verdict: bool
-    """Whether the question is for normal or defective, not for an option or a place."""
+    """True if the question asks for normal or defective, not for an option or a place."""
 
     @property
     def said_defective(self) -> bool:
-        """An unreadable verdict is wrong, so it counts as the other one than the truth."""
+        """Return True if the answer says defective; an unreadable verdict counts as the opposite of the truth."""
         return self.defective == self.right
 
 
 def outcome(group: Group) -> Outcome:
-    """The outcome of a scored group of one greedy completion."""
+    """Return the outcome of a scored group with one greedy completion."""
     (score,) = group.scores
     sample, parts = group.prompt.sample, score.components
     defective = group.prompt.target.label == "defective"
@@ -65,35 +65,36 @@ def _right(parts: Mapping[str, float | None], place: float | None) -> bool | Non
 
 
 def _first(parts: Mapping[str, float | None], names: Sequence[str]) -> float | None:
-    return next((value for name in names if (value := parts.get(name)) is not None), None)
+    values = (parts.get(name) for name in names)
+    return next((value for value in values if value is not None), None)
 
 
 def evaluation_metrics(groups: Sequence[Group]) -> Metrics:
-    """accuracy, balanced_accuracy, recall, precision, mean_iou, iou50, format, reward, samples, as far as defined.
+    """Return accuracy, balanced_accuracy, recall, precision, mean_iou, iou50, format, reward, samples, where defined.
 
-    And knowledge, the share of answers that name the right piece of what their question offers; agreement_defective and
-    agreement_normal, the mean J of the answers to samples of each label.
+    Where recorded also knowledge, the share of answers that name the right piece of the knowledge offered, and
+    agreement_defective and agreement_normal, the mean J of the answers to samples of each label.
     """
     return _metrics([outcome(group) for group in groups])
 
 
 def category_metrics(groups: Sequence[Group]) -> dict[str, Metrics]:
-    """The same metrics for each category, in alphabetical order."""
+    """Return the metrics of `evaluation_metrics` for each category, in alphabetical order."""
     outcomes = [outcome(group) for group in groups]
     categories = sorted({item.category for item in outcomes})
     return {name: _metrics([item for item in outcomes if item.category == name]) for name in categories}
 
 
 def _metrics(outcomes: Sequence[Outcome]) -> Metrics:
-    told = [item for item in outcomes if item.right is not None]
-    verdicts = [item for item in told if item.with_verdict]
+    judged = [item for item in outcomes if item.right is not None]
+    verdicts = [item for item in judged if item.with_verdict]
     defective = [item for item in verdicts if item.defective]
     normal = [item for item in verdicts if not item.defective]
     said_defective = [item for item in verdicts if item.said_defective]
     class_accuracies = [fmean(bool(item.right) for item in items) for items in (defective, normal) if items]
     overlaps = [item.overlap for item in outcomes if item.overlap is not None]
     defined: dict[str, Sequence[float]] = {
-        "accuracy": [bool(item.right) for item in told],
+        "accuracy": [bool(item.right) for item in judged],
         "balanced_accuracy": class_accuracies,
         "recall": [bool(item.right) for item in defective],
         "precision": [item.defective for item in said_defective],

@@ -1,4 +1,4 @@
-"""How well anomaly maps mark the defective pixels; memory does not grow with the number of images."""
+"""Pixel metrics of anomaly maps against masks, in memory that does not grow with the number of images."""
 
 import numpy as np
 from scipy import ndimage
@@ -6,27 +6,27 @@ from scipy import ndimage
 from rl.faults import UserError
 
 FPR_LIMIT = 0.3
-"""AUPRO counts the part of the curve up to this share of normal pixels marked."""
+"""False-positive rate up to which AUPRO counts the area under its curve."""
 EIGHT_NEIGHBOURS = np.ones((3, 3))
 MANTISSA_BITS = 13
-"""Of a score that are kept: scores that differ by less than about 1e-4 of themselves may count as equal."""
+"""Number of mantissa bits kept of a score; scores with a relative difference below about 1e-4 may count as equal."""
 _DROPPED_BITS = 23 - MANTISSA_BITS
 _NUM_BINS = int(np.array(np.inf, np.float32).view(np.uint32)) >> _DROPPED_BITS
 
 
 class PixelTally:
-    """Counts the pixels of each score; what it computes from the counts is exact but for the bins' width."""
+    """Histograms of the pixels' scores; its metrics are exact up to the width of the bins."""
 
     def __init__(self) -> None:
-        # Pages of zeros take no memory before something is counted in them.
+        # np.zeros takes no memory for pages in which nothing has been counted.
         self._normal = np.zeros(_NUM_BINS, np.int64)
         self._defective = np.zeros(_NUM_BINS, np.int64)
-        # The defective pixels again, each weighing 1 / pixels of its region.
+        # The defective pixels, each with the weight 1 / (pixels of its region).
         self._regions = np.zeros(_NUM_BINS)
         self._num_regions = 0
 
     def add(self, scores: np.ndarray, mask: np.ndarray) -> None:
-        """Counts an image's scores ([h, w], float >= 0, higher is more anomalous) by its mask (bool [h, w])."""
+        """Count an image's scores ([h, w], float >= 0, higher is more anomalous) by its mask (bool [h, w])."""
         _check(scores, mask)
         bins = _bins(scores)
         regions, num_regions = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
@@ -37,10 +37,10 @@ class PixelTally:
         self._num_regions += num_regions
 
     def metrics(self) -> dict[str, float]:
-        """pixel_auroc, pixel_aupr, pixel_aupro, pixel_f1_max and pixel_accuracy, as far as defined.
+        """Return pixel_auroc, pixel_aupr, pixel_aupro, pixel_f1_max and pixel_accuracy, where defined.
 
         All of them need a defective pixel, AUROC and AUPRO a normal one too. AUPR is the average precision. Accuracy
-        is taken at the threshold of F1-max (the highest one if several share it), which these same pixels chose.
+        is taken at the threshold that maximises F1 on these same pixels (the highest such threshold).
         """
         used = np.flatnonzero(self._normal + self._defective)[::-1]
         false, found = np.cumsum(self._normal[used]), np.cumsum(self._defective[used])
@@ -73,8 +73,8 @@ def _check(scores: np.ndarray, mask: np.ndarray) -> None:
 
 
 def _bins(scores: np.ndarray) -> np.ndarray:
-    """The upper bits of each score: as integers they order like the non-negative floats that they are."""
-    # abs turns -0.0, whose sign bit would make it the largest, into 0.
+    """Return the upper bits of each score as integers, which order like the non-negative floats themselves."""
+    # abs turns -0.0 into 0; its sign bit would make it the largest.
     bits = np.abs(scores.astype(np.float32)).view(np.uint32)
     return (bits >> _DROPPED_BITS).astype(np.int64)
 
@@ -89,7 +89,7 @@ def _count(histogram: np.ndarray, bins: np.ndarray, weights: np.ndarray | None) 
 
 
 def _area_up_to(limit: float, x: np.ndarray, y: np.ndarray) -> float:
-    """Below the curve from x = 0 to limit, where it is interpolated; x ascends to more than the limit."""
+    """Return the area under the curve from x = 0 to `limit`, interpolated there; x ascends beyond the limit."""
     after = int(np.searchsorted(x, limit, side="right"))
     share = (limit - x[after - 1]) / (x[after] - x[after - 1])
     at_limit = y[after - 1] + share * (y[after] - y[after - 1])

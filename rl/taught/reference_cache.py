@@ -1,4 +1,4 @@
-"""Reference log-probs of taught answers, computed once and kept in a file beside others of the same model."""
+"""Cache file of the reference's log-probs of taught answers, so that they are computed once for all runs."""
 
 import base64
 import fcntl
@@ -20,23 +20,24 @@ from rl.roles import Reference
 from rl.types import Group, Logprobs, Sample
 
 BLOCK_BYTES, NUM_BLOCKS = 2**16, 64
-"""Of a large file so many blocks, spread evenly, and the last one tell it apart from others."""
+"""Size and minimum number of the evenly spread blocks that a large file's digest reads, besides the last block."""
 LOCK_S = 30.0
-"""Longest wait for other runs that write to the same file."""
+"""Maximum wait in seconds for other runs that write to the same file."""
 
 
 class ReferenceCache:
-    """A file with a line for each answer; one that is torn or altered is as good as missing."""
+    """A file with a line for each answer; a torn or altered line counts as missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.num_damaged = 0
-        """Lines that were there and could not be used."""
+        """Number of lines that could not be used."""
         self._known: dict[str, Logprobs] = {}
         for line in path.read_bytes().splitlines() if path.exists() else []:
-            read = _read(line)
-            if read:
-                self._known[read[0]] = read[1]
+            entry = _read(line)
+            if entry:
+                key, logprobs = entry
+                self._known[key] = logprobs
             else:
                 self.num_damaged += 1
 
@@ -47,7 +48,7 @@ class ReferenceCache:
         return self._known[key]
 
     def add(self, found: Mapping[str, Logprobs]) -> None:
-        """Kept on disk before it is used; runs that share the file wait for one another."""
+        """Write log-probs by key to disk, then make them available; runs that share the file write one at a time."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             _lock(file, self.path)
@@ -58,37 +59,37 @@ class ReferenceCache:
 
 
 class CachedReference:
-    """Plays rl.roles.Reference: what the cache lacks is asked of `inner` and kept."""
+    """The rl.roles.Reference that answers from a cache and computes with `inner` what the cache lacks."""
 
     def __init__(self, inner: Reference | None, cache: ReferenceCache, keys: Mapping[str, str]) -> None:
         self._inner = inner
         self._cache = cache
         self._keys = keys
-        """Of each lesson, by the id of its sample."""
+        """Cache key of each lesson, by the id of its sample."""
 
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         keys = [self._keys[group.prompt.sample.id] for group in groups]
         by_key = dict(zip(keys, groups, strict=True))
         if not all(key in self._cache for key in keys):
             assert self._inner, "the cache was complete when the run started"
-            # All of them: what stands beside an answer in a pass moves its last bits.
-            asked = zip(by_key, await self._inner.logprobs(list(by_key.values())), strict=True)
-            self._cache.add({key: group.reference_logprobs for key, group in asked if key not in self._cache})
+            # Compute all groups, not only the missing ones: the company in a forward pass changes the last bits.
+            computed = zip(by_key, await self._inner.logprobs(list(by_key.values())), strict=True)
+            self._cache.add({key: group.reference_logprobs for key, group in computed if key not in self._cache})
         return [replace(group, reference_logprobs=self._cache[key]) for key, group in zip(keys, groups, strict=True)]
 
 
 def lesson_key(model: str, settings: Any, sample: Sample, lesson: Lesson) -> str:
-    """Tells an answer's log-probs apart from all others: the model, how prompts are made, the sample, its texts."""
+    """Return the cache key of a lesson: a digest of model, prompt settings, sample and texts."""
     digest = hashlib.sha256()
     for image in sample.images:
         digest.update(hashlib.sha256(image.read_bytes()).digest())
-    told = [model, settings, sample.id, sample.question, sample.task.value, lesson.chosen, lesson.rejected]
-    digest.update(json.dumps(told, default=str, sort_keys=True).encode())
+    facts = [model, settings, sample.id, sample.question, sample.task.value, lesson.chosen, lesson.rejected]
+    digest.update(json.dumps(facts, default=str, sort_keys=True).encode())
     return digest.hexdigest()[:32]
 
 
 def folder_digest(folder: Path) -> str:
-    """Tells a model folder apart from others, by what its files hold; of large ones by some of their bytes."""
+    """Return a digest of the files of a model folder; of large files it reads only some blocks."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".jinja", ".safetensors", ".txt")):
         size = path.stat().st_size
@@ -101,7 +102,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Waits for the runs that write at this moment, which takes each of them no time."""
+    """Lock the file, waiting up to LOCK_S for other runs that write to it."""
     deadline = time.monotonic() + LOCK_S
     while True:
         try:
@@ -126,8 +127,8 @@ def _ends_torn(path: Path) -> bool:
 
 def _line(key: str, logprobs: Logprobs) -> bytes:
     rows = [base64.b64encode(np.array(row, np.float32).tobytes()).decode() for row in logprobs]
-    told = json.dumps({"key": key, "logprobs": rows})
-    return json.dumps({"crc": zlib.crc32(told.encode()), "told": told}).encode() + b"\n"
+    entry = json.dumps({"key": key, "logprobs": rows})
+    return json.dumps({"crc": zlib.crc32(entry.encode()), "told": entry}).encode() + b"\n"
 
 
 def _read(line: bytes) -> tuple[str, Logprobs] | None:
@@ -135,8 +136,8 @@ def _read(line: bytes) -> tuple[str, Logprobs] | None:
         outer = json.loads(line)
         if zlib.crc32(outer["told"].encode()) != outer["crc"]:
             return None
-        told = json.loads(outer["told"])
-        rows = [np.frombuffer(base64.b64decode(row), np.float32).tolist() for row in told["logprobs"]]
-        return told["key"], tuple(map(tuple, rows))
+        entry = json.loads(outer["told"])
+        rows = [np.frombuffer(base64.b64decode(row), np.float32).tolist() for row in entry["logprobs"]]
+        return entry["key"], tuple(map(tuple, rows))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -1,4 +1,4 @@
-"""Our rewards in other trainers: TRL's own GRPO step and verl's own reading of a parquet file."""
+"""Our rewards in other trainers: a GRPO step of TRL, and verl's reward manager on a parquet file."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ def test_verl_reads_our_reward_from_its_config_and_a_parquet_file(tmp_path: Path
 
 
 async def judged(judge, file: Path) -> dict:
-    """What verl's reward manager makes of an answer to the row of a parquet file."""
+    """Return the result of verl's reward manager for an answer to the one row of a parquet file."""
     (row,) = pd.read_parquet(file).to_dict("records")
     answer = torch.tensor([judge.tokenizer.encode(RIGHT)])
     judge.loop = asyncio.get_running_loop()

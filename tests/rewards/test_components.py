@@ -60,7 +60,7 @@ def test_two_boxes_on_one_defect_count_once() -> None:
     assert box_reward(said("defective", (0, 0, 4, 4), (0, 0, 4, 4)), defective((0, 0, 4, 4))) == 0.5
 
 
-def test_matching_looks_at_the_whole_and_not_greedily_at_the_best_pair() -> None:
+def test_matching_maximises_the_sum_and_is_not_greedy() -> None:
     # Overlaps: first true box 9/10 and 8/10; second true box 8/10 and 0. Greedy takes 0.9 and is left with 0.
     true = ((0, 0, 10, 1), (0, 0, 8, 1))
     predicted = ((0, 0, 9, 1), (2, 0, 10, 1))

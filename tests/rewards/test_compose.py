@@ -50,7 +50,7 @@ def test_a_malformed_answer_is_a_zero_with_reasons():
     assert "<answer> occurs 0 times instead of once" in score.malformed
 
 
-def test_a_group_gets_one_score_a_completion_in_order():
+def test_a_group_gets_one_score_per_completion_in_order():
     target = defective((0, 0, 4, 4))
     sample = Sample(id="part/1", images=(), question="", target=target, category="part")
     prompt = Prompt(sample=sample, token_ids=(), pixels=None, image_spans=(), image_size=(10, 10), target=target)
@@ -67,7 +67,7 @@ def test_a_component_of_weight_zero_is_measured_and_does_not_count():
     assert (score.total, score.components["box"]) == (2, 0.5)
 
 
-def test_a_component_that_cannot_be_judged_leaves_a_total_only_when_it_does_not_count():
+def test_an_unjudged_component_with_weight_removes_the_total():
     counting = scored(HALF_RIGHT, defective(), rewards())
     assert counting.total is None
     assert counting.unjudged == ("reward box has nothing to judge by in this sample",)
@@ -87,7 +87,7 @@ def test_a_reward_that_raises_names_itself_and_the_sample():
         scored(HALF_RIGHT, Target(label="broken"), rewards())
 
 
-def test_by_config_a_reward_that_raises_leaves_its_answer_unjudged_and_the_others_judged():
+def test_on_error_unjudged_affects_only_the_answer_that_raised():
     items = [item(HALF_RIGHT, Target(label="broken")), item(HALF_RIGHT, Target(label="defective"))]
     first, second = Composer(replace(rewards(box=None), on_error=OnError.unjudged)).score(items, read(items))
     assert (first.total, first.components) == (None, {"format": 1, "accuracy": None})
@@ -99,13 +99,13 @@ def test_by_config_a_reward_that_raises_leaves_its_answer_unjudged_and_the_other
 
 
 def length_over_100(prompts, completions, **columns):
-    """TRL's signature."""
+    """Reward with TRL's signature."""
     assert columns["target"][0]["label"] == "defective" and columns["id"] == ["part/test/cut/003"] * len(prompts)
     return [len(text) / 100 if text else None for text in completions]
 
 
 def is_defective(data_source, solution_str, ground_truth, extra_info):
-    """verl's signature."""
+    """Reward with verl's signature."""
     assert extra_info == {"id": "part/test/cut/003"} and data_source == "boxes"
     return {"score": float(ground_truth["label"] == "defective"), "more": 1}
 
@@ -146,12 +146,12 @@ def test_a_function_that_cannot_judge_says_none():
         ("absent", "cannot import"),
     ],
 )
-def test_a_function_that_is_wrong_is_named(name: str, sentence: str):
+def test_a_faulty_function_is_named(name: str, sentence: str):
     with pytest.raises(ValueError, match=sentence):
         scored("x", defective(), of_user(name))
 
 
-def test_a_function_that_hangs_is_left_behind_off_the_main_thread_too():
+def test_a_function_that_hangs_is_abandoned_even_off_the_main_thread():
     config = of_user("hangs", timeout_s=0.1)
     found: list[Score] = []
     worker = threading.Thread(target=lambda: found.append(scored("x", defective(), config)))
@@ -180,8 +180,8 @@ def test_a_reward_that_makes_no_sense_is_refused(config: RewardConfig, sentence:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_scores_an_empty_answer(name: str):
     chosen = preset(name)
-    told = Target(label="defective", boxes=((0, 0, 4, 4),), box_labels=("cut",), option="B", rationale="A cut.")
-    target = replace(told, cells=frozenset({(0, 0)}), options={"A": "none", "B": "cut"})
+    boxed = Target(label="defective", boxes=((0, 0, 4, 4),), box_labels=("cut",), option="B", rationale="A cut.")
+    target = replace(boxed, cells=frozenset({(0, 0)}), options={"A": "none", "B": "cut"})
     (score,) = Composer(chosen.config).score(
         [Item(id="x", text="", task=chosen.task, target=target)],
         read([Item(id="x", text="", task=chosen.task, target=target)]),
@@ -191,6 +191,6 @@ def test_every_preset_scores_an_empty_answer(name: str):
         assert score.total is not None and score.total <= 0
 
 
-def test_an_unknown_preset_is_answered_with_those_there_are():
+def test_an_unknown_preset_raises_with_the_names_of_all():
     with pytest.raises(ValueError, match="there is no reward preset 'room'; there are yes_no"):
         preset("room")

@@ -14,7 +14,7 @@ WEATHER = "Tomorrow the sun will shine on the beach."
 
 
 class CountingEmbedder(Embedder):
-    """Notes which texts reach the encoder."""
+    """Embedder that records the texts of each call of the encoder."""
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
@@ -41,7 +41,7 @@ def targets(*rationales: str) -> list[Target]:
     return [Target(label="", rationale=rationale) for rationale in rationales]
 
 
-def test_alike_reasoning_earns_its_cosine_and_unlike_nothing(embedder: Embedder) -> None:
+def test_similar_reasoning_earns_its_cosine_and_dissimilar_nothing(embedder: Embedder) -> None:
     rewards = domain_rewards(answers(SCRATCH, SAME, WEATHER), targets(SCRATCH, SCRATCH, SCRATCH), embedder)
     assert rewards[0] == pytest.approx(1, abs=1e-6)
     assert rewards[1] is not None and 0.8 < rewards[1] < 1
@@ -65,7 +65,7 @@ def test_the_cosine_is_that_of_mean_pooled_unit_vectors(embedder: Embedder) -> N
     assert embedder.similarities([SCRATCH], [SAME])[0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_threshold_itself_is_kept(embedder: Embedder) -> None:
+def test_a_cosine_at_the_threshold_counts(embedder: Embedder) -> None:
     [cosine] = domain_rewards(answers(SAME), targets(SCRATCH), embedder)
     assert cosine is not None
     assert domain_rewards(answers(SAME), targets(SCRATCH), embedder, threshold=cosine) == [cosine]
@@ -85,21 +85,21 @@ def test_a_batch_is_one_call_of_the_encoder_with_each_text_once() -> None:
     assert [sorted(call) for call in embedder.calls] == [sorted([SCRATCH, SAME, WEATHER]), sorted([SAME, WEATHER])]
 
 
-def test_the_rationales_longest_unused_are_forgotten_first() -> None:
+def test_the_least_recently_used_rationales_leave_the_cache_first() -> None:
     embedder = CountingEmbedder(max_cached=2)
     for rationale in ("one", "two", "one", "three", "one", "two"):
         embedder.similarities(["one"], [rationale])
     assert embedder.calls == [["one"], ["two"], ["three"], ["two"]]
 
 
-def test_an_order_of_texts_changes_no_cosine(embedder: Embedder) -> None:
+def test_the_order_of_texts_changes_no_cosine(embedder: Embedder) -> None:
     texts = [SCRATCH, SAME, WEATHER, "Short.", SCRATCH * 20]
     together = embedder.similarities(texts, [SAME] * len(texts))
     alone = [embedder.similarities([text], [SAME])[0] for text in texts]
     assert together == pytest.approx(alone, abs=1e-5)
 
 
-def test_a_hostile_text_is_cut_where_the_encoder_has_long_stopped_reading(embedder: Embedder) -> None:
+def test_a_hostile_text_is_cut_beyond_what_the_encoder_reads(embedder: Embedder) -> None:
     start = time.process_time()
     hostile, long = embedder.similarities([SCRATCH * 100_000, SCRATCH * 100], [SCRATCH] * 2)
     assert time.process_time() - start < 5

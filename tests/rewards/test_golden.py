@@ -1,4 +1,4 @@
-"""Each reward in cases that can be checked by hand against the page of the paper that the table names."""
+"""Rewards in cases that can be checked by hand against the place in the paper that the comment names."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_mmr_ad_pays_the_verdict_and_fines_missed_boxes(case: str, body: str, ta
     assert accuracy + penalty == pytest.approx(expected, abs=1e-12)
 
 
-def test_one_box_over_two_defects_meets_one_and_the_matching_meets_the_most() -> None:
+def test_one_box_matches_one_defect_and_the_matching_has_most_pairs() -> None:
     near = Target(label="defective", boxes=((0, 0, 10, 10), (0, 0, 10, 11)))
     assert box_penalty_reward(said(boxes("0, 0, 10, 10"), Task.boxes), near) == pytest.approx(-0.2)
     # The second box meets only the first defect, so the first box must go to the second defect.
@@ -143,14 +143,14 @@ def test_judo_structure_wants_late_and_right_conclusions(case: str, think: str, 
 
 # CGRO, eq. 6 and 7: J from supports of three tokens on a 20x20 map, 20 cells each (5 %); strict > 0.3 and < 0.1.
 def support(cells: range) -> np.ndarray:
-    """A map whose values above its 95th percentile lie in these 20 of 400 cells."""
+    """Return a map whose values above its 95th percentile lie in these 20 of 400 cells."""
     values = np.zeros(400)
     values[cells] = 1 + np.arange(len(cells)) / 100
     return values.reshape(20, 20)
 
 
 def maps(num_shared: int) -> np.ndarray:
-    """Two tokens whose supports share so many of their 20 cells: J = shared / (40 - shared)."""
+    """Return the maps of two tokens that share `num_shared` of their 20 cells: J = shared / (40 - shared)."""
     return np.stack([support(range(20)), support(range(20 - num_shared, 40 - num_shared))])
 
 
@@ -273,6 +273,6 @@ def test_an_option_that_is_not_offered_is_a_fault_of_the_data(judge, target: Tar
 
 
 @pytest.mark.parametrize("judge", [accuracy_reward, box_penalty_reward, iad_r1_reward])
-def test_a_label_that_is_none_is_a_fault_of_the_data(judge) -> None:
+def test_an_invalid_label_is_a_fault_of_the_data(judge) -> None:
     with pytest.raises(ValueError, match='the label must be "normal" or "defective"; got "broken"'):
         judge(Answer(), Target(label="broken"))

@@ -29,7 +29,7 @@ def test_a_target_written_to_a_file_reads_back_as_itself(target: Target):
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    ("values", "sentence"),
     [
         ("normal", "target must be an object"),
         ({"label": "good"}, 'target.label must be "normal" or "defective"'),
@@ -42,6 +42,6 @@ def test_a_target_written_to_a_file_reads_back_as_itself(target: Target):
         ({"rationale": 5}, "target.rationale must be text"),
     ],
 )
-def test_a_wrong_target_is_named(told, sentence):
+def test_a_wrong_target_is_named(values, sentence):
     with pytest.raises(ValueError, match=sentence):
-        read_target(told)
+        read_target(values)

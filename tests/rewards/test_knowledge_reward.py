@@ -1,4 +1,4 @@
-"""The piece of knowledge that an answer names is the right one or not."""
+"""The reward of naming the right piece of knowledge."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def reward(knowledge: str, target: Target = TARGET) -> float | None:
         ("", 0),
     ],
 )
-def test_the_first_piece_that_is_named_counts_and_the_longest_name_there(knowledge: str, expected: float):
+def test_the_first_named_piece_counts_by_its_longest_name(knowledge: str, expected: float):
     assert reward(knowledge) == expected
 
 
@@ -60,8 +60,8 @@ def test_a_question_that_offers_nothing_cannot_be_judged():
 
 
 @given(st.lists(WORDS, min_size=2, max_size=5, unique_by=called_alike), st.text("ab. !?", max_size=20))
-def test_the_right_answer_is_in_form_and_earns_everything(names: list[str], text: str):
-    # The text behind the right name must not make it another piece's.
+def test_the_right_answer_earns_every_component(names: list[str], text: str):
+    # Exclude names that would make the text after the right name part of another, longer name.
     assume(not any(called_alike(name).startswith(f"{called_alike(names[0])} ") for name in names))
     target = replace(TARGET, offered=tuple(names), knowledge=text.strip())
     right = item(answer_text(target, Task.routed), target)
@@ -70,7 +70,7 @@ def test_the_right_answer_is_in_form_and_earns_everything(names: list[str], text
     assert score.components == {"format": 1, "choice": 1, "knowledge": 1}, right.text
 
 
-def test_the_papers_grpo_measures_knowledge_and_counts_form_and_option():
+def test_the_dcr2ad_preset_counts_form_and_option_and_measures_knowledge():
     items = [item(said("Hole")), item(said("Scratch", "A")), item("<think>A line.</think><answer>B</answer>")]
     scores = Composer(preset("dcr2ad").config).score(items, read(items))
     assert [score.total for score in scores] == [2, 1, 1]

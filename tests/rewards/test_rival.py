@@ -1,4 +1,4 @@
-"""The token in which the other verdict would have begun."""
+"""The tokens with which an answer could have chosen the other verdict or another option."""
 
 from math import log
 
@@ -21,13 +21,13 @@ def fork(*names: str, task: Task = Task.yes_no) -> Fork | None:
 @pytest.mark.parametrize(
     ("said", "rival"), [("Yes", "No"), ("No", "Yes"), ("ĠNo", "ĠYes"), ("no", "yes"), ("Y", "N"), ("N", "Y")]
 )
-def test_the_rival_has_the_form_of_what_was_said(said, rival):
+def test_the_rival_token_has_the_form_of_the_given_one(said, rival):
     rest = {"Y": ["es"], "N": ["o"]}.get(said, [])
     found = fork("<think>", "Even.", "</think>", "<answer>", said, *rest, "</answer>")
     assert found == Fork(place=4, rival=VOCABULARY[rival])
 
 
-def test_the_verdict_counts_not_a_yes_in_the_reasoning():
+def test_a_yes_in_the_reasoning_is_not_the_verdict():
     assert fork("<think>", "Yes", "?", "</think>", "<answer>", "No", "</answer>").place == 5
 
 
@@ -72,7 +72,7 @@ THOUGHT = ["<knowledge>A hole</knowledge>", "<think>", "D", "</think>"]
         (["<answer>", "B"], 5, {"A": 0, "B": 1, "C": 2, "D": 3}),
     ],
 )
-def test_an_answers_option_is_found_behind_its_reasoning_with_the_tokens_of_all_options(answer, place, options):
+def test_an_answers_option_is_found_with_the_tokens_of_all_options(answer, place, options):
     found = crossroads([*THOUGHT, *answer])
     assert found is not None and (found.place, found.options) == (place, options)
 

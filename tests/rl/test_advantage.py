@@ -62,7 +62,7 @@ def test_groups_are_compared_within_themselves_only():
 
 @pytest.mark.parametrize("variant", [*WITHIN_GROUPS, GDPO, {"normalize_batch": BatchNorm.completions}])
 @pytest.mark.parametrize("value", [0.7, 0.0, -1.1])
-def test_a_group_without_contrast_teaches_nothing(variant, value):
+def test_a_group_without_contrast_has_advantages_of_0(variant, value):
     groups = [with_components((total,) * 3, box=(total,) * 3) for total in (value, 0.4)]
     contrast = with_components((1.0, 0.0, 0.3), box=(1.0, 0.0, 0.3))
     for found in (
@@ -111,14 +111,14 @@ def test_reinforce_pp_divides_by_the_standard_deviation_of_the_batchs_tokens():
     assert found == [pytest.approx((1 / deviation, -1 / deviation)), pytest.approx((2 / deviation, -2 / deviation))]
 
 
-def test_gdpo_gives_a_component_of_small_spread_the_voice_of_its_weight():
+def test_gdpo_gives_a_component_its_weight_whatever_its_spread():
     # Accuracy 10 or 0, format 0.1 or 0: as a total, format is a hundredth; on its own, half of accuracy by its weight.
     group = with_components((10.1, 10.0, 0.1, 0.0), accuracy=(10, 10, 0, 0), format=(0.1, 0.0, 0.1, 0.0))
     weights = {"accuracy": 1.0, "format": 0.5, "measured": 0.0}
     plain = advantages(group)[0]
-    each = advantages(group, weights=weights, normalize_components=True)[0]
+    normalized = advantages(group, weights=weights, normalize_components=True)[0]
     assert plain[0] - plain[1] == pytest.approx((plain[0] - plain[2]) / 100, rel=1e-4)
-    assert each[0] - each[1] == pytest.approx((each[0] - each[2]) / 2, rel=1e-4)
+    assert normalized[0] - normalized[1] == pytest.approx((normalized[0] - normalized[2]) / 2, rel=1e-4)
 
 
 def test_gdpo_of_one_component_is_grpo_whitened_over_the_batch():
@@ -134,9 +134,9 @@ def test_comparing_components_without_weights_is_refused(weights):
         advantages(with_components((1.0, 0.0), box=(1.0, 0.0)), weights=weights, normalize_components=True)
 
 
-def test_the_weighted_components_need_only_be_judged_where_the_total_is():
-    unjudged = with_components((1.0, None, 0.0), box=(1.0, None, 0.0), seen=(None, None, None))
-    found = advantages(unjudged, weights={"box": 1.0, "seen": 0.0}, normalize_components=True)[0]
+def test_weighted_components_may_be_unjudged_where_the_total_is():
+    unjudged = with_components((1.0, None, 0.0), box=(1.0, None, 0.0), measured=(None, None, None))
+    found = advantages(unjudged, weights={"box": 1.0, "measured": 0.0}, normalize_components=True)[0]
     assert found == pytest.approx((0.5**0.5, 0, -(0.5**0.5)), rel=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Advantages and losses beside those of TRL's own trainers: random rewards, ragged lengths, unscorable completions."""
+"""Comparison of advantages and losses with TRL's trainers: random rewards, ragged lengths, unjudged completions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,21 +27,21 @@ pytestmark = pytest.mark.slow
 
 NUM_PROMPTS, NUM_COMPLETIONS, NUM_TOKENS = 3, 4, 6
 LARGE = 1e4
-"""Rewards, and weights where sums of normalised values are normalised again, are of this size: TRL adds 1e-4 to every
-standard deviation, we add far less."""
+"""Size of the rewards, and of the weights of sums that are normalised again; so large that TRL's 1e-4, which it adds to
+every standard deviation, does not matter. We add far less."""
 WEIGHTS = {"accuracy": LARGE, "format": LARGE / 4}
 SEEDS = range(3)
 
 
 def random_groups(seed: int) -> list[Group]:
-    """In the last group one completion is unjudged."""
+    """Return random groups; in the last one a completion is unjudged."""
     rng = np.random.default_rng(seed)
     groups = []
     for number in range(NUM_PROMPTS):
-        each = [{name: LARGE * int(rng.integers(-8, 9)) / 8 for name in WEIGHTS} for _ in range(NUM_COMPLETIONS)]
+        values = [{name: LARGE * int(rng.integers(-8, 9)) / 8 for name in WEIGHTS} for _ in range(NUM_COMPLETIONS)]
         scores = [
             Score(total=sum(weight * parts[name] for name, weight in WEIGHTS.items()), components=parts)
-            for parts in each
+            for parts in values
         ]
         if number == NUM_PROMPTS - 1:
             scores[1] = Score(total=None, components=dict.fromkeys(WEIGHTS))
@@ -50,7 +50,7 @@ def random_groups(seed: int) -> list[Group]:
 
 
 def trainer(kind: type, folder: Path, rewards: Sequence[Callable[..., Any]], **options: Any) -> Any:
-    """A trainer of a language model small enough to answer at once."""
+    """Return a trainer of a language model small enough to answer at once."""
     words = {"<pad>": 0, "<eos>": 1, **{f"w{number}": number for number in range(2, 16)}}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -79,7 +79,7 @@ def trainer(kind: type, folder: Path, rewards: Sequence[Callable[..., Any]], **o
 
 
 def their_advantages(kind: type, folder: Path, groups: Sequence[Group], **options: Any) -> torch.Tensor:
-    """What the trainer makes of the groups' components when it samples and scores."""
+    """Return the advantages that the trainer computes from the groups' components."""
     scores = [score for group in groups for score in group.scores]
 
     def reward(name: str) -> Callable[..., list[float | None]]:
@@ -97,20 +97,20 @@ def ours(groups: Sequence[Group], **config: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_grpo_advantages_are_trls(seed, tmp_path):
+def test_grpo_advantages_match_trl(seed, tmp_path):
     groups = random_groups(seed)
     assert (ours(groups) - their_advantages(GRPOTrainer, tmp_path, groups)).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_advantages_without_the_standard_deviation_are_trls(seed, tmp_path):
+def test_advantages_without_the_standard_deviation_match_trl(seed, tmp_path):
     groups = random_groups(seed)
     theirs = their_advantages(GRPOTrainer, tmp_path, groups, scale_rewards="none")
     assert ((ours(groups, normalize_std=False) - theirs) / theirs.abs().max()).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_rloo_advantages_are_trls(seed, tmp_path):
+def test_rloo_advantages_match_trl(seed, tmp_path):
     groups = random_groups(seed)
     theirs = their_advantages(RLOOTrainer, tmp_path, groups)
     found = ours(groups, baseline=Baseline.leave_one_out, normalize_std=False)
@@ -118,7 +118,7 @@ def test_rloo_advantages_are_trls(seed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_leave_one_out_advantages_normalised_over_the_batch_are_trls(seed, tmp_path):
+def test_leave_one_out_advantages_normalised_over_the_batch_match_trl(seed, tmp_path):
     groups = random_groups(seed)
     theirs = their_advantages(RLOOTrainer, tmp_path, groups, normalize_advantages=True)
     found = ours(groups, baseline=Baseline.leave_one_out, normalize_std=False, normalize_batch=BatchNorm.completions)
@@ -126,7 +126,7 @@ def test_leave_one_out_advantages_normalised_over_the_batch_are_trls(seed, tmp_p
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_gdpo_advantages_are_trls(seed, tmp_path):
+def test_gdpo_advantages_match_trl(seed, tmp_path):
     groups = random_groups(seed)
     theirs = their_advantages(GRPOTrainer, tmp_path, groups, multi_objective_aggregation="normalize_then_sum")
     found = ours(groups, normalize_components=True, normalize_batch=BatchNorm.completions)
@@ -134,7 +134,7 @@ def test_gdpo_advantages_are_trls(seed, tmp_path):
 
 
 class GivenLogprobs(GRPOTrainer):
-    """TRL's loss of given log-probs."""
+    """TRL's trainer with given log-probs in place of the model's."""
 
     given: torch.Tensor
 
@@ -150,7 +150,7 @@ class GivenLogprobsRloo(RLOOTrainer):
 
 
 def inputs(seed: int) -> LossInputs:
-    """Ratios on both sides of the clips; lengths from 1 to all tokens."""
+    """Return random inputs with ratios on both sides of the clips and lengths from 1 to NUM_TOKENS."""
     rng = torch.Generator().manual_seed(seed)
     shape = (NUM_PROMPTS * NUM_COMPLETIONS, NUM_TOKENS)
 
@@ -168,7 +168,7 @@ def inputs(seed: int) -> LossInputs:
 
 
 def as_trl(given: LossInputs) -> dict[str, torch.Tensor]:
-    """A batch of TRL's with these numbers; the tokens themselves do not matter."""
+    """Return TRL's batch with these numbers; the tokens themselves do not matter."""
     tokens = torch.zeros_like(given.mask, dtype=torch.long)
     return {
         "prompt_ids": tokens[:, :1],
@@ -203,7 +203,7 @@ LOSSES = {
         {"policy_loss": PolicyLoss.gspo, **CLIPS},
         {"loss_type": "grpo", "importance_sampling_level": "sequence", **TRL_CLIPS},
     ),
-    # TRL's epsilon_high is the bound itself.
+    # TRL's epsilon_high is the upper bound itself, 1 + clip_high.
     "CISPO": (
         {"policy_loss": PolicyLoss.cispo, "aggregation": Aggregation.token_mean, "clip_low": 1.0, "clip_high": 0.25},
         {"loss_type": "cispo", "epsilon_high": 1.25},
@@ -214,7 +214,7 @@ LOSSES = {
 @pytest.mark.parametrize("kl_weight", [0.0, 0.3])
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_losses_and_gradients_are_trls(seed, name, kl_weight, tmp_path):
+def test_losses_and_gradients_match_trl(seed, name, kl_weight, tmp_path):
     config, options = LOSSES[name]
     mine, theirs = inputs(seed), inputs(seed)
     peer = trainer(GivenLogprobs, tmp_path, [len], use_bias_correction_kl=False, **options)
@@ -228,7 +228,7 @@ def test_losses_and_gradients_are_trls(seed, name, kl_weight, tmp_path):
     assert (mine.logprobs.grad - theirs.logprobs.grad).abs().max() <= 1e-6
 
 
-def test_on_the_policys_own_samples_rloo_climbs_as_trls_but_for_the_constant_length(tmp_path):
+def test_rloo_gradients_match_trl_up_to_the_constant_length(tmp_path):
     theirs = inputs(0)
     own = theirs.logprobs.detach()
     mine = replace(theirs, logprobs=own.clone().requires_grad_(), old_logprobs=own)

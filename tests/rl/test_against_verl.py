@@ -1,4 +1,4 @@
-"""Advantages and losses beside verl's own functions, which ours partly replace: random rewards, ragged lengths."""
+"""Comparison of advantages and losses with verl's functions, on random rewards and ragged lengths."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,26 +27,26 @@ SEEDS = range(5)
 
 
 def random_groups(seed: int) -> list[Group]:
-    """Groups of 2 to 6 completions of 1 to 7 tokens; the rewards are eighths, exact in every precision."""
+    """Return groups of 2 to 6 completions of 1 to 7 tokens; the rewards are eighths, exact in every precision."""
     rng = np.random.default_rng(seed)
     groups = []
     for _ in range(5):
         answers = [[3] * int(length) for length in rng.integers(1, 8, rng.integers(2, 7))]
-        each = [{name: int(rng.integers(-8, 9)) / 8 for name in WEIGHTS} for _ in answers]
-        totals = [sum(WEIGHTS[name] * value for name, value in components.items()) for components in each]
-        scores = [Score(total=total, components=parts) for total, parts in zip(totals, each, strict=True)]
+        values = [{name: int(rng.integers(-8, 9)) / 8 for name in WEIGHTS} for _ in answers]
+        totals = [sum(WEIGHTS[name] * value for name, value in parts.items()) for parts in values]
+        scores = [Score(total=total, components=parts) for total, parts in zip(totals, values, strict=True)]
         groups.append(replace(token_group(bare_prompt([1, 2]), answers), scores=tuple(scores)))
     return groups
 
 
 def ours(groups: Sequence[Group], **config: object) -> torch.Tensor:
-    """[completions] advantages."""
+    """Return our advantages, [completions]."""
     found = group_advantages(groups, AlgoConfig(**config), WEIGHTS)
     return torch.tensor([value for group in found for value in group.advantages], dtype=torch.float64)
 
 
 class Theirs:
-    """The same batch as verl's estimators take it: the reward at the last token of each completion."""
+    """A batch in the form that verl's estimators take: the reward stands at the last token of each completion."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
         lengths = torch.tensor([len(item.token_ids) for group in groups for item in group.completions])
@@ -77,7 +77,7 @@ class Theirs:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("normalized", [True, False])
-def test_grpo_and_dr_grpo_are_verls_to_the_last_bit(seed, normalized):
+def test_grpo_and_dr_grpo_match_verl_to_the_last_bit(seed, normalized):
     groups = random_groups(seed)
     assert torch.equal(
         ours(groups, normalize_std=normalized), Theirs(groups).of("grpo", norm_adv_by_std_in_grpo=normalized)
@@ -86,14 +86,14 @@ def test_grpo_and_dr_grpo_are_verls_to_the_last_bit(seed, normalized):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", ["rloo", "rloo_vectorized"])
-def test_rloo_is_verls(seed, name):
+def test_rloo_matches_verl(seed, name):
     groups = random_groups(seed)
     found = ours(groups, baseline=Baseline.leave_one_out, normalize_std=False)
     assert (found - Theirs(groups).of(name)).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_reinforce_pp_baseline_is_verls(seed):
+def test_reinforce_pp_baseline_matches_verl(seed):
     groups = random_groups(seed)
     found = ours(groups, normalize_std=False, normalize_batch=BatchNorm.tokens)
     assert (found - Theirs(groups).of("reinforce_plus_plus_baseline")).abs().max() <= 1e-6
@@ -101,7 +101,7 @@ def test_reinforce_pp_baseline_is_verls(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("normalized", [True, False])
-def test_gdpo_over_tokens_is_verls(seed, normalized):
+def test_gdpo_over_tokens_matches_verl(seed, normalized):
     groups = random_groups(seed)
     found = ours(groups, normalize_components=True, normalize_std=normalized, normalize_batch=BatchNorm.tokens)
     # verl holds the components in float32.
@@ -110,7 +110,7 @@ def test_gdpo_over_tokens_is_verls(seed, normalized):
 
 @pytest.mark.parametrize("aggregation", Aggregation)
 @pytest.mark.parametrize("policy", PolicyLoss)
-def test_a_named_policy_loss_is_verls_of_that_name(policy, aggregation):
+def test_each_policy_loss_matches_verls_of_that_name(policy, aggregation):
     rng = torch.Generator().manual_seed(7)
     old = torch.randn(6, 5, generator=rng, dtype=torch.float64) - 3
     new = old + 0.3 * torch.randn(6, 5, generator=rng, dtype=torch.float64)

@@ -13,7 +13,7 @@ SHARE = {"accuracy": (0.0, 1.0)}
 
 
 def row(step: int, zero_std: float = 0.3, reward: float = 0.5, **components: tuple[float, float]) -> Metrics:
-    """A training step; a component is its (mean, standard deviation)."""
+    """Return the metrics of a training step; `components` are (mean, standard deviation) by name."""
     metrics = {"step": step, "reward/mean": reward, "reward/zero_std_groups": zero_std}
     for name, (mean, std) in components.items():
         metrics |= {f"reward/{name}/mean": mean, f"reward/{name}/std": std}
@@ -25,9 +25,9 @@ def evaluation(step: int, accuracy: float, samples: int = 200) -> Metrics:
 
 
 def warned(rows: Sequence[Metrics], ranges: dict = SHARE) -> list[tuple[float, str]]:
-    """(step, sentence) of each warning."""
+    """Return (step, sentence) of each warning."""
     watch = Watch(ranges)
-    return [(one["step"], sentence) for one in rows for sentence in watch.see(one)]
+    return [(metrics["step"], sentence) for metrics in rows for sentence in watch.see(metrics)]
 
 
 def steps(values: Sequence[float], std: float = 0.4) -> list[Metrics]:
@@ -39,7 +39,7 @@ def noisy(first: float, last: float, count: int, noise: float = 0.03, seed: int 
     return [first + (last - first) * step / (count - 1) + rng.gauss(0, noise) for step in range(count)]
 
 
-def test_a_run_that_learns_is_not_warned_of():
+def test_a_run_that_learns_gives_no_warning():
     rows = [evaluation(0, 0.6)]
     for start, accuracy in ((0, 0.7), (50, 0.85), (100, 0.84), (150, 0.9)):
         learned = noisy(0.5 + start / 500, 0.6 + start / 500, 50)
@@ -48,7 +48,7 @@ def test_a_run_that_learns_is_not_warned_of():
     assert warned(rows) == []
 
 
-def test_no_contrast_for_ten_steps_is_said_once():
+def test_ten_steps_without_contrast_give_one_warning():
     quiet = [row(step, zero_std=1.0) for step in range(1, 31)]
     ((step, sentence),) = warned(quiet, {})
     assert step == SILENT_STEPS
@@ -60,7 +60,7 @@ def test_no_contrast_for_ten_steps_is_said_once():
 def test_a_run_whose_groups_are_repaired_has_contrast():
     rows = [row(step, zero_std=1.0) | {"contrastive/left": 0.2} for step in range(1, 31)]
     assert warned(rows, {}) == []
-    assert len(warned([one | {"contrastive/left": 1.0} for one in rows], {})) == 1
+    assert len(warned([metrics | {"contrastive/left": 1.0} for metrics in rows], {})) == 1
 
 
 def test_a_component_at_its_top_has_saturated():
@@ -75,13 +75,13 @@ def test_a_component_near_its_top_still_tells_answers_apart():
     assert warned(steps([0.999] * (WINDOW - 1), std=0.03)) == []
 
 
-def test_the_top_is_that_of_the_component():
+def test_saturation_depends_on_the_components_own_range():
     rows = [row(step, iad_r1=(0.999, 0.03)) for step in range(1, 41)]
     assert warned(rows, {"iad_r1": (0.0, 2.0)}) == []
     assert "0.999 of at most 1" in warned(rows, {"iad_r1": (0.0, 1.0)})[0][1]
 
 
-def test_a_penalty_that_is_never_due_is_no_news_and_one_that_always_is_due_is():
+def test_only_a_penalty_that_every_completion_incurs_is_warned_of():
     never = [row(step, overlong=(0.0, 0.0)) for step in range(1, 41)]
     always = [row(step, overlong=(-1.0, 0.0)) for step in range(1, 41)]
     assert warned(never, {"overlong": (-1.0, 0.0)}) == []
@@ -89,7 +89,7 @@ def test_a_penalty_that_is_never_due_is_no_news_and_one_that_always_is_due_is():
     assert sentence.startswith("reward overlong was -1 for every completion")
 
 
-def test_a_component_whose_spread_is_gone_has_saturated_below_its_top():
+def test_a_component_without_spread_has_saturated_below_its_top():
     rows = [row(step, domain=(0.61, 0.2 if step <= 10 else 0.004)) for step in range(1, 61)]
     ((step, sentence),) = warned(rows, {"domain": (0.0, 1.0)})
     assert step == 10 + WINDOW
@@ -97,7 +97,7 @@ def test_a_component_whose_spread_is_gone_has_saturated_below_its_top():
 
 
 @pytest.mark.parametrize("ends", [(0.0, 1.0), None])
-def test_a_component_that_gives_all_the_same_is_constant(ends):
+def test_a_component_of_equal_values_is_constant(ends):
     rows = [row(step, shininess=(0.1 + step * 1e-17, 1e-17)) for step in range(1, 41)]
     ((step, sentence),) = warned(rows, {"shininess": ends})
     assert step == WINDOW
@@ -115,14 +115,14 @@ def test_the_top_of_a_users_function_is_not_guessed():
     assert warned([row(step, shininess=(5.0, 0.1)) for step in range(1, 41)], {"shininess": None}) == []
 
 
-def test_a_component_that_only_some_steps_have_judged_is_left_alone():
+def test_a_component_judged_in_only_some_steps_gives_no_warning():
     rows = [row(step, **({"accuracy": (0.0, 0.0)} if step % 2 else {})) for step in range(1, 81)]
     assert warned(rows) == []
     assert warned(steps([float("nan")] * 40)) == []
 
 
 def hacked(accuracies: Sequence[float], rewards: Sequence[float], samples: int = 200, seed: int = 0) -> list[Metrics]:
-    """Evaluations with forty training steps between each two, over which the total goes from one reward to the next."""
+    """Return evaluations and, between each two, forty training steps whose total moves from one reward to the next."""
     rows = [evaluation(0, accuracies[0], samples)]
     for place, (first, last) in enumerate(zip(rewards, rewards[1:], strict=False)):
         values = noisy(first, last, 40, seed=seed + place)
@@ -131,7 +131,7 @@ def hacked(accuracies: Sequence[float], rewards: Sequence[float], samples: int =
     return rows
 
 
-def test_a_reward_that_rises_while_accuracy_falls_is_said_once():
+def test_a_reward_that_rises_while_accuracy_falls_gives_one_warning():
     rows = hacked((0.7, 0.85, 0.6, 0.5), (1.0, 1.5, 2.0, 2.5))
     ((step, sentence),) = warned(rows)
     assert step == 80
@@ -139,18 +139,18 @@ def test_a_reward_that_rises_while_accuracy_falls_is_said_once():
     assert "accuracy rose" not in sentence
 
 
-def test_two_evaluations_are_enough_to_see_it():
+def test_two_evaluations_are_enough_to_see_a_fall():
     ((_, sentence),) = warned(hacked((0.8, 0.5), (1.0, 2.0)))
     assert "fell from 0.800 after 0 steps to 0.500 after 40" in sentence
 
 
-def test_a_slow_fall_is_set_against_the_best_evaluation():
+def test_a_slow_fall_is_measured_from_the_best_evaluation():
     rows = hacked((0.8, 0.77, 0.74, 0.71, 0.68), (1.0, 1.2, 1.4, 1.6, 1.8))
     ((step, sentence),) = warned(rows)
     assert "fell from 0.800 after 0 steps" in sentence and step > 80
 
 
-def test_the_components_that_rose_are_named_each_once():
+def test_each_component_that_rose_is_named_once():
     values = list(zip(noisy(1.0, 2.0, 40), noisy(0.2, 0.9, 40, seed=1), strict=True))
     rows = [evaluation(0, 0.9)]
     rows += [row(step, reward=a, format=(b, 0.4), box=(0.5, 0.2)) for step, (a, b) in enumerate(values, start=1)]
@@ -167,15 +167,15 @@ def test_the_components_that_rose_are_named_each_once():
         ((0.8, 0.6), (1.5, 1.5), 200),  # the reward stays
         ((0.80, 0.77), (1.0, 2.0), 100),  # two standard errors are 0.12
         ((0.75, 0.5), (1.0, 2.0), 8),  # two answers of eight
-        ((1.0, 0.985), (1.0, 2.0), 1000),  # real, and nobody would call it a fall
+        ((1.0, 0.985), (1.0, 2.0), 1000),  # real, but below LEAST_FALL
     ],
 )
-def test_what_is_no_fall_or_no_rise_is_not_said(accuracies, rewards, samples):
+def test_without_both_a_fall_and_a_rise_there_is_no_warning(accuracies, rewards, samples):
     assert warned(hacked(accuracies, rewards, samples)) == []
 
 
 def test_chance_alone_hardly_ever_looks_like_hacking():
-    """Ten evaluations of a policy that does not change, each of 100 samples of its own, in 60 runs."""
+    """60 runs with eleven evaluations each of a policy that does not change, on 100 new samples every time."""
     alarms = 0
     for seed in range(60):
         rng = random.Random(seed)
@@ -184,7 +184,7 @@ def test_chance_alone_hardly_ever_looks_like_hacking():
     assert alarms == 0
 
 
-def test_a_fall_is_more_than_chance_and_more_than_nothing():
+def test_a_fall_must_exceed_chance_and_a_minimum():
     def standing(accuracy: float, samples: int) -> Standing:
         return Standing(step=0, accuracy=accuracy, num_samples=samples, num_rows=0)
 
@@ -194,7 +194,7 @@ def test_a_fall_is_more_than_chance_and_more_than_nothing():
     assert not fell(standing(1.0, 10_000), standing(0.99, 10_000))
 
 
-def test_a_rise_needs_steps_and_exceeds_their_scatter():
+def test_a_rise_needs_enough_steps_and_must_exceed_their_scatter():
     assert rose([1.0, 1.1, 0.9], [2.0, 2.1, 1.9])
     assert not rose([1.0, 2.0, 0.0], [1.5, 2.5, 0.5])
     assert not rose([1.0, 1.0], [2.0, 2.0])
@@ -205,20 +205,20 @@ def test_a_rise_needs_steps_and_exceeds_their_scatter():
 def test_the_sides_of_two_evaluations_never_overlap(start: int, length: int):
     rows = [{"step": float(step)} for step in range(start + length)]
     earlier, later = sides(start, start + length, rows)
-    assert not {one["step"] for one in earlier} & {one["step"] for one in later}
-    assert all(one["step"] >= start for one in later) or start < 3
+    assert not {metrics["step"] for metrics in earlier} & {metrics["step"] for metrics in later}
+    assert all(metrics["step"] >= start for metrics in later) or start < 3
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.booleans()), max_size=60))
-def test_what_was_said_depends_on_the_rows_alone(values):
-    """So a run that goes on, which reads its rows again, warns as a straight one does."""
+def test_warnings_depend_on_the_rows_alone(values):
+    """A resumed run, which reads its rows again, gives the same warnings as an uninterrupted one."""
     numbers = accumulate((1 for _ in values), initial=1)
     rows = [
         evaluation(step, value) if is_evaluation else row(step, reward=value, accuracy=(value, std))
         for step, (value, std, is_evaluation) in zip(numbers, values, strict=False)
     ]
-    straight = Watch(SHARE)
-    for one in rows:
-        straight.see(one)
-    again = Watch(SHARE)
-    assert [sentence for one in rows for sentence in again.see(one)] == straight.warnings == again.warnings
+    first, second = Watch(SHARE), Watch(SHARE)
+    for metrics in rows:
+        first.see(metrics)
+    sentences = [sentence for metrics in rows for sentence in second.see(metrics)]
+    assert sentences == first.warnings == second.warnings

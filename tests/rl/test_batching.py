@@ -115,7 +115,7 @@ def test_an_unjudged_completion_is_run_but_does_not_count():
     assert (plan.num_tokens, plan.num_completions) == (2, 1)
 
 
-def test_what_the_policy_did_not_sample_counts_in_the_loss_and_not_for_parity():
+def test_completions_of_others_count_in_the_loss_and_not_for_parity():
     group = token_group(bare_prompt([1]), [[2, 3], [4, 5, 6]], logprobs=[[-1.0, -2.0], []], totals=[0.0, 1.0])
     first, second = group.completions
     group = replace(group, completions=(first, replace(second, origin=Origin.teacher)))
@@ -127,7 +127,7 @@ def test_what_the_policy_did_not_sample_counts_in_the_loss_and_not_for_parity():
     assert (plan.num_tokens, plan.num_sampled_tokens) == (5, 2)
 
 
-def test_bounded_advantages_let_up_on_negatives_of_others_as_they_become_unlikely():
+def test_bounded_advantages_shrink_for_unlikely_negatives_of_others():
     group = token_group(bare_prompt([1]), [[2, 3]] * 4, totals=[0.0, 0.0, 1.0, 1.0], advantages=[-1.0, -1.0, 1.0, 1.0])
     origins = (Origin.policy, Origin.teacher, Origin.policy, Origin.reference_text)
     foreign = (replace(each, origin=origin) for each, origin in zip(group.completions, origins, strict=True))
@@ -187,7 +187,7 @@ def test_ranks_get_about_equally_many_tokens():
     assert max(totals) / min(totals) < 1.05
 
 
-def test_rows_of_like_length_share_a_micro_batch():
+def test_rows_of_similar_length_share_a_micro_batch():
     groups = [text_group(length, 1) for length in (9, 99, 9, 99)]
     assert [[group_length(group) for group in part] for part in split_by_budget(groups, 200)] == [[100, 100], [10, 10]]
 

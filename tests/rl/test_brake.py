@@ -1,4 +1,4 @@
-"""The brake: work goes on undisturbed, or is dropped where the caller said that it may be."""
+"""The brake: work runs undisturbed until the brake is pulled, then it is dropped."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from rl.brake import Brake, Stopped, dropped
 
 
 def leaving_nothing(act: Callable[[], Awaitable[None]]) -> None:
-    """Runs the act and asserts that it leaves no task behind."""
+    """Run the act and assert that it leaves no task behind."""
 
     async def watched() -> None:
         await act()
@@ -36,14 +36,14 @@ class Endless:
             self.was_dropped = True
 
 
-def test_the_result_of_the_work_comes_back():
+def test_the_result_of_the_work_is_returned():
     async def act() -> None:
         assert await Brake().unless_pulled(seven()) == 7
 
     leaving_nothing(act)
 
 
-def test_an_exception_of_the_work_comes_back():
+def test_an_exception_of_the_work_is_raised():
     async def fail() -> None:
         await asyncio.sleep(0)
         raise ValueError("photo.png is damaged")
@@ -55,7 +55,7 @@ def test_an_exception_of_the_work_comes_back():
     leaving_nothing(act)
 
 
-def test_a_brake_pulled_before_stops_with_its_reason():
+def test_a_pulled_brake_raises_its_reason_at_once():
     async def act() -> None:
         brake, endless = Brake(), Endless()
         brake.pull("Ctrl-C")
@@ -68,7 +68,7 @@ def test_a_brake_pulled_before_stops_with_its_reason():
     leaving_nothing(act)
 
 
-def test_a_brake_pulled_meanwhile_drops_the_work():
+def test_a_brake_pulled_during_the_work_drops_it():
     async def act() -> None:
         brake, endless = Brake(), Endless()
         asyncio.get_running_loop().call_later(0.01, brake.pull, "SIGTERM")
@@ -79,7 +79,7 @@ def test_a_brake_pulled_meanwhile_drops_the_work():
     leaving_nothing(act)
 
 
-def test_work_that_fails_as_it_is_dropped_hides_the_reason_not():
+def test_the_reason_is_raised_even_if_the_dropped_work_fails():
     async def fail_when_dropped() -> None:
         try:
             await asyncio.Event().wait()
@@ -95,7 +95,7 @@ def test_work_that_fails_as_it_is_dropped_hides_the_reason_not():
     leaving_nothing(act)
 
 
-def test_who_waits_may_be_cancelled_and_takes_the_work_along():
+def test_cancelling_the_caller_cancels_the_work():
     async def act() -> None:
         endless = Endless()
         waiting = asyncio.create_task(Brake().unless_pulled(endless.work()))
@@ -108,7 +108,7 @@ def test_who_waits_may_be_cancelled_and_takes_the_work_along():
     leaving_nothing(act)
 
 
-def test_what_is_dropped_is_over_and_its_failures_are_taken_note_of(caplog):
+def test_dropped_tasks_end_and_their_failures_are_not_logged(caplog):
     async def fail() -> None:
         raise ValueError("nobody asks for this")
 

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: a named one is whole, a damaged one is passed over, and the best and newest stay."""
+"""Checkpoints on disk: a named one is whole, a damaged one is skipped, and the best and newest are kept."""
 
 from pathlib import Path
 
@@ -84,7 +84,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("break_it", DAMAGES, ids=lambda act: act.__name__)
-def test_a_damaged_checkpoint_is_passed_over_with_its_sentence(tmp_path, break_it):
+def test_a_damaged_checkpoint_is_skipped_with_the_reason(tmp_path, break_it):
     whole, broken = write_checkpoint(tmp_path, 9), write_checkpoint(tmp_path, 10)
     break_it(broken)
     with pytest.raises(ValueError, match=DAMAGES[break_it]):
@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_its_sentence(tmp_path, break_i
     assert str(broken) in fault and DAMAGES[break_it] in fault and "\n" not in fault
 
 
-def test_an_unfinished_checkpoint_is_none(tmp_path):
+def test_an_unfinished_checkpoint_is_ignored(tmp_path):
     write_unfinished(tmp_path, 10)
     assert step_folders(tmp_path) == []
     assert newest_whole(tmp_path) == (None, [])
@@ -104,7 +104,7 @@ def test_a_run_without_checkpoints_has_no_newest(tmp_path):
     assert newest_whole(tmp_path / "nowhere") == (None, [])
 
 
-def test_checkpoints_are_ordered_by_number_and_other_folders_are_no_checkpoints(tmp_path):
+def test_checkpoints_are_ordered_by_number_and_other_folders_ignored(tmp_path):
     for step in (9, 100, 20):
         write_checkpoint(tmp_path, step)
     (tmp_path / "checkpoints/step_best").mkdir()
@@ -119,12 +119,12 @@ def test_a_damaged_folder_of_the_same_name_is_replaced(tmp_path):
     assert names(tmp_path) == ["step_5"]
 
 
-def test_what_is_removed_leaves_nothing_behind(tmp_path):
+def test_a_removed_checkpoint_leaves_nothing_behind(tmp_path):
     remove(write_checkpoint(tmp_path, 5))
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_run_was_writing_or_removing_is_cleared(tmp_path):
+def test_leftovers_of_a_killed_run_are_deleted(tmp_path):
     whole = write_checkpoint(tmp_path, 1)
     write_checkpoint(tmp_path, 2).rename(tmp_path / "checkpoints/.step_2.removed")
     write_unfinished(tmp_path, 3)
@@ -146,15 +146,15 @@ def test_the_newest_and_the_best_are_kept():
     assert kept([10, 20, 30, 40, 50], scores, keep_last=3, keep_best=0) == [30, 40, 50]
 
 
-def test_nothing_goes_while_there_are_fewer_than_the_newest_that_are_kept():
+def test_fewer_checkpoints_than_keep_last_are_all_kept():
     assert kept([10, 20], {}, keep_last=3, keep_best=0) == [10, 20]
 
 
-def test_of_equals_the_later_is_kept():
+def test_of_equal_scores_the_later_checkpoint_is_kept():
     assert kept([10, 20, 30, 40], {10: 0.5, 20: 0.5, 30: 0.1}, keep_last=1, keep_best=1) == [20, 40]
 
 
-def test_what_has_no_score_is_no_best_one():
+def test_a_checkpoint_without_a_score_is_not_among_the_best():
     assert kept([10, 20, 30], {}, keep_last=1, keep_best=5) == [30]
 
 
@@ -162,7 +162,7 @@ STEPS = st.lists(st.integers(1, 1000), unique=True, max_size=12).map(sorted)
 
 
 @given(STEPS, st.data(), st.integers(1, 5), st.integers(0, 5))
-def test_neither_a_newest_nor_a_best_checkpoint_is_ever_removed(steps, data, keep_last, keep_best):
+def test_exactly_the_newest_and_the_best_are_kept(steps, data, keep_last, keep_best):
     values = st.dictionaries(st.sampled_from(steps), st.sampled_from([0.0, 0.25, 0.5, 1.0])) if steps else st.just({})
     scores = data.draw(values)
     stay = kept(steps, scores, keep_last=keep_last, keep_best=keep_best)

@@ -1,4 +1,4 @@
-"""What a step draws: groups are repaired, judged anew and, where that is no help, replaced by further ones."""
+"""The draw of a step: groups without contrast are repaired, judged anew and, if that fails, replaced by new ones."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def answer(text: str, origin: Origin = Origin.policy) -> Completion:
 
 
 class Team:
-    """Samples, judges and writes; a sample's category says how its completions do."""
+    """Sampler, observer, judge and repairer in one; the category of a sample decides its completions."""
 
     weights = {"accuracy": 1.0}
     has_teacher = True
@@ -39,29 +39,29 @@ class Team:
         self.looked_at: list[list[str]] = []
 
     async def collect(self, samples, *, greedy=False):
-        self.asked.append([each.id for each in samples])
-        for index, each in enumerate(samples):
+        self.asked.append([sample.id for sample in samples])
+        for index, sample in enumerate(samples):
             prompt = Prompt(
-                sample=each, token_ids=(1,), pixels=None, image_spans=(), image_size=(0, 0), target=each.target
+                sample=sample, token_ids=(1,), pixels=None, image_spans=(), image_size=(0, 0), target=sample.target
             )
-            texts = {RIGHT: ["yes"] * 4, MIXED: ["yes", "no"] * 2}.get(each.category, ["no"] * 4)
+            texts = {RIGHT: ["yes"] * 4, MIXED: ["yes", "no"] * 2}.get(sample.category, ["no"] * 4)
             yield index, Group(prompt=prompt, completions=tuple(map(answer, texts)))
 
     async def observe(self, groups, *, with_maps):
-        self.looked_at += [[each.text for each in group.completions] for group in groups]
+        self.looked_at += [[completion.text for completion in group.completions] for group in groups]
         return [replace(group, old_logprobs=((0.0,),) * len(group.completions)) for group in groups]
 
     async def score(self, group: Group) -> Group:
         await asyncio.sleep(0)
         assert not self.looked_at or group.old_logprobs
         self.num_scored += 1
-        values = [float(each.text == "yes") for each in group.completions]
+        values = [float(completion.text == "yes") for completion in group.completions]
         return replace(group, scores=tuple(Score(total=value, components={"accuracy": value}) for value in values))
 
     async def write(self, repairs: Sequence[Repair], step: int) -> list[tuple[Completion, ...]]:
         self.repairs += repairs
         texts = {Origin.teacher: self.taught, Origin.reference_text: "yes"}
-        return [tuple(answer(texts[each.origin], each.origin) for _ in each.places) for each in repairs]
+        return [tuple(answer(texts[repair.origin], repair.origin) for _ in repair.places) for repair in repairs]
 
 
 def drawn(
@@ -73,7 +73,7 @@ def drawn(
     num_prompts: int = 0,
     looks: bool = False,
 ):
-    """What a step draws from a stream that has these samples in this order, and where the stream stands then."""
+    """Return a step's draw from a stream of samples of these kinds, in order, and the stream's position after it."""
     stream = SampleStream([sample(kind, number) for number, kind in enumerate(kinds)], seed=0)
     stream._epoch, stream._order = 0, list(range(len(kinds)))
     roles = Roles(
@@ -94,19 +94,20 @@ def drawn(
 
 
 def origins(draw: Draw) -> list[set[Origin]]:
-    return [{each.origin for each in group.completions} - {Origin.policy} for group in draw.repaired]
+    return [{completion.origin for completion in group.completions} - {Origin.policy} for group in draw.repaired]
 
 
-def test_each_kind_of_group_gets_what_it_lacks():
+def test_each_kind_of_group_gets_its_repair():
     found, _ = drawn(Team(), [MIXED, WRONG, RIGHT, HOPELESS])
     assert origins(found) == [set(), {Origin.reference_text}, {Origin.teacher}, set()]
     assert [lacks_contrast(group) for group in found.repaired] == [False, False, False, True]
     assert all(len(group.scores) == len(group.completions) == 4 for group in found.repaired)
 
 
-def test_what_the_policy_sampled_is_kept_beside_it():
+def test_the_groups_as_sampled_are_returned_too():
     found, _ = drawn(Team(), [WRONG, RIGHT])
-    assert [each.origin for group in found.sampled for each in group.completions] == [Origin.policy] * 8
+    origins = [completion.origin for group in found.sampled for completion in group.completions]
+    assert origins == [Origin.policy] * 8
     assert [group.scores[0].total for group in found.sampled] == [0.0, 1.0]
 
 
@@ -139,7 +140,7 @@ def test_refills_are_bounded_and_the_batch_is_always_whole():
     assert [group.prompt.sample.id for group in found.batch(3)] == ["right/6", "right/7", "right/8"]
 
 
-def test_what_is_repaired_is_not_replaced():
+def test_a_repaired_group_is_not_replaced():
     found, position = drawn(Team(), [RIGHT, WRONG, HOPELESS, MIXED], max_refills=5, num_prompts=3)
     assert [group.prompt.sample.category for group in found.batch(3)] == [RIGHT, WRONG, MIXED]
     assert position == 4
@@ -148,7 +149,7 @@ def test_what_is_repaired_is_not_replaced():
 def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
     class Broken(Team):
         async def score(self, group: Group) -> Group:
-            if any(each.origin is not Origin.policy for each in group.completions):
+            if any(completion.origin is not Origin.policy for completion in group.completions):
                 raise ValueError(f"reward box failed on sample {group.prompt.sample.id}")
             return await super().score(group)
 
@@ -156,16 +157,16 @@ def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
         drawn(Broken(), [WRONG, WRONG])
 
 
-def test_a_group_that_others_joined_is_looked_at_anew():
+def test_a_repaired_group_is_observed_again():
     team = Team()
     found, _ = drawn(team, [RIGHT, MIXED], looks=True)
     joined, *_ = found.repaired
     assert team.looked_at[:2] == [["yes"] * 4, ["yes", "no"] * 2]
-    assert team.looked_at[2:] == [[each.text for each in joined.completions]]
-    assert Origin.teacher in {each.origin for each in joined.completions} and len(joined.old_logprobs) == 4
+    assert team.looked_at[2:] == [[completion.text for completion in joined.completions]]
+    assert origins(found)[0] == {Origin.teacher} and len(joined.old_logprobs) == 4
 
 
-def test_further_groups_are_looked_at_before_they_are_judged():
+def test_refilled_groups_are_observed_before_they_are_judged():
     team = Team()
     found, _ = drawn(team, [RIGHT, MIXED], contrastive=False, max_refills=1, num_prompts=1, looks=True)
     assert team.looked_at == [["yes"] * 4, ["yes", "no"] * 2]

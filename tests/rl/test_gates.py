@@ -1,4 +1,4 @@
-"""The parity gate and the schedule."""
+"""The parity gate and the learning-rate schedule."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ def test_parity_passes_warns_and_stops(caplog):
         check_parity(0.2, 1.0, config)
 
 
-def test_log_probs_that_are_no_numbers_stop_the_run():
+def test_a_nan_difference_of_log_probs_stops_the_run():
     with pytest.raises(ValueError, match="parity_stop"):
         check_parity(math.nan, math.nan, AlgoConfig())
 
@@ -36,7 +36,7 @@ def test_the_rate_warms_up_and_falls_to_zero():
     assert [round(lr_factor(step, cosine, 6), 3) for step in (2, 4, 6)] == [1.0, 0.5, 0.0]
 
 
-def test_a_share_of_the_steps_warms_up_and_restarts_bring_the_rate_back_to_its_peak():
+def test_warm_up_may_be_a_share_of_the_steps_and_restarts_reach_the_peak():
     config = AlgoConfig(warmup_share=0.2, schedule=Schedule.cosine_restarts, num_cycles=2)
     found = [round(lr_factor(step, config, 10), 3) for step in range(11)]
     assert found == [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 1.0, 0.854, 0.5, 0.146, 0.0]

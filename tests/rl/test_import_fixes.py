@@ -1,4 +1,4 @@
-"""torchvision can be imported whatever build the index served."""
+"""torchvision can be imported whichever build of it is installed."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def test_schemas_are_missing_only_for_a_cuda_torchvision_beside_a_cpu_torch(torc
     assert misses_schemas(torch_cuda, version) is missing
 
 
-def test_torchvision_imports_and_its_broken_companions_are_not_found_in_a_fresh_process():
+def test_torchvision_imports_and_its_broken_companions_are_hidden():
     code = (
         "import rl.import_fixes, torch, torchvision; from transformers.utils import is_torchaudio_available, "
         "is_torchcodec_available; found = is_torchaudio_available() or is_torchcodec_available(); "

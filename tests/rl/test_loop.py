@@ -1,4 +1,4 @@
-"""The training loop with plain classes in the roles: who is asked what, in which order."""
+"""The training loop with plain classes in the roles: which role is called when, and with what."""
 
 import asyncio
 from collections.abc import Sequence
@@ -43,13 +43,13 @@ def after(step: int) -> Progress:
     return Progress(step=step, position=NUM_PROMPTS * step)
 
 
-def test_a_step_samples_updates_and_publishes_and_weights_go_out_before_the_first():
+def test_weights_are_published_before_the_first_step_and_after_each():
     team = Team()
 
     run(team)
 
-    one = ["sample", "update"]
-    assert team.events == ["load 0", "examine", *one, "load 1", "log 1", *one, "load 2", "log 2", "examine"]
+    step = ["sample", "update"]
+    assert team.events == ["load 0", "examine", *step, "load 1", "log 1", *step, "load 2", "log 2", "examine"]
 
 
 def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
@@ -63,7 +63,7 @@ def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
         assert all(group.advantages[0] < 0 < group.advantages[1] for group in batch)
 
 
-def test_the_reference_is_asked_only_when_there_is_one():
+def test_the_reference_adds_its_log_probs_if_there_is_one():
     team = Team()
 
     run(team, roles=["reference"])
@@ -72,7 +72,7 @@ def test_the_reference_is_asked_only_when_there_is_one():
     assert all(group.reference_logprobs for batch in team.batches for group in batch)
 
 
-def test_where_a_reward_asks_the_policy_looks_at_what_it_sampled_before_it_is_scored():
+def test_the_observer_sees_the_groups_before_they_are_scored():
     team = Team()
 
     run(team, roles=["observer"], num_steps=1)
@@ -85,7 +85,7 @@ def test_where_a_reward_asks_the_policy_looks_at_what_it_sampled_before_it_is_sc
     assert all(group.scores and group.old_logprobs == ((0.0,), (0.0,)) for group in batch)
 
 
-def test_held_out_samples_are_asked_before_when_due_and_after():
+def test_evaluations_run_before_training_when_due_and_after():
     team = Team()
 
     run(team, every=2, num_steps=5)
@@ -93,7 +93,7 @@ def test_held_out_samples_are_asked_before_when_due_and_after():
     assert team.examined == [0, 2, 4, 5]
 
 
-def test_an_evaluation_is_done_once_where_it_is_due_at_the_end():
+def test_an_evaluation_due_at_the_end_runs_once():
     team = Team()
 
     run(team, every=2, num_steps=4)
@@ -101,7 +101,7 @@ def test_an_evaluation_is_done_once_where_it_is_due_at_the_end():
     assert team.examined == [0, 2, 4]
 
 
-def test_every_step_is_offered_to_the_archive_with_the_place_in_the_data():
+def test_the_archive_gets_step_and_stream_position_after_each_step():
     team = Team()
 
     run(team, num_steps=3)
@@ -110,7 +110,7 @@ def test_every_step_is_offered_to_the_archive_with_the_place_in_the_data():
     assert team.kept_now == []
 
 
-def test_a_run_that_goes_on_takes_the_steps_and_samples_that_come_next():
+def test_a_resumed_run_repeats_the_rest_of_an_uninterrupted_one():
     straight, resumed = Team(), Team()
 
     run(straight, every=2, num_steps=5)
@@ -121,7 +121,7 @@ def test_a_run_that_goes_on_takes_the_steps_and_samples_that_come_next():
     assert resumed.examined == [2, 4, 5]
 
 
-def test_a_run_that_goes_on_between_evaluations_asks_none_before_the_next():
+def test_a_run_resumed_between_evaluations_waits_for_the_next():
     team = Team()
 
     run(team, every=2, start=3, num_steps=5)
@@ -130,7 +130,7 @@ def test_a_run_that_goes_on_between_evaluations_asks_none_before_the_next():
 
 
 @pytest.mark.parametrize("where", ["sample", "reference", "log 1"])
-def test_a_stop_keeps_what_whole_steps_have_learnt(where):
+def test_a_stop_checkpoints_the_last_whole_step(where):
     brake = Brake()
     steps = 1 if where == "log 1" else 0
 
@@ -141,7 +141,7 @@ def test_a_stop_keeps_what_whole_steps_have_learnt(where):
     assert (team.kept_now, len(team.batches)) == ([after(steps)], steps)
 
 
-def test_a_stop_while_weights_change_waits_for_the_whole_step():
+def test_a_stop_during_an_update_waits_for_the_whole_step():
     brake = Brake()
     team = Team({"update": lambda: brake.pull("Ctrl-C")})
 
@@ -153,7 +153,7 @@ def test_a_stop_while_weights_change_waits_for_the_whole_step():
     assert team.kept_now == [after(1)]
 
 
-def test_a_stop_in_the_last_evaluation_keeps_the_last_step():
+def test_a_stop_in_the_last_evaluation_checkpoints_the_last_step():
     brake = Brake()
     team = Team({"log 2": lambda: brake.pull("SIGTERM")})
 
@@ -164,7 +164,7 @@ def test_a_stop_in_the_last_evaluation_keeps_the_last_step():
 
 
 class Broken(Team):
-    """Its rewards raise while further samples are on their way."""
+    """A team whose rewards raise while more samples are on their way."""
 
     async def score(self, group):
         raise ValueError("reward box failed on sample s1")

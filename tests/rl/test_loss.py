@@ -13,7 +13,7 @@ DR_GRPO_LENGTH = 16
 
 
 def inputs(seed: int = 0, lengths: tuple[int, ...] = LENGTHS) -> LossInputs:
-    """Random float64 log-probs; ratios on both sides of the clips."""
+    """Return random float64 log-probs with ratios on both sides of the clips."""
     rng = torch.Generator().manual_seed(seed)
     shape = (len(lengths), max(lengths))
 
@@ -40,7 +40,7 @@ def scale(lengths: tuple[int, ...] = LENGTHS, dp_size: int = 1) -> Scale:
 
 
 def loss_in_plain_python(given: LossInputs, config: AlgoConfig) -> float:
-    """The papers' formulas, token by token."""
+    """Compute the loss by the papers' formulas, token by token."""
     sequences = []
     for i in range(len(given.advantages)):
         losses, advantage = [], float(given.advantages[i])
@@ -70,7 +70,7 @@ def loss_in_plain_python(given: LossInputs, config: AlgoConfig) -> float:
 
 
 def geometric_mean_ratio(given: LossInputs, i: int) -> float:
-    """(new probability of completion i / old probability)^(1 / its length)."""
+    """Return (new probability of completion i / old probability)^(1 / its length)."""
     mask = given.mask[i]
     new, old = (values[i][mask].tolist() for values in (given.logprobs, given.old_logprobs))
     return (math.exp(sum(new)) / math.exp(sum(old))) ** (1 / len(new))
@@ -95,7 +95,7 @@ def test_the_loss_is_that_of_the_papers(policy, aggregation, estimator, seed):
 
 @pytest.mark.parametrize("policy", PolicyLoss)
 @pytest.mark.parametrize("aggregation", Aggregation)
-def test_micro_batches_of_two_ranks_add_up_to_the_loss_and_gradient_of_the_whole_batch(policy, aggregation):
+def test_micro_batches_of_two_ranks_add_up_to_the_whole_batch(policy, aggregation):
     config = AlgoConfig(policy_loss=policy, kl_weight=0.3, aggregation=aggregation)
     whole, parts = inputs(), inputs()
     loss, _ = policy_loss(whole, config, scale())
@@ -114,7 +114,7 @@ def test_micro_batches_of_two_ranks_add_up_to_the_loss_and_gradient_of_the_whole
 
 
 @pytest.mark.parametrize("policy", PolicyLoss)
-def test_what_stands_outside_the_mask_reaches_neither_loss_nor_gradient(policy):
+def test_tokens_outside_the_mask_affect_neither_loss_nor_gradient(policy):
     config = AlgoConfig(policy_loss=policy, kl_weight=0.3)
     clean, dirty = inputs(), inputs()
     spoiled = {
@@ -149,9 +149,9 @@ def one_token(ratio: float, advantage: float) -> LossInputs:
         (1.1, 2.0, -2.2, 0),
         (1.5, 2.0, -2.6, 1),
         (0.5, -2.0, 1.8, 1),
-        # Where clipping would favour the change it does not apply.
+        # Clipping does not apply where it would favour the change.
         (0.5, 2.0, -1.0, 0),
-        # Nor is there a second bound on negative advantages, as PPO's dual clip has.
+        # There is no second bound on negative advantages, unlike in dual-clip PPO.
         (50.0, -2.0, 100.0, 0),
     ],
 )

@@ -22,12 +22,12 @@ def test_rewards_are_averaged_over_completions_by_component() -> None:
     assert metrics["reward/box/mean"] == 0.375
 
 
-def test_groups_without_contrast_are_a_share() -> None:
+def test_groups_without_contrast_are_reported_as_a_share() -> None:
     groups = [group([score(), score()]), group([score(), score(box=0)]), group([score(box=None), score()])]
     assert step_metrics(groups, {}, TIMINGS)["reward/zero_std_groups"] == pytest.approx(2 / 3)
 
 
-def test_what_could_not_be_judged_is_counted_and_is_no_zero() -> None:
+def test_unjudged_completions_are_counted_and_not_taken_as_zero() -> None:
     metrics = step_metrics([group([score(box=None), score(box=0.5)])], {}, TIMINGS)
     assert metrics["fault/unjudged"] == 1
     assert metrics["reward/mean"] == 2.5
@@ -38,7 +38,7 @@ def test_a_step_without_any_judgement_has_no_reward() -> None:
     assert "reward/mean" not in step_metrics([group([score(box=None)])], {}, TIMINGS)
 
 
-def test_the_unjudged_are_a_share_too() -> None:
+def test_unjudged_completions_are_reported_as_a_share_too() -> None:
     metrics = step_metrics([group([score(box=None), score(), score(), score()])], {}, TIMINGS)
     assert metrics["reward/unjudged"] == 0.25
 
@@ -64,7 +64,7 @@ def test_a_correlation_with_a_constant_or_over_two_completions_is_left_out() -> 
     assert not [name for name in two if "correlation" in name]
 
 
-def test_what_was_not_judged_correlates_with_nothing() -> None:
+def test_unjudged_values_are_left_out_of_correlations() -> None:
     scores = [score(0, 0, None), score(1, 1, 0.5), score(1, 0, 0.25), score(0, 1, 0.0)]
     metrics = step_metrics([group(scores)], {}, TIMINGS)
     # box 0.5 0.25 0 against format 1 1 0
@@ -79,7 +79,7 @@ def test_correlations_are_those_of_numpy(values: list[tuple[float, float]]) -> N
         assert found["a_b"] == pytest.approx(np.corrcoef(np.array(values).T)[0, 1], abs=1e-9)
 
 
-def test_length_against_reward_tells_whether_words_pay() -> None:
+def test_length_is_correlated_with_reward() -> None:
     completions = [completion(length=length) for length in (10, 20, 30)]
     pays = step_metrics([group([score(box=0), score(box=0.5), score(box=1)], completions)], {}, TIMINGS)
     costs = step_metrics([group([score(box=1), score(box=0.5), score(box=0)], completions)], {}, TIMINGS)
@@ -89,7 +89,7 @@ def test_length_against_reward_tells_whether_words_pay() -> None:
     assert "reward/length_correlation" not in flat
 
 
-def test_where_completions_look_is_told_by_label_and_over_all_tokens() -> None:
+def test_attention_metrics_are_by_label_or_over_all_tokens() -> None:
     box = ((2.0, 2.0, 6.0, 6.0),)
     defective = looked(group([score()] * 2, boxes=box), look(0.25, (0, 0, 1)), look(0.75, (2,), entropy=(1.5,)))
     normal = looked(group([score()]), look(0.125, (0.5, 0, 0, 0.5)))
@@ -105,7 +105,7 @@ def test_where_completions_look_is_told_by_label_and_over_all_tokens() -> None:
     )
 
 
-def test_a_label_without_looks_has_no_agreement_and_without_looks_there_is_nothing() -> None:
+def test_a_label_without_looks_has_no_attention_metrics() -> None:
     only_normal = step_metrics([looked(group([score()]), look())], {}, TIMINGS)
     assert "attention/agreement_defective/mean" not in only_normal and only_normal["attention/agreement_normal/mean"]
     assert not [name for name in step_metrics([group([score()])], {}, TIMINGS) if name.startswith("attention/")]
@@ -136,21 +136,22 @@ def test_every_recorded_name_is_explained() -> None:
     assert "attention/selected/mean" in metrics
     assert [name for name in metrics if meaning(name) is None] == []
     assert meaning("somebody/elses") is None
-    told = [meaning(f"eval/heldout/{name}") for name in ("agreement_normal", "knowledge", "pixel_auroc", "accuracy")]
-    assert len({explained.text for explained in told if explained}) == 4
+    names = ("agreement_normal", "knowledge", "pixel_auroc", "accuracy")
+    meanings = [meaning(f"eval/heldout/{name}") for name in names]
+    assert len({explained.text for explained in meanings if explained}) == 4
 
 
 def test_staleness_counts_the_updates_since_a_completion_was_sampled() -> None:
     assert staleness(3, [group([score(), score()])]) == {"staleness/mean": 2, "staleness/max": 2}
 
 
-def test_staleness_tells_the_mean_from_the_most_and_is_nothing_in_step() -> None:
+def test_staleness_is_the_mean_and_the_maximum_and_0_without_lag() -> None:
     current, old = replace(completion(), policy_version=4), replace(completion(), policy_version=2)
     mixed = [group([score()] * 2, [current, current]), group([score()] * 2, [current, old])]
     assert staleness(5, mixed) == {"staleness/mean": 0.5, "staleness/max": 2}
     assert staleness(5, mixed[:1]) == {"staleness/mean": 0, "staleness/max": 0}
 
 
-def test_overhead_is_what_neither_generates_nor_computes_gradients() -> None:
+def test_overhead_is_the_share_without_generation_and_gradients() -> None:
     timings = {"time/step": 10.0, "time/generate": 5.0, "time/gradient": 3.0, "time/reward": 4.0, "time/update": 3.5}
     assert step_metrics([group([score()])], {}, timings)["perf/overhead"] == pytest.approx(0.2)

@@ -1,4 +1,4 @@
-"""Seconds by name: added up, drained, and counted once where spans of one name overlap."""
+"""Seconds by name: they add up, are drained, and count once while spans of one name overlap."""
 
 import asyncio
 import time
@@ -51,7 +51,7 @@ def test_shared_spans_that_overlap_count_once():
     assert timings.drain()["time/reward"] == pytest.approx(4 * TICK_S, **SLACK)
 
 
-def test_shared_spans_apart_add_up_without_what_lies_between():
+def test_shared_spans_apart_add_up_without_the_gap():
     timings = Timings()
     for _ in range(2):
         with timings.shared_span("reward"):
@@ -60,7 +60,7 @@ def test_shared_spans_apart_add_up_without_what_lies_between():
     assert timings.drain()["time/reward"] == pytest.approx(2 * TICK_S, **SLACK)
 
 
-def test_shared_spans_of_different_names_are_apart():
+def test_shared_spans_of_different_names_are_counted_separately():
     timings = Timings()
     with timings.shared_span("reward"):
         with timings.shared_span("generate"):

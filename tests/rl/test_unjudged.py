@@ -18,9 +18,9 @@ def test_too_many_unjudged_completions_stop_the_run_with_number_component_and_sa
     groups = [group([JUDGED, DEAD], number=3), group([DEAD, DEAD], number=4)]
     with pytest.raises(ValueError) as caught:
         check_unjudged(groups, 0.5)
-    told = str(caught.value)
-    assert told.startswith("3 of 4 completions of a step could not be judged, more than algo.max_unjudged=0.5")
-    assert "most lack reward domain, e.g. in sample steel/test/003 (reward domain on sample s: no answer" in told
+    message = str(caught.value)
+    assert message.startswith("3 of 4 completions of a step could not be judged, more than algo.max_unjudged=0.5")
+    assert "most lack reward domain, e.g. in sample steel/test/003 (reward domain on sample s: no answer" in message
 
 
 def test_no_more_than_the_share_passes():
@@ -40,6 +40,6 @@ def test_a_component_that_is_only_measured_is_not_blamed():
         check_unjudged([group([DEAD, JUDGED])], 0.0)
 
 
-def test_a_score_without_a_reason_is_told_all_the_same():
+def test_a_score_without_a_reason_stops_the_run_too():
     with pytest.raises(ValueError, match="no reason was given"):
         check_unjudged([group([replace(score(box=None), unjudged=())])], 0.0)

@@ -61,7 +61,7 @@ def test_without_options_the_usual_letters_count() -> None:
 
 
 @given(st.text() | st.lists(st.sampled_from(["so ", "the answer is ", "B", "(A)", "not ", ". ", "is "])).map("".join))
-def test_every_mention_is_an_option_where_it_is_said_to_be(text: str) -> None:
+def test_every_mention_is_an_option_at_its_place(text: str) -> None:
     found = mentions(text, TARGET.options)
     assert all(text[mention.place] == mention.letter and mention.letter in TARGET.options for mention in found)
     assert [mention.place for mention in found] == sorted(mention.place for mention in found)
@@ -102,7 +102,7 @@ def test_the_released_reading_scores_capital_letters(text: str, choice: str | No
 
 
 def as_the_authors_describe_it(text: str) -> str | None:
-    """The released heuristics once more, step by step over the characters."""
+    """Apply the released heuristics step by step over the characters, independently of our code."""
     text = "".join(" " if character.isspace() else character for character in text)
     while "  " in text:
         text = text.replace("  ", " ")
@@ -125,7 +125,7 @@ def as_the_authors_describe_it(text: str) -> str | None:
     return next((letter for letter, score in scores.items() if score == best), None)
 
 
-def test_the_released_reading_agrees_with_a_second_writing_of_it() -> None:
+def test_the_released_reading_agrees_with_an_independent_one() -> None:
     rng = random.Random(0)
     pieces = [
         "A",

@@ -1,4 +1,4 @@
-"""Mutated answers by the hundred thousand: the parser never raises and never says what cannot be."""
+"""A hundred thousand mutated answers: the parser never raises, and parses and rewards stay in their ranges."""
 
 import random
 import time
@@ -71,7 +71,7 @@ RANGES = {
 
 
 def mutated(text: str, rng: random.Random) -> str:
-    """The text with some pieces put in, cut out or doubled."""
+    """Return the text with some pieces inserted, cut out or doubled."""
     for _ in range(rng.randrange(6)):
         start = rng.randrange(len(text) + 1)
         end = start + rng.choice((0, 0, 1, 3, 40))
@@ -98,7 +98,7 @@ def check(answer: Answer, text: str, task: Task) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_mutated_answers_are_read_without_a_fault_of_ours() -> None:
+def test_a_hundred_thousand_mutated_answers_break_neither_parser_nor_rewards() -> None:
     rng = random.Random(0)
     tasks = [task for task in Task for _ in IN_FORM[task]]
     texts = [text for task in Task for text in IN_FORM[task]]
@@ -119,5 +119,5 @@ def test_a_hundred_thousand_mutated_answers_are_read_without_a_fault_of_ours() -
 
 
 @pytest.mark.parametrize("task", Task)
-def test_the_answers_that_are_mutated_are_in_form(task: Task) -> None:
+def test_the_answers_before_mutation_are_in_form(task: Task) -> None:
     assert [parse_answer(text, task, SIZE).malformed for text in IN_FORM[task]] == [()] * len(IN_FORM[task])

@@ -1,4 +1,4 @@
-"""The forms of answer other than boxes, which test_parse.py covers."""
+"""Answers of all tasks but boxes, which test_parse.py covers."""
 
 import json
 import time
@@ -47,7 +47,7 @@ def test_a_letter_before_its_text_is_read_and_reported(body: str) -> None:
 @pytest.mark.parametrize(
     "body", ["", "A scratch", "scratch", "Option B", "BC", "A, B", "A or B", "1", "B_", "Ä", "Б", "yes"]
 )
-def test_what_is_not_one_letter_is_no_option(body: str) -> None:
+def test_anything_but_one_letter_is_no_option(body: str) -> None:
     answer = read(body, Task.choice)
     assert answer.option is None
     assert answer.malformed[0].startswith("the answer is not one option's letter at character 33")
@@ -94,7 +94,7 @@ def test_one_malformed_run_leaves_no_cells(text: str, words: str) -> None:
     assert words in answer.malformed[0]
 
 
-def test_each_malformed_run_is_told_with_its_place() -> None:
+def test_each_malformed_run_is_reported_with_its_place() -> None:
     places = [fault.split(" is not")[0].split(" leaves")[0] for fault in seg("(1,x), (2,2), (3,99), [4,4]").malformed]
     assert places == ["run 1 at character 5", "run 3 at character 19", "run 4 at character 27"]
 
@@ -114,7 +114,7 @@ def routed(knowledge: str) -> Answer:
     return parse_answer(f"{knowledge}<think>Bent.</think><answer>B</answer>", Task.routed, SIZE)
 
 
-def test_a_routed_answer_tells_its_knowledge_and_its_option() -> None:
+def test_a_routed_answer_has_its_knowledge_and_its_option() -> None:
     answer = routed("<knowledge> Bent Pin: it leans. </knowledge>\n")
     assert (answer.knowledge, answer.think, answer.option) == ("Bent Pin: it leans.", "Bent.", "B")
     assert (answer.tagged, answer.malformed) == (True, ())
@@ -191,7 +191,7 @@ def test_json_strings_may_hold_quotes_and_braces() -> None:
         (f"[{', '.join([BOX] * (MAX_BOXES + 1))}]", f"more than {MAX_BOXES} boxes"),
     ],
 )
-def test_says_what_of_json_is_malformed(body: str, words: str) -> None:
+def test_names_the_malformed_part_of_json(body: str, words: str) -> None:
     assert any(words in fault for fault in read(body, Task.grounding).malformed)
 
 
@@ -236,7 +236,7 @@ def test_knowledge_departs_from_the_form_of_boxes() -> None:
         ("<think>a</think>so<answer>B</answer><think>a</think><answer>B</answer>", True),
     ],
 )
-def test_tells_whether_think_and_answer_stand_together(text: str, tagged: bool) -> None:
+def test_detects_an_answer_directly_after_think(text: str, tagged: bool) -> None:
     assert parse_answer(text, Task.choice, SIZE).tagged is tagged
 
 

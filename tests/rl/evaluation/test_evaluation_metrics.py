@@ -34,12 +34,12 @@ def test_metrics_follow_from_the_confusion_table() -> None:
     )
 
 
-def test_what_is_not_defined_is_left_out() -> None:
+def test_undefined_metrics_are_left_out() -> None:
     only_normal = evaluation_metrics([group([score()])])
     assert only_normal == {"accuracy": 1, "balanced_accuracy": 1, "format": 1, "reward": 3, "samples": 1}
 
 
-def test_an_unreadable_verdict_is_a_miss_on_a_defective_and_an_alarm_on_a_normal_part() -> None:
+def test_an_unreadable_verdict_counts_as_the_opposite_of_the_truth() -> None:
     groups = [group([score(0, 0, 0)], boxes=BOX), group([score(0, 0, 0)])]
     metrics = evaluation_metrics(groups)
     assert (metrics["recall"], metrics["precision"]) == (0, 0)
@@ -69,7 +69,7 @@ def asked(task: Task, components: dict[str, float | None], **options) -> Group:
     return replace(made, prompt=replace(made.prompt, sample=sample))
 
 
-def test_a_choice_is_right_by_its_option_and_knows_no_recall() -> None:
+def test_a_choice_is_right_by_its_option_and_has_no_recall() -> None:
     groups = [
         asked(Task.choice, {"choice": 1.0, "roam": 1.0}, boxes=BOX),
         asked(Task.choice, {"choice": 0.0, "roam": 0.1}),
@@ -78,21 +78,21 @@ def test_a_choice_is_right_by_its_option_and_knows_no_recall() -> None:
     assert metrics == {"accuracy": 0.5, "format": 1, "reward": pytest.approx(1.05), "samples": 2}
 
 
-def test_the_share_of_right_knowledge_is_that_of_the_answers_to_which_some_was_offered() -> None:
+def test_knowledge_is_averaged_over_the_answers_that_were_offered_some() -> None:
     groups = [asked(Task.routed, {"choice": 0.0, "knowledge": named}) for named in (1.0, 0.0, 1.0, 1.0, None)]
     metrics = evaluation_metrics(groups)
     assert (metrics["accuracy"], metrics["knowledge"]) == (0, 0.75)
     assert "knowledge" not in evaluation_metrics([asked(Task.choice, {"choice": 1.0})])
 
 
-def test_a_place_is_right_from_half_overlap_on() -> None:
+def test_a_place_is_right_from_an_iou_of_one_half_on() -> None:
     groups = [asked(Task.grounding, {"grounding": overlap}, boxes=BOX) for overlap in (0.9, 0.5, 0.4)]
     metrics = evaluation_metrics(groups)
     assert (metrics["accuracy"], metrics["iou50"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
     assert metrics["mean_iou"] == pytest.approx(0.6)
 
 
-def test_where_no_component_tells_what_is_right_there_is_no_accuracy() -> None:
+def test_without_a_component_for_correctness_there_is_no_accuracy() -> None:
     metrics = evaluation_metrics([asked(Task.boxes, {"iad_r1": 1.5}, boxes=BOX)])
     assert metrics == {"format": 1, "reward": 1.5, "samples": 1}
     unjudged = evaluation_metrics([asked(Task.boxes, {"accuracy": None, "format": 1.0})])
@@ -106,6 +106,6 @@ def test_each_category_gets_its_own_metrics_in_order() -> None:
     assert (table["felt"]["accuracy"], table["wood"]["accuracy"]) == (0, 1)
 
 
-def test_an_evaluation_takes_one_completion_a_group() -> None:
+def test_an_evaluation_takes_one_completion_per_group() -> None:
     with pytest.raises(ValueError, match="too many values"):
         evaluation_metrics([group([score(), score()])])

@@ -12,7 +12,7 @@ TOP = 4.0
 
 
 def luminance(rgb: np.ndarray) -> np.ndarray:
-    """Relative luminance (WCAG) of sRGB bytes [..., 3]."""
+    """Return the relative luminance (WCAG) of sRGB bytes [..., 3]."""
     share = rgb / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return linear @ np.array([0.2126, 0.7152, 0.0722])

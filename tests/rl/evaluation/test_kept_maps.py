@@ -17,15 +17,15 @@ def answered(number: int, *, defective: bool = True, with_map: bool = True) -> G
 
 
 def numbers(groups: list[Group]) -> list[int]:
-    return [int(each.prompt.sample.id[-3:]) for each in groups]
+    return [int(item.prompt.sample.id[-3:]) for item in groups]
 
 
-def test_six_defective_and_two_normal_samples_are_kept_the_first_of_the_exam() -> None:
+def test_the_first_six_defective_and_two_normal_samples_are_kept() -> None:
     exam = [answered(number, defective=number % 2 == 0) for number in range(20)]
     assert numbers(kept_groups(exam)) == [0, 2, 4, 6, 8, 10, 1, 3]
 
 
-def test_where_there_are_fewer_of_a_label_fewer_are_kept_and_none_without_a_map() -> None:
+def test_fewer_are_kept_of_a_rare_label_and_none_without_a_map() -> None:
     exam = [answered(0, with_map=False), group([score()], boxes=BOX, number=1), answered(2)]
     exam += [answered(number, defective=False) for number in range(3, 9)]
     assert numbers(kept_groups(exam)) == [2, 3, 4]
@@ -50,8 +50,8 @@ def test_a_file_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path: Path) ->
     path = maps_file(tmp_path, 0)
     for agreement in (0.25, 0.5):
         write_maps(path, [looked(group([score()]), look(agreement, rdam=RDAM))])
-    assert [each.agreement for each in read_maps(path).values()] == [0.5]
-    assert [each.name for each in path.parent.iterdir()] == ["maps_step_0.npz"]
+    assert [kept.agreement for kept in read_maps(path).values()] == [0.5]
+    assert [file.name for file in path.parent.iterdir()] == ["maps_step_0.npz"]
 
 
 def test_an_answer_without_selected_tokens_has_an_empty_map(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ BOX = ((2.0, 2.0, 6.0, 6.0),)
 
 @pytest.fixture
 def mask(tmp_path: Path) -> Path:
-    """4 x 2 pixels, the left half defective."""
+    """Write a mask of 4 x 2 pixels, the left half defective."""
     path = tmp_path / "mask.png"
     Image.fromarray(np.array([[255, 255, 0, 0]] * 2, np.uint8)).save(path)
     return path
@@ -56,13 +56,13 @@ def test_every_pixel_of_a_normal_sample_is_normal_at_the_size_of_its_file(mask: 
     assert localization_metrics(groups, "nearest")["pixel_auroc"] == pytest.approx(0.4)
 
 
-def test_a_defective_sample_without_a_mask_tells_nothing(mask: Path) -> None:
+def test_a_defective_sample_without_a_mask_is_left_out(mask: Path) -> None:
     known = defective([[2.0, 1.0]], mask)
     assert localization_metrics([known, defective([[0.0, 9.0]], None)], "nearest")["pixel_auroc"] == 1
     assert localization_metrics([defective([[0.0, 9.0]], None), normal([[1.0]], mask)], "nearest") == {}
 
 
-def test_without_maps_there_is_nothing(mask: Path) -> None:
+def test_without_maps_there_are_no_metrics(mask: Path) -> None:
     unseen = looked(group([score()], boxes=BOX), mask=mask)
     assert localization_metrics([unseen], "nearest") == {}
     assert localization_metrics([looked(unseen, look(), mask=mask)], "nearest") == {}
@@ -76,7 +76,7 @@ def test_an_even_look_is_1_however_much_attention_and_however_large_the_image() 
     assert times_even(np.zeros((2, 2), np.float32)).tolist() == [[0, 0], [0, 0]]
 
 
-def test_answers_of_many_and_of_few_selected_tokens_compare(mask: Path) -> None:
+def test_the_number_of_selected_tokens_does_not_change_the_map(mask: Path) -> None:
     # The same look by one token and by two.
     one, two = look(weights=(1.0,), rdam=[[0.2, 0.4]]), look(weights=(1.0, 1.0), rdam=[[0.4, 0.8]])
     assert mean_look(one) == pytest.approx(mean_look(two))

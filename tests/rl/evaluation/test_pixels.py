@@ -23,7 +23,7 @@ def of_row(scores: list[float], mask: list[int]) -> dict[str, float]:
 
 
 def smooth_images(seed: int, num_images: int = 3) -> Images:
-    """Smooth maps that are higher, on average, on smooth regions; every other image is normal."""
+    """Return smooth maps, on average higher on the defective regions of their masks; every other image is normal."""
     rng = np.random.default_rng(seed)
     made = []
     for number in range(num_images):
@@ -34,7 +34,7 @@ def smooth_images(seed: int, num_images: int = 3) -> Images:
 
 
 def coarse_images(seed: int, num_levels: int = 5) -> Images:
-    """Small maps of few distinct values; the first has a defective and a normal pixel."""
+    """Return small maps of few distinct values; the first has a defective and a normal pixel."""
     rng = np.random.default_rng(seed)
     levels = np.sort(rng.uniform(0, 3, num_levels)) * (1 + 0.01 * np.arange(num_levels))
     made = []
@@ -144,7 +144,7 @@ def test_small_regions_count_as_much_as_large_ones_and_corners_connect() -> None
     assert tallied([(scores, mask)])["pixel_aupro"] == pytest.approx(0.5)
 
 
-def test_the_limit_is_interpolated() -> None:
+def test_the_curve_is_interpolated_at_the_limit() -> None:
     # All pixels share a score: the curve is the diagonal, its area up to 0.3 is 0.045.
     assert of_row([1.0] * 4, [1, 0, 0, 0])["pixel_aupro"] == pytest.approx(0.045 / 0.3)
 
@@ -171,7 +171,7 @@ def test_separable_scores_above_one_are_not_squashed_together() -> None:
     assert tallied([(scores, mask)]) == pytest.approx(dict.fromkeys(KEYS, 1.0))
 
 
-def test_an_inverted_map_is_the_worst() -> None:
+def test_an_inverted_map_scores_worst() -> None:
     metrics = of_row([0.1, 0.2, 0.9, 0.8], [1, 1, 0, 0])
     assert (metrics["pixel_auroc"], metrics["pixel_aupro"]) == (0, 0)
 
@@ -212,14 +212,14 @@ def test_the_same_pixels_in_other_images_score_the_same(seed: int, cuts: list[in
 
 @given(st.integers(0, 10_000), st.integers(-60, 60))
 @settings(max_examples=25, deadline=None)
-def test_a_power_of_two_changes_nothing(seed: int, exponent: int) -> None:
+def test_scaling_the_scores_by_a_power_of_two_changes_nothing(seed: int, exponent: int) -> None:
     images = smooth_images(seed)
     images[0][1][0, :2] = True, False
     scaled = [(scores * np.float32(2.0**exponent), mask) for scores, mask in images]
     assert tallied(scaled) == tallied(images)
 
 
-def test_what_is_not_defined_is_left_out() -> None:
+def test_undefined_metrics_are_left_out() -> None:
     assert PixelTally().metrics() == {}
     assert of_row([0.1, 0.9], [0, 0]) == {}
     only_defective = of_row([0.1, 0.9], [1, 1])
