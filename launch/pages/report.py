@@ -60,7 +60,7 @@ class RunRecord:
     failed: str = ""
     """The sentence that ended the run early; "" when it ended well or was stopped."""
     stopped: str = ""
-    """What stopped the run and when; "" when nothing did."""
+    """Sentence on what stopped the run and when; "" when nothing did."""
     warnings: Sequence[str] = ()
     """Sentences of the warnings, oldest first."""
     deltas: Deltas | None = None

@@ -50,7 +50,8 @@ def test_groups_without_contrast_are_shown_before_and_after_repair() -> None:
 def test_agreement_has_a_line_and_dots_for_each_label_and_the_thresholds_as_levels() -> None:
     trained = rows(**{"attention/agreement_defective/mean": 0.4, "attention/agreement_normal/mean": 0.2})
     asked = rows(**{"eval/heldout/agreement_defective": 0.5})
-    (drawn,) = [one for one in run_charts([*trained, *asked], (0, 3), (0.3, 0.1)) if one.title == "Agreement of attention"]
+    charts = run_charts([*trained, *asked], (0, 3), (0.3, 0.1))
+    (drawn,) = [one for one in charts if one.title == "Agreement of attention"]
     present = [one for one in drawn.series if one.points]
     assert [(one.name, one.dots) for one in present] == [
         ("defective, held-out", True),
