@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from launch.pages.look_table import looks_section, recorded_maps, spread
 from rl.evaluation.kept_maps import KeptMap, maps_file, write_maps
