@@ -1,11 +1,11 @@
-# `make demo` and `make test` do everything on a fresh machine with Python 3.11 or 3.12; nothing is installed twice.
+# `make demo` and `make test` work on a fresh machine with Python 3.11 or 3.12 and install what they need once.
 .PHONY: demo test test-all check setup starter evidence constraints clean
 
 SEED ?= 0
 TOPIC ?= demo
 PYTHON ?= $(shell for name in python3.11 python3.12 python3; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$name && break; done)
-# An NVIDIA GPU that answers selects the extra `gpu`.
+# The extra `gpu` if nvidia-smi finds a GPU, else `cpu`.
 DEVICE ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 
 BIN := .venv/bin
@@ -20,7 +20,7 @@ demo: setup
 test: check
 	$(BIN)/pytest -m "slow and not rare" --timeout 900
 
-# Also the tests marked rare. Run it before a release, or when you change what they prove.
+# `make test` and the tests marked rare. Run it before a release, or when you change what these tests prove.
 test-all: test
 	$(BIN)/pytest -m rare --timeout 1800
 
@@ -33,7 +33,7 @@ check: setup
 	$(BIN)/deptry .
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not rare"
 
-# Rebuilds models/starter from nothing, from that models/starter_forms, and from that models/starter_routed.
+# Trains models/starter from random weights, models/starter_forms from it, and models/starter_routed from that.
 starter: setup
 	$(BIN)/python -m launch.starters.starter
 	$(BIN)/python -m launch.starters.starter --forms
@@ -52,9 +52,9 @@ $(STAMP):
 	rm -f .venv/.installed-*
 	touch $@
 
-# On Linux the plain wheels are CUDA builds and the CPU builds carry a local version. Where the configured index has no
-# CPU torch, PyTorch's own has it, and torchvision's. rl/import_fixes.py copes with CUDA builds of torchvision,
-# torchaudio and torchcodec beside it.
+# On Linux the plain wheels are CUDA builds and the CPU builds have a local version. If the configured package index has
+# no CPU builds of torch and torchvision, they come from PyTorch's index. rl/import_fixes.py makes a CPU torch work with
+# CUDA builds of torchvision, torchaudio and torchcodec.
 ifeq ($(DEVICE),cpu)
 CPU_BUILD := $(if $(filter Linux,$(shell uname)),+cpu)
 TORCH := $(shell grep '^torch==' constraints/cpu.txt)$(CPU_BUILD)
@@ -63,7 +63,8 @@ TORCH_FIRST = $(PIP) install -q "$(TORCH)" "$(VISION)" $(PINS) 2>/dev/null || $(
 	|| $(PIP) install -q "$(TORCH)" "$(VISION)" $(PINS) --extra-index-url https://download.pytorch.org/whl/cpu
 endif
 
-# Resolves anew what the extras bring and pins it, for Python 3.12 too, where vLLM asks for an older setuptools.
+# Resolves the packages of the extras and pins them. The gpu pins take setuptools from the cpu pins, so that they suit
+# Python 3.12 too, where vLLM needs an older one.
 constraints:
 	$(call pin,".[cpu$(COMMA)sweep]",cpu)
 	$(call pin,".[gpu$(COMMA)sweep]" $$(grep '^setuptools==' constraints/cpu.txt),gpu)

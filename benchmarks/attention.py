@@ -1,7 +1,7 @@
-"""What looking costs: `python -m benchmarks.attention` prints one line of JSON; about five minutes on two cores.
+"""Cost of looking: `python -m benchmarks.attention` prints one line of JSON; about five minutes on two cores.
 
-The same batch is passed forward plainly, with the tap and all that ReAL makes of it, and through transformers' eager
-attention, in turns; and what the tap saw is compared with that. `--shape 3b --device cuda` does it with the layers of
+Three kinds of forward pass over the same batch take turns: plain; with the tap and ReAL's computation; and through
+transformers' eager attention, with which the tap's attention is compared. `--shape 3b --device cuda` uses the layers of
 Qwen2.5-VL-3B in bf16 and two images.
 """
 
@@ -31,7 +31,7 @@ from rollout.attention import TAPPED, Tap, gazes_of
 from rollout.config import LocalizeConfig
 
 SIDE = 30
-"""Image tokens a side: 900 of them."""
+"""Image tokens along each side, 900 in all."""
 RESPONSES = (200, 512)
 ROUNDS = 9
 WARM_UP = 2
@@ -43,7 +43,7 @@ MODES = ("plain", "look", "eager")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="12 layers", help="layers of the random model")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="device of the model")
     parser.add_argument("--peak", nargs=2, metavar=("MODE", "TOKENS"), help="print one mode's peak memory in bytes")
     options = parser.parse_args()
     if options.peak:
@@ -67,7 +67,7 @@ def _measured(options: argparse.Namespace, tokens: int) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Two models of the same weights, and what they read."""
+    """Two models with the same weights, and the input of both."""
 
     policy: PolicyModel
     eager: Qwen2_5_VLForConditionalGeneration
@@ -96,7 +96,7 @@ def _model(shape: str, device: str, attention: str) -> Qwen2_5_VLForConditionalG
 
 
 def _passes(case: Case) -> dict[str, Callable[[], object]]:
-    """A forward pass in each way, over the same tokens."""
+    """Return the forward pass of each mode, over the same tokens."""
     looker, batch, localize = PolicyObserver(case.policy, TOKENIZER), case.batch, LocalizeConfig()
     return {
         "plain": torch.no_grad()(lambda: case.policy(batch).logprobs.tolist()),
@@ -106,7 +106,7 @@ def _passes(case: Case) -> dict[str, Callable[[], object]]:
 
 
 def _eager(model: Qwen2_5_VLForConditionalGeneration, batch: GroupBatch) -> tuple[torch.Tensor, list[list[float]]]:
-    """All attention of all layers, then the mean, as the authors of such methods do it; and the log-probs."""
+    """Keep the attention of all layers, then average it, as published methods do; return it with the log-probs."""
     made = _attended(model, batch)
     taken = made.logits.float().log_softmax(-1)[0, batch.sources].gather(-1, batch.labels[:, None]).tolist()
     return torch.stack(made.attentions).mean((0, 2)), taken
@@ -125,7 +125,7 @@ def _attended(model: Qwen2_5_VLForConditionalGeneration, batch: GroupBatch) -> Q
 
 @torch.no_grad()
 def _gap(case: Case) -> float:
-    """How far what the tap sees lies from eager attention, relative to it."""
+    """Measure the relative distance of the tap's attention from eager attention."""
     config = LocalizeConfig()
     (gaze,) = gazes_of([case.group], case.batch, config.row)
     tap = Tap([gaze], config)
@@ -137,7 +137,7 @@ def _gap(case: Case) -> float:
 
 
 def _seconds(passes: dict[str, Callable[[], object]], device: str) -> dict[str, float]:
-    """Medians over rounds in which each way has its turn."""
+    """Time the modes in turns; return the median of each."""
     taken: dict[str, list[float]] = {mode: [] for mode in passes}
     for number in range(WARM_UP + ROUNDS):
         for mode, forward in passes.items():
@@ -151,9 +151,9 @@ def _seconds(passes: dict[str, Callable[[], object]], device: str) -> dict[str, 
 
 
 def _peak_alone(options: argparse.Namespace, mode: str, tokens: int) -> int:
-    """In a process of its own, where nothing is left over from another way."""
+    """Measure a mode's peak memory in a new process, which holds nothing of another mode."""
     command = [sys.executable, "-m", "benchmarks.attention", "--shape", options.shape, "--device", options.device]
-    # Freed blocks go back to the system, so that what is in use shows.
+    # Freed blocks go back to the system, so that only used memory counts.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     done = subprocess.run(
         [*command, "--peak", mode, str(tokens)], capture_output=True, text=True, check=True, env=environment
@@ -162,7 +162,7 @@ def _peak_alone(options: argparse.Namespace, mode: str, tokens: int) -> int:
 
 
 def _peak(forward: Callable[[], object], device: str) -> int:
-    """Bytes that a pass takes at its peak above what was there before it."""
+    """Return the peak of the bytes in use during a pass, minus those in use before it."""
     forward()
     if device == "cuda":
         before = torch.cuda.memory_allocated()
@@ -170,7 +170,7 @@ def _peak(forward: Callable[[], object], device: str) -> int:
         forward()
         return torch.cuda.max_memory_allocated() - before
     before = _status("VmRSS")
-    # Linux sets the high-water mark back to what is used now.
+    # Linux sets the high-water mark back to the memory in use.
     Path("/proc/self/clear_refs").write_text("5")
     forward()
     return _status("VmHWM") - before

@@ -1,4 +1,4 @@
-"""Runs the commands behind the claims of a topic and writes their figures into docs/evidence.md."""
+"""Run the commands behind the claims of a topic and write their figures into docs/evidence.md."""
 
 import argparse
 import os
@@ -15,15 +15,15 @@ from pathlib import Path
 
 PAGE = Path("docs/evidence.md")
 DEVIATIONS = 1.96
-"""Of a normal distribution, 95 % of which lies within so many on either side."""
+"""Standard deviations on either side of the mean that hold 95 % of a normal distribution."""
 FAREWELL = re.compile("nanobind|leaked|skipped remainder")
-"""What vLLM's libraries print when a process that held an engine ends."""
+"""Lines that vLLM's libraries print when a process with an engine ends."""
 HEADER = "| claim | command | holds | figure | measured |\n|---|---|---|---|---|\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the check of a claim found."""
+    """Result of the check of a claim."""
 
     holds: bool
     figure: str
@@ -32,25 +32,25 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One row of docs/evidence.md."""
+    """Row of docs/evidence.md."""
 
     text: str
     command: str
-    """What a user types to check it."""
+    """Shell command that checks the claim."""
     check: Callable[[str], Outcome]
-    """Runs the command and judges what came out."""
+    """Run the command and judge its output."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A command that has ended."""
+    """Command that has ended."""
 
     code: int
     output: str
-    """What it printed to standard output."""
+    """Standard output."""
     seconds: float
     fault: str
-    """The last line of what went wrong; "" when nothing did."""
+    """Exit code and last line of the error; "" after exit code 0."""
 
     @property
     def last_line(self) -> str:
@@ -58,7 +58,7 @@ class Done:
 
 
 def run(command: str, timeout_s: float) -> Done:
-    """Runs a shell command as a user would."""
+    """Run a shell command as a user would."""
     # A make inside make would print more than the command itself.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     start = time.perf_counter()
@@ -70,14 +70,14 @@ def run(command: str, timeout_s: float) -> Done:
 
 
 def _telling(out: str, err: str) -> str:
-    """The line that says what went wrong: a failed test's, or the last one that is no farewell of a library."""
+    """Return the lines that name the error: those of failed tests, else the last that FAREWELL does not match."""
     failed = re.findall(r"^(?:FAILED|ERROR) .*", out, flags=re.MULTILINE)
     said = [line for line in (err.strip() or out.strip()).splitlines() if not FAREWELL.search(line)]
     return "; ".join(failed) or (said[-1] if said else "")
 
 
 def by_tests(command: str) -> Outcome:
-    """Holds when the tests pass; the figures are the lines that they print as `figure: …`."""
+    """Check that the tests pass; the figures are the lines that they print as `figure: …`."""
     done = run(command, timeout_s=1800)
     figures = re.findall(r"^figure: (.*)$", done.output, flags=re.MULTILINE)
     passed = re.findall(r"\d+ (?:passed|failed|error)[^=\n]*", done.output)
@@ -91,7 +91,7 @@ def machine() -> str:
 
 
 def write_rows(page: Path, topic: str, rows: list[str]) -> None:
-    """Replaces the topic's section of the page, or adds it."""
+    """Replace the topic's section of the page, or add it."""
     section = f"## {topic}\n\n{HEADER}" + "".join(rows)
     text = page.read_text() if page.exists() else "# Evidence\n"
     parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The claims of looking: ReAL, CGRO and `assay predict`."""
+"""Claims about attention: ReAL, CGRO and `assay predict`."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from benchmarks.evidence import DEVIATIONS, Claim, Outcome, by_tests, run
 
 PYTEST = ".venv/bin/pytest -rP"
 SEEDS = (13, 14, 15)
-"""Not those on which the recipe was chosen: 0 to 12."""
+"""Seeds other than 0 to 12, on which the recipe was chosen."""
 LIMITS = {"200 response tokens": 1.10, "512 response tokens": 1.15}
 MEMORY = 1.2
 LAST_STEPS = 10
 EXACT = 1e-6
 WORST_FALL = 0.01
-"""Of the accuracy: the 95 % interval of its change must lie above the negative of this."""
+"""Largest loss of accuracy that the 95 % interval of its change may reach."""
 
 
 def cost(command: str) -> Outcome:
@@ -44,26 +44,26 @@ def cost(command: str) -> Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a run came to."""
+    """Results of a run."""
 
     defective: float
     """J of answers to defective samples over the last training steps."""
     normal: float
-    """The same of normal samples."""
+    """J of answers to normal samples over the last training steps."""
     right: dict[str, float]
     """1 or 0 for each held-out sample, by its id."""
     auroc_selected: float
     """Pixel AUROC of the held-out maps of the selected tokens."""
     auroc_all: float
-    """The same of all tokens of the reasoning."""
+    """Pixel AUROC of the held-out maps of all tokens of the reasoning."""
 
 
 Runs = dict[int, tuple[Trained, Trained]]
-"""By seed, the run without the consistency reward and the one with it."""
+"""Runs without and with the consistency reward, by seed."""
 
 
-def _of_runs(judge: Callable[[Runs], tuple[bool, list[str]]]) -> Callable[[str], Outcome]:
-    """A check that judges what the runs of its command came to."""
+def _comparing_runs(judge: Callable[[Runs], tuple[bool, list[str]]]) -> Callable[[str], Outcome]:
+    """Make a check that judges the runs of its command."""
 
     def check(command: str) -> Outcome:
         runs = _compared(command)
@@ -75,9 +75,9 @@ def _of_runs(judge: Callable[[Runs], tuple[bool, list[str]]]) -> Callable[[str],
     return check
 
 
-@_of_runs
+@_comparing_runs
 def agreement_follows(runs: Runs) -> tuple[bool, list[str]]:
-    """J against the same run in which consistency is only measured."""
+    """Compare J with that of the same run in which consistency is only measured."""
     told = [
         f"seed {seed}: defective {without.defective:.3f} → {with_.defective:.3f}, "
         f"normal {without.normal:.3f} → {with_.normal:.3f}"
@@ -88,7 +88,7 @@ def agreement_follows(runs: Runs) -> tuple[bool, list[str]]:
     return rises and after < before, told
 
 
-@_of_runs
+@_comparing_runs
 def accuracy_is_kept(runs: Runs) -> tuple[bool, list[str]]:
     told = [
         f"seed {seed}: {fmean(without.right.values()):.3f} → {fmean(with_.right.values()):.3f}"
@@ -100,7 +100,7 @@ def accuracy_is_kept(runs: Runs) -> tuple[bool, list[str]]:
     return gained + reach >= 0 and gained - reach > -WORST_FALL, told
 
 
-@_of_runs
+@_comparing_runs
 def selection_pays(runs: Runs) -> tuple[bool, list[str]]:
     told = [
         f"seed {seed}: selected {without.auroc_selected:.4f} → {with_.auroc_selected:.4f}, "
@@ -113,7 +113,7 @@ def selection_pays(runs: Runs) -> tuple[bool, list[str]]:
 
 @cache
 def _compared(command: str) -> Runs | str:
-    """The runs; or what went wrong."""
+    """Train without and with the reward on each seed; return the runs, or the error of one."""
     runs = {}
     for seed in SEEDS:
         without, with_ = (_trained(f"{command} seed={seed} {options}".strip()) for options in (WITHOUT, ""))
@@ -175,7 +175,7 @@ CLAIMS = [
     Claim(
         text="The same on two FSDP ranks; the pass that looks is the one that gives the old log-probs, and "
         "from these the learner learns bit for bit the same",
-        command=f"{PYTEST} tests/actors/test_looking.py",
+        command=f"{PYTEST} tests/actors/test_observing.py",
         check=by_tests,
     ),
     Claim(

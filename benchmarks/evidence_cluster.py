@@ -1,4 +1,4 @@
-"""The claims of the cluster work."""
+"""Claims about clusters: jobs, nodes, faults and resuming."""
 
 from benchmarks.evidence import Claim, by_tests
 

@@ -1,4 +1,4 @@
-"""The claims of the demo."""
+"""Claims about the demo."""
 
 import json
 import re
@@ -13,7 +13,7 @@ KEYS = set(
     "reward_first reward_last heldout_before heldout_after steps seconds samples_per_s parity_mean overhead".split()
 )
 SUMMARIES: list[dict] = []
-"""What the demo printed for each seed; filled by the first claim, judged by the next ones."""
+"""Summaries of the demo by seed; the first claim fills the list, the next ones judge it."""
 
 
 def demo_ends(command: str) -> Outcome:
@@ -78,7 +78,7 @@ def same_seed_same_rewards(command: str) -> Outcome:
 
 
 def ends_within(limit_s: float) -> Callable[[str], Outcome]:
-    """Check that the tests pass in a time."""
+    """Make a check that the tests pass within `limit_s` seconds."""
 
     def check(command: str) -> Outcome:
         done = run(command, timeout_s=3600)

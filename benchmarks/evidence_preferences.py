@@ -1,4 +1,4 @@
-"""The claims of teaching: SFT, DPO, KTO, KR-DPO, and DCR²-AD's chain in miniature."""
+"""Claims about teaching: SFT, DPO, KTO, KR-DPO, and DCR²-AD's chain in miniature."""
 
 import json
 from functools import cache
@@ -33,7 +33,7 @@ def shared_prompt(command: str) -> Outcome:
 
 
 def chain(command: str) -> Outcome:
-    """As found: holds when each seed ends within its time."""
+    """Report the figures as found; the claim holds if each seed ends within its time."""
     told, ended = [], True
     for seed in SEEDS:
         summary, seconds = _trained(f"{command} seed={seed}")
@@ -52,7 +52,7 @@ def chain(command: str) -> Outcome:
 
 
 def ablation(command: str) -> Outcome:
-    """As found: holds when every member came to its end."""
+    """Report the figures as found; the claim holds if every member finishes."""
     with TemporaryDirectory() as folder:
         done = run(f"{command} output={folder}/sweep", timeout_s=7200)
         if done.code:
@@ -67,7 +67,7 @@ def ablation(command: str) -> Outcome:
 
 
 def _share(evaluation: Figures, name: str) -> str:
-    """With Wilson's interval, in percent."""
+    """Format a share and its Wilson interval in percent."""
     share, count = evaluation[name], evaluation["samples"]
     middle = (share + DEVIATIONS**2 / (2 * count)) / (1 + DEVIATIONS**2 / count)
     half = (
@@ -78,7 +78,7 @@ def _share(evaluation: Figures, name: str) -> str:
 
 @cache
 def _trained(command: str) -> tuple[Figures, float | str]:
-    """The chain's summary and its seconds; or nothing and what went wrong."""
+    """Run the chain; return its summary and its seconds, or {} and the error."""
     with TemporaryDirectory() as folder:
         done = run(f"{command} output={folder}/run", timeout_s=3600)
         return ({}, done.fault) if done.code else (json.loads(done.last_line), done.seconds)

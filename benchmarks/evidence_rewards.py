@@ -1,4 +1,4 @@
-"""The claims of the rewards and the recipes."""
+"""Claims about rewards and recipes."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from benchmarks.evidence import Claim, Outcome, by_tests, run
 PYTEST = ".venv/bin/pytest -rP"
 RECIPES = ("mmr_ad_mini", "anomalyr1_mini", "judo_mini")
 LEAST_RISE = 0.05
-"""Of the reward's range, from a recipe's first steps to its last."""
+"""Least rise of the reward from a recipe's first to its last steps, as a share of the reward's range."""
 CONTRAST = "algo.contrastive=true algo.bounded_negatives=true rollout.teacher.kind=borrowed"
 
 

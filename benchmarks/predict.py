@@ -1,6 +1,6 @@
-"""How fast `assay predict` inspects 200 images, three of them damaged: `python -m benchmarks.predict`; one minute.
+"""Speed of `assay predict` on 200 images, three of them damaged: `python -m benchmarks.predict`; one minute.
 
-It prints one line of JSON and ends with 0 when everything that was promised is there.
+Prints one line of JSON; the exit code is 0 if the output is complete and came in time.
 """
 
 import json
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def write_photos(folder: Path) -> list[str]:
-    """Demo images in one folder and their references in another; the ids of those that were cut off."""
+    """Write demo images to one folder and their references to another; return the ids of the truncated images."""
     write_demo(folder / "demo", seed=7, num_parts=NUM_IMAGES // len(MATERIALS))
     for name in ("photos", "normal"):
         (folder / name).mkdir()
@@ -50,7 +50,7 @@ def write_photos(folder: Path) -> list[str]:
 
 
 def faults_of(run_folder: Path, code: int, seconds: float, damaged: Sequence[str]) -> list[str]:
-    """What is not as promised."""
+    """List the faults of a run: its time, exit code, lines, pictures and page."""
     file = run_folder / "predictions.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     whole = [line for line in lines if not line["error"]]
@@ -60,7 +60,7 @@ def faults_of(run_folder: Path, code: int, seconds: float, damaged: Sequence[str
         f"it took {seconds:.0f} s": seconds <= LONGEST_S,
         f"its exit code was {code}": code == 1,
         f"{len(lines)} images have a line": len(lines) == NUM_IMAGES,
-        "others than the damaged files are reported": [line["id"] for line in lines if line["error"]] == list(damaged),
+        "the reported files are not the damaged ones": [line["id"] for line in lines if line["error"]] == list(damaged),
         "an image has no verdict, probability, map or reasoning": all(
             line["verdict"] and line["p_yes"] is not None and line["map"] and line["reasoning"] for line in whole
         ),

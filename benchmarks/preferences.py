@@ -1,7 +1,7 @@
-"""What a pair's shared prompt saves: `python -m benchmarks.preferences` prints one line of JSON; a few minutes.
+"""Time saved by a pair's shared prompt: `python -m benchmarks.preferences` prints one line of JSON; a few minutes.
 
-The gradient of DPO is taken of the same pairs in turns: each pair in a row with its prompt once, each answer behind a
-copy of its prompt, as other trainers do it. `--device cuda` does it in bf16.
+Two ways to compute DPO's gradient on the same pairs take turns: each pair in a row that holds its prompt once, and each
+answer in a row behind its own copy of the prompt, as in other trainers. `--device cuda` runs both in bf16.
 """
 
 import argparse
@@ -32,7 +32,7 @@ DPO = AlgoConfig(objective=Objective.dpo)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="12 layers", help="layers of the random model")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="device of the model")
     options = parser.parse_args()
     torch.manual_seed(0)
     dtype = torch.float32 if options.device == "cpu" else torch.bfloat16
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _pair(seed: int) -> Group:
-    """A prompt with an image, and two answers."""
+    """Make a prompt with an image and two answers."""
     prompt = random_prompt(1, SIDE, PROMPT_TOKENS - SIDE**2 - 1, seed)
     return Group(
         prompt=prompt,
@@ -74,7 +74,7 @@ def _pair(seed: int) -> Group:
 
 
 def _apart(pair: Group) -> list[Group]:
-    """Each answer behind a copy of the prompt."""
+    """Split a pair into two groups, each an answer with its own copy of the prompt."""
     return [
         replace(
             pair,

@@ -30,7 +30,7 @@ SHAPES = {
 
 
 def config_of(shape: str) -> Qwen2_5_VLConfig:
-    """With a small vision tower: what is measured is the language model."""
+    """Configure a model with a small vision tower, since the language model is measured."""
     sizes = SHAPES[shape]
     half = sizes["hidden_size"] // sizes["num_attention_heads"] // 2
     text = {
@@ -57,7 +57,7 @@ def config_of(shape: str) -> Qwen2_5_VLConfig:
 
 
 def random_prompt(num_images: int, side: int, num_text: int, seed: int = 0) -> Prompt:
-    """Images of side x side tokens, then text."""
+    """Make a prompt of images with side x side tokens each, then text."""
     rng = np.random.default_rng(seed)
     image = [VISION_START, *[IMAGE] * side**2]
     target = Target(label="normal")

@@ -1,4 +1,4 @@
-"""How fast rewards are: `python -m benchmarks.rewards` prints one line of JSON; about two minutes on two cores."""
+"""Speed of rewards: `python -m benchmarks.rewards` prints one line of JSON; about two minutes on two cores."""
 
 import json
 import random
@@ -24,7 +24,7 @@ from rl.types import Target, Task
 SIZE = (448, 448)
 NUM_ANSWERS = 4000
 NUM_GROUPS, GROUP_SIZE = 8, 16
-"""JUDO's batch of prompts and its generations."""
+"""JUDO's prompts a batch and completions a prompt."""
 BATCH_SIZES = (4, 8, 16, 32, 64)
 ROUNDS = 5
 WORKERS = (1, 2)
@@ -38,7 +38,7 @@ Case = tuple[str, Target]
 
 
 def main() -> None:
-    # One core: a worker has one, and threads that spin for more would be counted.
+    # A reward worker has one core; spinning threads would count as processor time.
     torch.set_num_threads(1)
     rng = random.Random(0)
     cases = [_case(rng) for _ in range(NUM_ANSWERS)]
@@ -55,7 +55,7 @@ def _score(cases: Sequence[Case]) -> None:
 
 
 def _domain(rng: random.Random) -> dict[str, float]:
-    """The similarity reward beside the encoder alone on the same distinct texts, in turns."""
+    """Time the similarity reward and the bare encoder in turns, on the same distinct texts."""
     encoder, embedder = SentenceTransformer(str(packaged_model()), device="cpu"), Embedder()
     batch_size = _best_batch_size(encoder, rng)
     ratios, rates = [], []
@@ -66,7 +66,7 @@ def _domain(rng: random.Random) -> dict[str, float]:
             partial(encoder.encode, texts, batch_size=batch_size, show_progress_bar=False),
             partial(domain_rewards, answers, targets, embedder),
         ]
-        # Whoever goes second finds warmer caches, or a busier machine.
+        # The second one finds warmer caches or a busier machine, so they swap places.
         turns = (0, 1) if number % 2 else (1, 0)
         seconds = {turn: _seconds(tasks[turn]) for turn in turns}
         ratios.append(seconds[0] / seconds[1])
@@ -89,7 +89,7 @@ def _best_batch_size(encoder: SentenceTransformer, rng: random.Random) -> int:
 
 
 def _by_workers() -> dict[str, dict[int, float]]:
-    """Pairs judged a second by so many processes at once, each with an encoder of its own."""
+    """Measure the pairs judged per second by one and by several processes, each with its own encoder."""
     rates = {}
     for count in WORKERS:
         with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
@@ -101,7 +101,7 @@ def _by_workers() -> dict[str, dict[int, float]]:
 
 
 EMBEDDERS: list[Embedder] = []
-"""The one of a worker process."""
+"""Embedder of a worker process, once it has started."""
 
 
 def _start_worker() -> None:
@@ -122,7 +122,7 @@ def _group_texts(rng: random.Random) -> tuple[list[Answer], list[Target]]:
 
 
 def _case(rng: random.Random) -> Case:
-    """An answer such as a trained model gives, one in ten of them malformed, and a truth."""
+    """Make a target and an answer like a trained model's; one answer in ten is malformed."""
     said, true = (rng.randrange(4) if rng.random() < 0.5 else 0 for _ in range(2))
     boxes = ", ".join(f"{{'bbox_2d': {_box(rng)}, 'label': '{rng.choice(WORDS)}'}}" for _ in range(said))
     text = f"<think>{_prose(rng)}</think><answer>{f'Yes. {boxes}' if said else 'No.'}</answer>"
@@ -142,7 +142,7 @@ def _prose(rng: random.Random) -> str:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Of processor time, which other programs on the machine do not lengthen as they do the clock's."""
+    """Return the processor seconds of the work, which other programs on the machine hardly change."""
     start = time.process_time()
     work()
     return time.process_time() - start

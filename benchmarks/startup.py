@@ -1,4 +1,4 @@
-"""Seconds to the first step, and CPU seconds of imports in each process; beside those of an earlier commit."""
+"""Seconds to the first step and CPU seconds of each process's imports, compared with an earlier commit."""
 
 import argparse
 import json
@@ -21,9 +21,9 @@ IMPORTS = {
     "rollout worker": ["actors.rollout_worker", "rollout.engine"],
     "reward worker": ["actors.reward_worker"],
 }
-"""What each process imports before it begins."""
+"""Modules that each process imports before it begins."""
 WERE_CALLED = {"launch.train.run": "launch.train"}
-"""Modules by the names that they had in earlier commits."""
+"""Names of moved modules in earlier commits."""
 TIMED = """
 import sys, time
 from importlib import import_module
@@ -35,7 +35,7 @@ LIMIT_S = 300.0
 
 
 def import_s(checkout: Path, modules: list[str]) -> float:
-    """CPU seconds of a Python that imports these modules, those of Python itself included."""
+    """Return the CPU seconds of a Python that imports the modules, its own start included."""
     there = [name if (checkout / f"{name.replace('.', '/')}.py").exists() else WERE_CALLED[name] for name in modules]
     done = subprocess.run(
         [sys.executable, "-c", TIMED, *there], cwd=checkout, capture_output=True, text=True, timeout=LIMIT_S, check=True
@@ -50,7 +50,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def first_step(checkout: Path, data: Path) -> tuple[float, float]:
-    """Seconds until the demo's first step is done, and CPU seconds until then of the processes that still run."""
+    """Return the seconds to the end of the demo's first step, and the CPU seconds of the processes alive then."""
     with TemporaryDirectory() as folder:
         metrics = Path(folder) / "run/metrics.jsonl"
         options = ["experiment=demo", "data.num_heldout=8", f"data.root={data}", f"output={folder}/run"]
@@ -78,7 +78,7 @@ def first_step(checkout: Path, data: Path) -> tuple[float, float]:
 
 
 def measured(checkout: Path, data: Path) -> dict[str, float]:
-    """All figures of one start."""
+    """Measure one start: imports and first step."""
     found = {name: import_s(checkout, modules) for name, modules in IMPORTS.items()}
     found["all imports"] = sum(found.values())
     found["first step"], found["CPU until the first step"] = first_step(checkout, data)
@@ -86,7 +86,7 @@ def measured(checkout: Path, data: Path) -> dict[str, float]:
 
 
 def compared(before: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Medians of this checkout, of the commit `before` if one is given, and their ratio."""
+    """Return the medians of this checkout and of the commit `before`, if one is given, and their ratio."""
     with TemporaryDirectory() as folder:
         data, checkouts = Path(folder) / "demo", {"now": ROOT}
         subprocess.run(
@@ -99,7 +99,7 @@ def compared(before: str, rounds: int) -> dict[str, dict[str, float]]:
             checkouts["before"] = Path(folder) / "before"
             subprocess.run(["git", "clone", "-q", str(ROOT), str(checkouts["before"])], check=True)
             subprocess.run(["git", "checkout", "-q", before], cwd=checkouts["before"], check=True)
-        # In turns, so that a busy minute of the machine meets both.
+        # The checkouts take turns, so that a busy minute of the machine affects both.
         found = [{name: measured(path, data) for name, path in checkouts.items()} for _ in range(rounds)]
     figures = {name: {each: median(one[name][each] for one in found) for each in found[0][name]} for name in checkouts}
     if before:
@@ -110,7 +110,7 @@ def compared(before: str, rounds: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", default="", help="commit to compare with, measured in turns with this checkout")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each checkout")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     for name, found in compared(options.before, options.rounds).items():

@@ -1,4 +1,4 @@
-"""`assay data`: writes the demo's generated parts, in the layout that real datasets have."""
+"""`assay data`: write the demo's generated images, in the folder layout of real datasets."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from rl.faults import UserError
 
 
 def main(config: DemoDataConfig) -> int:
-    """Its last printed line says what was written; the folder appears when it is complete."""
+    """Write the folder, which gets its name when it is complete; print its path and number of images as JSON."""
     root = Path(config.output).resolve()
     try:
         _write(root, config)

@@ -1,4 +1,4 @@
-"""`assay export`: a checkpoint as a model folder of its own, adapters merged in, with a model card."""
+"""`assay export`: write a checkpoint as a model folder, with adapters merged in and a model card."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ PACKAGES = ("torch", "transformers", "peft", "verl", "ray")
 
 
 def main(config: ExportConfig) -> int:
-    """Writes the folder; its last printed line is where it is."""
+    """Write the model folder and print its path as JSON."""
     checkpoint = find_checkpoint(Path(config.checkpoint))
     output = Path(config.output)
     if output.exists() and (output.is_file() or any(output.iterdir())):
@@ -44,13 +44,13 @@ def _write(checkpoint: Checkpoint, output: Path) -> None:
     model = checkpoint.record.config["model"]
     base = model["path"]
     if Path(base).is_absolute() and not Path(base).is_dir():
-        raise UserError(f"{checkpoint.folder}: its adapter belongs to {base}, which is not there; bring it back")
+        raise UserError(f"{checkpoint.folder}: its adapter needs the base model {base}, which is missing; restore it")
     output.mkdir(parents=True)
     write_merged(base, checkpoint.folder / "adapter", model["precision"], output)
 
 
 def find_checkpoint(path: Path) -> Checkpoint:
-    """That of the path, or the newest whole one of a run folder."""
+    """Read the checkpoint at `path`, or the newest whole one if `path` is a run folder."""
     if not (path / FOLDER).is_dir():
         return read_checkpoint(path)
     newest, faults = newest_whole(path)
@@ -60,7 +60,7 @@ def find_checkpoint(path: Path) -> Checkpoint:
 
 
 def model_card(checkpoint: Checkpoint) -> str:
-    """What the model is, how it was made and what it achieved, as hubs read it."""
+    """Write the model card: base model, data, results and config, with the metadata that hubs read."""
     record = checkpoint.record
     model, data, step = record.config["model"], record.config["data"], record.progress.step
     head = {
@@ -104,10 +104,10 @@ def model_card(checkpoint: Checkpoint) -> str:
 
 
 def _results(checkpoint: Checkpoint) -> dict[str, tuple[float, int]]:
-    """The last value of each metric up to the checkpoint's step, and its step."""
+    """Return the last value of each metric up to the checkpoint's step, with the step it was measured at."""
     metrics = checkpoint.folder.parent.parent / METRICS
     if not metrics.is_file():
-        raise UserError(f"{metrics}: the results of {checkpoint.folder.name} are missing; give it in its run folder")
+        raise UserError(f"{metrics}: the results of {checkpoint.folder.name} are missing; export from its run folder")
     rows: list[dict[str, Any]] = [json.loads(line) for line in metrics.read_text().splitlines()]
     found: dict[str, tuple[float, int]] = {}
     for row in rows:

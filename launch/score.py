@@ -1,4 +1,4 @@
-"""`assay score`: completions of a file scored offline, to look into a reward before GPUs are spent on it."""
+"""`assay score`: score the completions in a file, to examine a reward before a training uses it."""
 
 import json
 import sys
@@ -19,13 +19,13 @@ from rl.faults import UserError
 from rl.types import Score, Task
 
 BATCH = 256
-"""Answers scored at once: a sentence encoder wants many."""
+"""Answers scored at once; a sentence encoder is faster with many."""
 STANDARD = "-"
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """What became of the lines."""
+    """Scores of the lines read so far, and the number of bad lines."""
 
     scores: list[Score] = field(default_factory=list)
     num_bad: int = 0
@@ -47,7 +47,7 @@ class Tally:
 
 
 def main(config: ScoreConfig) -> int:
-    """Writes a line for each answer that could be read; 1 when there was one that could not be, or not be judged."""
+    """Write a line for each readable answer; return 1 if an answer could not be read or judged, else 0."""
     composer = Composer(replace(config.reward, on_error=OnError.unjudged))
     tally = Tally()
     with _opened(config.input, "r", sys.stdin) as answers, _opened(config.output, "w", sys.stdout) as scores:
@@ -66,17 +66,17 @@ def main(config: ScoreConfig) -> int:
 
 
 def explain(item: Item, answer: Answer, score: Score) -> str:
-    """One answer in words: what was read of it, and what each component gave."""
-    told = [f"{item.id}: total {_shown(score.total)}"]
-    told += [f"  {name:<14}{_shown(value)}" for name, value in score.components.items()]
-    told += [f"  read {name}: {value}" for name, value in _parse(answer).items() if value not in (None, "", [])]
-    told += [f"  malformed: {fault}" for fault in score.malformed]
-    told += [f"  unjudged: {reason}" for reason in score.unjudged]
-    return "\n".join(told)
+    """Describe an answer in words: its total, each component, and the fields read from it."""
+    lines = [f"{item.id}: total {_shown(score.total)}"]
+    lines += [f"  {name:<14}{_shown(value)}" for name, value in score.components.items()]
+    lines += [f"  read {name}: {value}" for name, value in _parse(answer).items() if value not in (None, "", [])]
+    lines += [f"  malformed: {fault}" for fault in score.malformed]
+    lines += [f"  unjudged: {reason}" for reason in score.unjudged]
+    return "\n".join(lines)
 
 
 def _items(lines: IO[str], config: ScoreConfig, tally: Tally) -> Iterator[Item]:
-    """The answers of the good lines; a bad one is told with its number."""
+    """Yield the answers of the good lines; print the number and the fault of each bad line."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -88,21 +88,21 @@ def _items(lines: IO[str], config: ScoreConfig, tally: Tally) -> Iterator[Item]:
 
 
 def _item(line: str, task: Task) -> Item:
-    told = _object(line)
-    missing = [name for name in ("id", "completion", "target") if name not in told]
+    fields = _object(line)
+    missing = [name for name in ("id", "completion", "target") if name not in fields]
     if missing:
         raise UserError(f"the answer has no {' and no '.join(missing)}")
-    if not isinstance(told["completion"], str):
-        raise UserError(f"completion must be text; got {told['completion']!r:.60}")
+    if not isinstance(fields["completion"], str):
+        raise UserError(f"completion must be text; got {fields['completion']!r:.60}")
     return Item(
-        id=str(told["id"]),
-        text=told["completion"],
-        task=_task(told.get("task"), task),
-        target=read_target(told["target"]),
-        image_size=_size(told.get("image_size")),
-        question=str(told.get("question", "")),
-        num_tokens=told.get("num_tokens"),
-        agreement=_agreement(told.get("agreement")),
+        id=str(fields["id"]),
+        text=fields["completion"],
+        task=_task(fields.get("task"), task),
+        target=read_target(fields["target"]),
+        image_size=_size(fields.get("image_size")),
+        question=str(fields.get("question", "")),
+        num_tokens=fields.get("num_tokens"),
+        agreement=_agreement(fields.get("agreement")),
     )
 
 
@@ -110,36 +110,36 @@ def _object(line: str) -> Mapping[str, Any]:
     if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
         raise UserError("holds bytes that are no UTF-8")
     try:
-        told = json.loads(line)
+        loaded = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"is not JSON ({error})") from error
-    if not isinstance(told, dict):
+    if not isinstance(loaded, dict):
         raise UserError("is not a JSON object")
-    return told
+    return loaded
 
 
-def _task(told: Any, otherwise: Task) -> Task:
-    if told is None:
+def _task(value: Any, otherwise: Task) -> Task:
+    if value is None:
         return otherwise
-    if not isinstance(told, str) or told not in Task.__members__:
-        raise UserError(f"task {told!r} is not one of {', '.join(Task.__members__)}")
-    return Task[told]
+    if not isinstance(value, str) or value not in Task.__members__:
+        raise UserError(f"task {value!r} is not one of {', '.join(Task.__members__)}")
+    return Task[value]
 
 
-def _size(told: Any) -> tuple[int, int]:
-    if told is None:
+def _size(value: Any) -> tuple[int, int]:
+    if value is None:
         return UNBOUNDED
-    if not (isinstance(told, list) and len(told) == 2 and all(isinstance(n, int) and n > 0 for n in told)):
-        raise UserError(f"image_size must be [width, height] in pixels; got {told!r}")
-    return told[0], told[1]
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(n, int) and n > 0 for n in value)):
+        raise UserError(f"image_size must be [width, height] in pixels; got {value!r}")
+    return value[0], value[1]
 
 
-def _agreement(told: Any) -> float | None:
-    if told is None:
+def _agreement(value: Any) -> float | None:
+    if value is None:
         return None
-    if not isinstance(told, int | float) or isinstance(told, bool) or not 0 <= told <= 1:
-        raise UserError(f"agreement must be a number in [0, 1]; got {told!r}")
-    return float(told)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise UserError(f"agreement must be a number in [0, 1]; got {value!r}")
+    return float(value)
 
 
 def _line(item: Item, answer: Answer, score: Score) -> dict[str, Any]:

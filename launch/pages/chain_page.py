@@ -1,4 +1,4 @@
-"""report.html of a chain: its stages in their order, what each came to, and where its own report is."""
+"""report.html of a chain: its stages in order, each with its results and a link to its report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class StageRow:
     """The numbers of its summary by dotted path."""
     done: bool
     report: bool
-    """Whether it has left a report.html."""
+    """True if the stage has written a report.html."""
 
 
 def chain_page(title: str, stages: Sequence[StageRow], ended_early: str) -> str:
-    """The page; `ended_early` is the sentence of a chain that did not come to its end, else ""."""
+    """Return the page; `ended_early` says in a sentence why the chain ended early, "" if it finished."""
     present = {entry for stage in stages for entry in stage.entries}
     columns = [column for column in COLUMNS if column.entry in present]
     heads = "".join(
@@ -31,15 +31,15 @@ def chain_page(title: str, stages: Sequence[StageRow], ended_early: str) -> str:
     )
     rows = "".join(_row(number, stage, columns) for number, stage in enumerate(stages, start=1))
     main = (
-        "<section><header><h2>Stages</h2><p>Each starts from the model of the last one. The grey number is the value "
-        f'at its start.</p></header><div class="card scroll"><table class="ranking"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></section>"
+        "<section><header><h2>Stages</h2><p>Each stage starts from the model of the one before. Grey numbers are the "
+        'values at the start of the stage.</p></header><div class="card scroll"><table class="ranking">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
     status = '<span class="status bad">ended early</span>' if ended_early else '<span class="status">finished</span>'
-    told = ended_early or f"{len(stages)} stages"
+    note = ended_early or f"{len(stages)} stages"
     header = (
         f'<header class="mast"><div class="mark">{MARK}Assay chain {status}</div>'
-        f"<h1>{escape(title)}</h1><p>{escape(told)}</p></header>"
+        f"<h1>{escape(title)}</h1><p>{escape(note)}</p></header>"
     )
     return document(f"Chain {title}", f"{header}<main>{main}</main>")
 

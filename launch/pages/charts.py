@@ -1,4 +1,4 @@
-"""Line and stacked charts as HTML and inline SVG: no scripts, labels stay readable at any width."""
+"""Line and stacked charts as HTML and inline SVG without scripts; labels stay readable at any width."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from statistics import fmean
 MAX_POINTS = 160
 """Longer curves are averaged down to this many points."""
 SMOOTH_FROM = 20
-"""A curve of at least this many points also gets a running mean."""
+"""Curves of at least this many points also get a running mean."""
 LEAST_SPREAD = 1e-9
-"""Values that differ by a smaller share of their size are one value to the eye."""
+"""Least relative difference between values that is drawn; below it a curve counts as flat."""
 TINY = 1e-100
 
 Point = tuple[float, float]
@@ -21,13 +21,13 @@ Point = tuple[float, float]
 @dataclass(frozen=True, kw_only=True)
 class Series:
     name: str
-    """In legend and tooltips; "" is in neither."""
+    """Label in legend and tooltips; "" leaves the series out of both."""
     points: tuple[Point, ...]
     """(step, value), steps rising."""
     color: int = 0
-    """Which of the theme's seven colours."""
+    """Index of one of the theme's seven colours."""
     dots: bool = False
-    """Each point by itself, for few of them beside a line."""
+    """Draw points without a line between them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +35,21 @@ class Chart:
     title: str
     caption: str
     series: tuple[Series, ...]
-    """For a stacked chart, all at the same steps, the lowest first; otherwise the first is drawn on top."""
+    """In a stacked chart: all at the same steps, the lowest first. Otherwise the first is drawn on top."""
     stacked: bool = False
     log: bool = False
-    """Logarithmic value axis; values that are not positive are left out."""
+    """Use a logarithmic value axis, without the values that are not positive."""
     unit: str = ""
     smooth: bool = True
-    """Draw a running mean over a long curve's single steps."""
+    """Draw a running mean over the single steps of a long curve."""
     wide: bool = False
     levels: Mapping[str, float] = field(default_factory=dict)
-    """Values by name that the eye shall compare with, each a line across."""
+    """Values to compare the curves with, by name; each is a horizontal line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """Maps steps and values to per cent of the plot, from the top left."""
+    """Map from steps and values to percent of the plot, counted from its top left."""
 
     steps: tuple[float, float]
     ticks: tuple[float, ...]
@@ -67,7 +67,7 @@ class Axes:
 
 
 def draw(chart: Chart) -> str:
-    """The chart as a figure; "" when it has no point to show."""
+    """Return the chart as a figure; "" if it has no point to show."""
     thinned = [replace(one, points=_thinned(_shown(one.points, chart.log))) for one in chart.series]
     series = [one for one in thinned if one.points]
     if not series:
@@ -97,7 +97,7 @@ def draw(chart: Chart) -> str:
 
 
 def format_number(value: float) -> str:
-    """Three significant digits, short.
+    """Format a number with three significant digits.
 
     >>> [format_number(value) for value in (0, 1234567, 12345, 1.5, 0.25, 0.00002, -3)]
     ['0', '1.23M', '12.3k', '1.5', '0.25', '2e-5', '-3']
@@ -114,7 +114,7 @@ def format_number(value: float) -> str:
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> tuple[float, ...]:
-    """About `count` round numbers that span low to high; what is flat stands out from 0.
+    """Return about `count` round numbers that span low to high; for a flat curve they also span 0.
 
     >>> nice_ticks(0.13, 2.7)
     (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -132,7 +132,7 @@ def nice_ticks(low: float, high: float, count: int = 4) -> tuple[float, ...]:
 
 
 def running_mean(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Each value averaged with its neighbours, a sixth of the curve wide, less at both ends."""
+    """Average each value with its neighbours in a window of a sixth of the curve, cut off at both ends."""
     reach = max(1, len(points) // 12)
     return tuple(
         (step, fmean(value for _, value in points[max(0, index - reach) : index + reach + 1]))
@@ -151,7 +151,7 @@ def _thinned(points: Sequence[Point]) -> tuple[Point, ...]:
 
 
 def _stacked(series: Sequence[Series]) -> list[Series]:
-    """Each series raised by those below it."""
+    """Add to each series the values of the series below it."""
     heights = [[value for _, value in one.points] for one in series]
     tops = accumulate(heights, lambda below, own: [a + b for a, b in zip(below, own, strict=True)])
     return [
@@ -183,7 +183,7 @@ def _lines(series: Sequence[Series], axes: Axes, smooth: bool) -> str:
 def _line(series: Series, axes: Axes, smooth: bool) -> str:
     points = series.points * 2 if len(series.points) == 1 else series.points
     if series.dots:
-        # A line of no length has round ends alone.
+        # A line of length 0 is drawn as its round caps: a dot.
         places = "".join(f"M{axes.x(step):.2f} {axes.y(value):.2f}h0" for step, value in series.points)
         return f'<path class="dots s{series.color}" d="{places}"/>'
     if not smooth:
@@ -195,7 +195,7 @@ def _line(series: Series, axes: Axes, smooth: bool) -> str:
 
 
 def _areas(layers: Sequence[Series], axes: Axes) -> str:
-    """Filled from the top layer down, so that each covers the ones above it from its own height on."""
+    """Fill the areas from the top layer down; each covers the part of the higher ones below its own height."""
     shapes = []
     for layer in reversed(layers):
         left, right = axes.x(layer.points[0][0]), axes.x(layer.points[-1][0])
@@ -206,7 +206,7 @@ def _areas(layers: Sequence[Series], axes: Axes) -> str:
 
 
 def _hovers(series: Sequence[Series], axes: Axes, unit: str) -> str:
-    """One invisible column a step that shows a guide and all values while the pointer is on it."""
+    """Draw an invisible column for each step; under the pointer it shows a guide line and all values."""
     values: dict[float, list[str]] = {}
     for one in series:
         for step, value in one.points if one.name else ():
@@ -224,7 +224,7 @@ def _hovers(series: Sequence[Series], axes: Axes, unit: str) -> str:
 
 
 def _legend(series: Sequence[Series], unit: str) -> str:
-    """Each series with its last value, so that nothing depends on hovering."""
+    """List each series with its last value, which is then readable without a pointer."""
     items = [
         f'<li><i class="s{one.color}{" round" if one.dots else ""}"></i>{escape(one.name)} '
         f"<b>{format_number(one.points[-1][1])}{escape(unit)}</b></li>"

@@ -1,4 +1,4 @@
-"""Which rewards say the same, as a table whose cells are coloured by their correlation."""
+"""Table of the correlations between reward components, its cells coloured by their value."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,13 +9,13 @@ from rl.metrics import component_names
 from rl.roles import Metrics
 
 LATEST = 10
-"""Steps averaged."""
+"""Number of steps averaged."""
 RISING, FALLING = 0, 2
-"""The theme's colours of correlations above and below 0."""
+"""Theme colours of correlations above and below 0."""
 
 
 def correlation_table(rows: Sequence[Metrics]) -> str:
-    """The latest correlations of each two components; "" where no two ever varied together."""
+    """Return the table of latest correlations; "" if no two components ever varied in the same step."""
     found = latest_correlations(rows)
     if not found:
         return ""
@@ -27,22 +27,22 @@ def correlation_table(rows: Sequence[Metrics]) -> str:
         if place > 0
     )
     return (
-        '<div class="card heat"><h3>Which rewards say the same</h3>'
-        f"<p>Correlation of the components over a step's completions, averaged over the last {LATEST} steps in which "
-        "both varied: near 1 two rewards pay for one thing, below 0 one is earned at the expense of the other.</p>"
+        '<div class="card heat"><h3>Correlation of rewards</h3>'
+        f"<p>Correlation of two components over a step's completions, averaged over the last {LATEST} steps in which "
+        "both varied. Near 1 both reward the same thing; below 0 one is earned at the expense of the other.</p>"
         f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def latest_correlations(rows: Sequence[Metrics]) -> dict[tuple[str, str], float]:
-    """By (earlier, later) component, averaged over the last steps that have it."""
+    """Average the correlation of each (earlier, later) component over the last steps that have it."""
     names = component_names(rows)
     curves = {(one, other): _curve(rows, one, other) for one, other in combinations(names, 2)}
     return {pair: fmean(curve[-LATEST:]) for pair, curve in curves.items() if curve}
 
 
 def _curve(rows: Sequence[Metrics], one: str, other: str) -> list[float]:
-    """A component that nothing could judge at first comes later in the rows than in the metric's name."""
+    """Return the correlations of a pair in step order; a metric's name may have the two in either order."""
     metrics = (f"reward/correlation/{one}_{other}", f"reward/correlation/{other}_{one}")
     return [row[metric] for row in rows for metric in metrics if metric in row]
 

@@ -1,4 +1,4 @@
-"""Which curves of a run are worth a chart, and in what words."""
+"""The charts of a run: their metrics, titles and captions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,9 +8,9 @@ from rl.metrics import HELD_OUT, MEANINGS, component_names
 from rl.roles import Metrics
 
 STAGES = ("rollout", "look", "reward", "reference", "update", "publish", "sync")
-"""Stages of a step that follow one another; `generate` and `gradient` lie inside of rollout and update."""
+"""Consecutive stages of a step; `generate` is a part of rollout, `gradient` one of update."""
 EXACT = ("actor/lr",)
-"""Without noise, so a running mean would only blur them."""
+"""Metrics without noise, which a running mean would only blur."""
 SINGLE = (
     ("Loss", "actor/loss"),
     ("KL to the reference", "actor/kl"),
@@ -26,7 +26,7 @@ CONTRAST = {
     "contrastive/left": "after repair",
     "contrastive/repaired_all_wrong": "repaired by a reference text",
     "contrastive/repaired_all_right": "repaired by a teacher",
-    "contrastive/left_out": "replaced by further groups",
+    "contrastive/left_out": "replaced by new groups",
 }
 NUM_COLORS = 7
 AGREEMENT_COLORS = {"defective": 4, "normal": 1}
@@ -35,7 +35,10 @@ AGREEMENT_COLORS = {"defective": 4, "normal": 1}
 def run_charts(
     rows: Sequence[Metrics], reward_range: tuple[float, float], deltas: tuple[float, float] | None = None
 ) -> list[Chart]:
-    """The charts of a run in reading order; those without data draw nothing. J earns above and below the deltas."""
+    """Return the charts of a run in reading order; those without data draw nothing.
+
+    J earns its reward above the first of the deltas for defective samples, below the second for normal ones.
+    """
     single = [
         Chart(
             title=title,
@@ -51,7 +54,7 @@ def run_charts(
 
 
 def series(rows: Sequence[Metrics], name: str, label: str = "", color: int = 0) -> Series:
-    """A metric's values over the steps that have it, called `label` or by the end of its name."""
+    """Collect a metric's values over the steps that have it, labelled `label` or by the end of its name."""
     points = tuple((row["step"], row[name]) for row in rows if row.get(name) is not None)
     return Series(name=label or name.rsplit("/", 1)[-1].replace("_", " "), points=points, color=color)
 
@@ -61,7 +64,7 @@ def _reward(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> Chart
     held_out = series(rows, f"{HELD_OUT}/reward", "held-out, greedy", color=1)
     return Chart(
         title="Reward",
-        caption=f"Mean total over the completions of a step; it can lie between {low:g} and {high:g}.",
+        caption=f"Mean total over the completions of a step; it lies between {low:g} and {high:g}.",
         series=(series(rows, "reward/mean", "reward"), *([held_out] if len(held_out.points) > 2 else [])),
         wide=True,
     )
@@ -70,31 +73,31 @@ def _reward(rows: Sequence[Metrics], reward_range: tuple[float, float]) -> Chart
 def _components(rows: Sequence[Metrics]) -> Chart:
     names = component_names(rows)
     named = tuple(series(rows, f"reward/{name}/mean", name, color % NUM_COLORS) for color, name in enumerate(names))
-    return Chart(title="Reward components", caption="Before their weights.", series=named, wide=True)
+    return Chart(title="Reward components", caption="Means before weighting.", series=named, wide=True)
 
 
 def _held_out(rows: Sequence[Metrics]) -> Chart:
-    """Two evaluations are a table, not a curve."""
+    """Draw the held-out metrics that have three evaluations or more; two are shown by the table alone."""
     names = {"format": "", "accuracy": "", "mean_iou": "", "knowledge": "right knowledge", "pixel_auroc": "pixel AUROC"}
     labelled = enumerate(names.items())
     named = [series(rows, f"{HELD_OUT}/{name}", label, color) for color, (name, label) in labelled]
     enough = tuple(one for one in named if len(one.points) > 2)
-    return Chart(title="Held-out parts", caption="Greedy answers to samples that training never saw.", series=enough)
+    return Chart(title="Held-out samples", caption="Greedy answers to samples that training never saw.", series=enough)
 
 
 def _contrast(rows: Sequence[Metrics]) -> Chart:
-    """With contrastive or dynamic sampling also what these left of the groups without contrast."""
+    """Draw the groups without contrast as sampled, and after contrastive or dynamic sampling if either is on."""
     named = [series(rows, name, label, color) for color, (name, label) in enumerate(CONTRAST.items())]
     present = tuple(one for one in named if one.points)
     if len(present) < 2:
         caption = _sentence(MEANINGS["reward/zero_std_groups"].text)
     else:
-        caption = "Share of the sampled groups in which all earned the same, and what became of them."
+        caption = "Share of the sampled groups whose completions all earned the same, and what was done about them."
     return Chart(title="Groups without contrast", caption=caption, series=present)
 
 
 def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
-    """J of each label in training and held out; which tokens look, and how."""
+    """Draw J of each label in training and held out, the share of selected tokens, and their entropy."""
     trained = [
         series(rows, f"attention/agreement_{label}/mean", label, color) for label, color in AGREEMENT_COLORS.items()
     ]
@@ -104,21 +107,21 @@ def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
     ]
     return [
         Chart(
-            title="Agreement of looks",
-            caption="J: how far the most telling tokens look at the same places. Dots are greedy answers.",
+            title="Agreement of attention",
+            caption="J: how far the most relevant tokens look at the same places. Dots are held-out answers.",
             series=(*asked, *trained),
             levels=levels,
         ),
         Chart(
             title="Selected tokens",
-            caption="Share of a step's tokens that make up its maps, and of answers with one such token: their J is 1.",
+            caption="Share of tokens that the maps are made of, and of answers with one such token, whose J is 1.",
             series=(
                 series(rows, "attention/selected/mean", "selected"),
-                series(rows, "attention/lone/mean", "answers with a lone one", 1),
+                series(rows, "attention/lone/mean", "answers with one token", 1),
             ),
         ),
         Chart(
-            title="Scatter of looks",
+            title="Spread of attention",
             caption=_sentence(MEANINGS["attention/entropy/mean"].text),
             series=(series(rows, "attention/entropy/mean", "entropy"),),
         ),
@@ -126,7 +129,7 @@ def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
 
 
 def _preferences(rows: Sequence[Metrics]) -> list[Chart]:
-    """How far the policy has come from its reference towards the chosen answers, and by which part of them."""
+    """Draw how far the policy has moved from its reference towards the chosen answers, and by which part of them."""
     parts = {"": "whole answer", "knowledge_": "knowledge", "reasoning_": "reasoning"}
     sides = {"chosen": 1, "rejected": 4}
 
@@ -146,10 +149,10 @@ def _preferences(rows: Sequence[Metrics]) -> list[Chart]:
             wide=True,
         ),
         Chart(title="Preference margin", caption="β log π/π_ref, chosen minus rejected.", series=of_parts("margin")),
-        Chart(title="Preference rewards", caption="β log π/π_ref of either side.", series=of_sides("reward")),
+        Chart(title="Preference rewards", caption="β log π/π_ref of each side.", series=of_sides("reward")),
         Chart(
             title="Log-probabilities of the answers",
-            caption="Of whole answers; both falling is a sign of a rate that is too high.",
+            caption="Log-probability of a whole answer. If both fall, the learning rate is probably too high.",
             series=of_sides("logprob"),
         ),
         Chart(
@@ -165,7 +168,7 @@ def _lengths(rows: Sequence[Metrics]) -> list[Chart]:
     clipped = (series(rows, "response/length/clipped"),)
     caption = _sentence(MEANINGS["response/length/clipped"].text)
     return [
-        Chart(title="Response length", caption="Tokens of a completion.", series=lengths),
+        Chart(title="Response length", caption="Number of tokens of a completion.", series=lengths),
         Chart(
             title="Length and reward",
             caption=_sentence(MEANINGS["reward/length_correlation"].text),
@@ -180,7 +183,7 @@ def _costs(rows: Sequence[Metrics]) -> list[Chart]:
     return [
         Chart(
             title="Parity",
-            caption="Difference between the engine's and the learner's log-probabilities of the same tokens.",
+            caption="Absolute difference between the engine's and the learner's log-probabilities of the same tokens.",
             series=parity,
             log=True,
         ),

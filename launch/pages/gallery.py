@@ -17,12 +17,12 @@ from rl.types import Box, Cell, Completion, Group, Prompt, Task
 
 CARDS_A_SHELF = 6
 PICTURE_PIXELS = 320
-"""Longest side of an embedded picture; a page of them stays about a megabyte."""
+"""Longest side of an embedded picture; keeps a page at about a megabyte."""
 JPEG_QUALITY = 84
 
 
 class Reading(Protocol):
-    """What was read from a completion; rewards.answers.parse.Answer is one."""
+    """Fields read from a completion, as rewards.answers.parse.Answer has them."""
 
     @property
     def knowledge(self) -> str: ...
@@ -43,19 +43,19 @@ class Reading(Protocol):
 
 
 Reader = Callable[[str, Task, tuple[int, int]], Reading]
-"""Reads a completion's text, given what was asked and the (width, height) its boxes refer to."""
+"""Reader of a completion's text, given its task and the (width, height) that its boxes refer to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A sample with its answer after training and, if it was asked before, the one then."""
+    """A sample's answer after training and, if it was evaluated then, the one before."""
 
     after: Group
     before: Group | None
 
 
 def shelves(before: Sequence[Group], after: Sequence[Group]) -> dict[str, list[Case]]:
-    """The cases sorted by what became of them; each in one place, the most telling first."""
+    """Sort the cases by outcome, each into one shelf, and order the shelves as in SHELVES."""
     earlier = {group.prompt.sample.id: group for group in before}
     sorted_in: dict[str, list[Case]] = {name: [] for name in SHELVES}
     for group in after:
@@ -67,17 +67,17 @@ def shelves(before: Sequence[Group], after: Sequence[Group]) -> dict[str, list[C
 SHELVES = {
     "Learned": "Wrong before training, right after it.",
     "Right place": f"Right, and the boxes overlap the true ones by at least {IOU_FOUND:g}.",
-    "Right": "Right, and no box is asked for.",
+    "Right": "Right, without boxes to compare.",
     "Wrong place": f"Right, but the boxes overlap the true ones by less than {IOU_FOUND:g}.",
     "Wrong": "A missed defect, a false alarm, a wrong option, or an answer that could not be read.",
-    "Not told": "No component of the reward tells whether these are right.",
+    "Unknown": "No reward component says whether these answers are right.",
 }
 
 
 def _shelf(case: Case) -> str:
     now = outcome(case.after)
     if not now.right:
-        return "Wrong" if now.right is False else "Not told"
+        return "Wrong" if now.right is False else "Unknown"
     if now.overlap is not None and now.overlap < IOU_FOUND:
         return "Wrong place"
     if case.before and outcome(case.before).right is False:
@@ -86,7 +86,7 @@ def _shelf(case: Case) -> str:
 
 
 def _mixed(cases: Sequence[Case]) -> list[Case]:
-    """Categories in turn, defects first, so that the first cards show some of all."""
+    """Take the categories in turn, defects first, so that the first cards show some of each."""
     seen: dict[tuple[str, bool], int] = {}
     ranked = []
     for case in cases:
@@ -127,16 +127,16 @@ def draw_case(case: Case, read: Reader) -> str:
 
 
 def said_in_words(answer: Reading, task: Task) -> str:
-    """What the answer comes to."""
+    """Return the answer's option, number of boxes or verdict."""
     if task in WITH_OPTIONS:
         return answer.option or "no option"
     if task is Task.grounding:
         return f"{len(answer.boxes)} box" + ("" if len(answer.boxes) == 1 else "es")
-    return answer.verdict or "neither"
+    return answer.verdict or "no verdict"
 
 
 def true_in_words(prompt: Prompt) -> str:
-    """What it should come to; "" where that is a place, which is drawn."""
+    """Return the true option or label; "" if the task asks only for boxes, which are drawn."""
     task, target = prompt.sample.task, prompt.target
     if task in WITH_OPTIONS:
         return target.option
@@ -144,7 +144,7 @@ def true_in_words(prompt: Prompt) -> str:
 
 
 def _reasoning(completion: Completion, answer: Reading) -> str:
-    """The model's own words, escaped: they are hostile input."""
+    """Quote the model's text, escaped because it is hostile input, and list its faults of form."""
     faults = "".join(f"<li>{escape(fault)}</li>" for fault in answer.malformed)
     text = answer.think or completion.text
     knowledge = f"<b>{escape(answer.knowledge)}</b><br>" if answer.think and answer.knowledge else ""
@@ -166,7 +166,7 @@ def _earlier(case: Case, read: Reader) -> str:
 
 
 def _pictures(prompt: Prompt, answer: Reading) -> str:
-    """References plain, the inspected image with its boxes on top."""
+    """Show the references, then the inspected image with boxes or cells drawn on it."""
     *references, inspected = prompt.sample.images or (None,)
     if inspected is None:
         return ""
@@ -195,7 +195,7 @@ def _boxes(kind: str, boxes: Sequence[Box], labels: Sequence[str]) -> str:
 
 
 def _cells(kind: str, cells: frozenset[Cell] | None, prompt: Prompt) -> str:
-    """The cells of the grid, where the question is for them."""
+    """Draw cells as boxes if the task asks for cells of the grid."""
     if prompt.sample.task is not Task.grid or not cells:
         return ""
     width, height = (side / SIDE for side in prompt.image_size)
@@ -204,7 +204,7 @@ def _cells(kind: str, cells: frozenset[Cell] | None, prompt: Prompt) -> str:
 
 
 def data_uri(path: Path) -> str:
-    """The image, small, inside the page."""
+    """Shrink an image and return it as a data URI."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
@@ -212,7 +212,7 @@ def data_uri(path: Path) -> str:
 
 
 def embedded(picture: Image.Image) -> str:
-    """The picture as the address of an image."""
+    """Encode a picture as a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

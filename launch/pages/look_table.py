@@ -1,4 +1,4 @@
-"""The report's section of where the policy looks: a row for each kept sample, a column for each evaluation."""
+"""The report's section "Where it looks": a row of attention maps for each sample, a column for each evaluation."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,23 +15,23 @@ from rl.roles import Metrics
 from rl.types import Group
 
 COLUMNS = 6
-"""Most evaluations shown."""
+"""Maximum number of evaluations shown."""
 PICTURE_PIXELS = 224
 
 Deltas = tuple[float, float]
-"""δ1, above which J of a defective sample earns the reward, and δ2, below which that of a normal one does."""
+"""δ1 and δ2: J earns the reward above δ1 for a defective sample, below δ2 for a normal one."""
 AllMaps = Mapping[int, Mapping[str, KeptMap]]
-"""By step and id of the sample."""
+"""Kept maps by step and sample id."""
 
 
 def recorded_maps(run: Path, rows: Sequence[Metrics]) -> AllMaps:
-    """Of the evaluations that the rows tell of; a later one of a run that was taken up before it is left alone."""
+    """Read the maps of the evaluations in `rows`; ignore files of later steps, left by a run resumed before them."""
     steps = sorted({int(row["step"]) for row in rows if f"{HELD_OUT}/samples" in row})
     return {step: read_maps(maps_file(run, step)) for step in steps if maps_file(run, step).exists()}
 
 
 def looks_section(found: AllMaps, groups: Sequence[Group], resize: str, deltas: Deltas | None) -> str:
-    """The section; "" where no map was kept. `groups` hold the samples' images and truth."""
+    """Return the section; "" if no map was kept. `groups` hold the samples' images and truth."""
     known = {group.prompt.sample.id: group for group in groups}
     ids = [name for name in dict.fromkeys(name for maps in found.values() for name in maps) if name in known]
     if not ids:
@@ -40,18 +40,18 @@ def looks_section(found: AllMaps, groups: Sequence[Group], resize: str, deltas: 
     heads = "".join(f"<th>{'Before training' if step == 0 else f'After {step} steps'}</th>" for step in steps)
     shown = [{name: found[step].get(name) for name in ids} for step in steps]
     rows = "".join(_row(known[name], [maps[name] for maps in shown], resize, deltas) for name in ids)
-    which = f" {len(steps)} of {len(found)} evaluations." if len(steps) < len(found) else ""
+    which = f" {len(steps)} of {len(found)} evaluations are shown." if len(steps) < len(found) else ""
     return (
-        "<section><header><h2>Where it looks</h2><p>Anomaly maps of the same held-out samples, all on one scale: "
-        "colour begins, at 1×, where a place gets more than if the same attention were spread evenly over the image."
-        f"{which} {_told(deltas)}</p>"
+        "<section><header><h2>Where it looks</h2><p>Anomaly maps of the same held-out samples on one scale: "
+        "1×, where colour begins, is what a place would get if the attention were spread evenly over the image."
+        f"{which} {_legend(deltas)}</p>"
         f'{scale_bar(TOP)}</header><div class="card scroll"><table class="looks"><thead><tr><th>Inspected</th>{heads}'
         f"</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 
 
 def spread(steps: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the steps, evenly chosen, with the first and the last.
+    """Choose at most `count` of the steps at even distances, the first and the last among them.
 
     >>> spread([0, 10, 20, 30, 40, 50, 60], 4)
     [0, 20, 40, 60]
@@ -61,9 +61,12 @@ def spread(steps: Sequence[int], count: int) -> list[int]:
     return [steps[round(index * (len(steps) - 1) / (count - 1))] for index in range(count)]
 
 
-def _told(deltas: Deltas | None) -> str:
-    earns = "" if deltas is None else ", green where that is rewarded: above {:g} on a defect, else below {:g}"
-    return f"J is how far the most telling tokens agree on a place{earns.format(*deltas or ())}."
+def _legend(deltas: Deltas | None) -> str:
+    meaning = "J says how far the most relevant tokens look at the same places"
+    if deltas is None:
+        return f"{meaning}."
+    high, low = deltas
+    return f"{meaning}; it is green where it earns the reward: above {high:g} with a defect, below {low:g} without."
 
 
 def _row(group: Group, kept: Sequence[KeptMap | None], resize: str, deltas: Deltas | None) -> str:
@@ -77,8 +80,8 @@ def _row(group: Group, kept: Sequence[KeptMap | None], resize: str, deltas: Delt
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in (truth, *looks))}</tr>"
 
 
-def _picture(picture: Image.Image, told: str) -> str:
-    return f'<img src="{embedded(picture)}" alt="inspected image">{told}'
+def _picture(picture: Image.Image, caption: str) -> str:
+    return f'<img src="{embedded(picture)}" alt="inspected image">{caption}'
 
 
 def _chip(kept: KeptMap, label: str, deltas: Deltas | None) -> str:

@@ -1,4 +1,4 @@
-"""report.html: what a run did, on one page that needs nothing else."""
+"""report.html of a training run: one page that needs no other file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from rl.roles import Metrics
 from rl.types import Group
 
 EDGE_STEPS = 10
-"""Steps averaged for "first" and "last"."""
+"""Number of steps averaged at each end of the run."""
 COLUMNS = {
     "accuracy": "Accuracy",
     "recall": "Recall",
@@ -28,49 +28,49 @@ COLUMNS = {
     "mean_iou": "Mean IoU",
     "iou50": "IoU ≥ 0.5",
     "knowledge": "Right knowledge",
-    "format": "In form",
+    "format": "Well-formed",
 }
 SUMMARY_FACTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "steps": ("Steps", format_number),
     "seconds": ("Duration", lambda seconds: str(timedelta(seconds=round(seconds)))),
     "samples_per_s": ("Completions per second", format_number),
-    "parity_mean": ("Engine–learner difference", format_number),
+    "parity_mean": ("Engine–learner log-prob gap", format_number),
     "overhead": ("Overhead", lambda share: f"{share:.1%}"),
 }
-"""How a number of the summary is called and shown."""
+"""Label and format of each number of the summary that is shown."""
 PIXEL_AUROC = f"{HELD_OUT}/pixel_auroc"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What the report tells of."""
+    """Content of a report."""
 
     title: str
     facts: Mapping[str, str]
-    """What was trained on what, in words, by label."""
+    """Model, data and settings in words, by label."""
     rows: Sequence[Metrics]
     """The rows of metrics.jsonl."""
     before: Sequence[Group] = ()
     """Scored greedy answers to the held-out samples before training; () when there was no evaluation."""
     after: Sequence[Group] = ()
-    """The same after training."""
+    """Scored greedy answers after training; () when there was no evaluation."""
     summary: Mapping[str, Any]
-    """summary.json; the numbers named in SUMMARY_FACTS are shown where they are there."""
+    """summary.json; its numbers named in SUMMARY_FACTS are shown."""
     reward_range: tuple[float, float]
     failed: str = ""
     """The sentence that ended the run early; "" when it ended well or was stopped."""
     stopped: str = ""
-    """Who stopped it and when; "" when nobody did."""
+    """Sentence on what stopped the run and when; "" when nothing did."""
     warnings: Sequence[str] = ()
-    """What it was warned of, the oldest first."""
+    """Sentences of the warnings, oldest first."""
     deltas: Deltas | None = None
-    """J that the reward asks for; None where it does not ask."""
+    """Thresholds of J in the reward; None if no reward reads J."""
     resize: str = "bilinear"
-    """How a map is enlarged to its image."""
+    """Name of the interpolation that enlarges a map to its image."""
 
 
 def write_report(folder: Path, record: RunRecord, read: Reader) -> Path:
-    """Writes <folder>/report.html and returns its path."""
+    """Write <folder>/report.html and return its path."""
     path = folder / "report.html"
     path.write_text(_page(folder, record, read), encoding="utf-8", errors="replace")
     return path
@@ -85,8 +85,8 @@ def _page(folder: Path, record: RunRecord, read: Reader) -> str:
 
 def _header(record: RunRecord) -> str:
     kind, word = ("bad", "failed") if record.failed else ("warn", "stopped") if record.stopped else ("", "finished")
-    told = record.failed or record.stopped
-    reason = f"<p>{escape(told)}</p>" if told else ""
+    sentence = record.failed or record.stopped
+    reason = f"<p>{escape(sentence)}</p>" if sentence else ""
     mark = f'<div class="mark">{MARK}Assay <span class="{f"status {kind}".strip()}">{word}</span></div>'
     return f'<header class="mast">{mark}<h1>{escape(record.title)}</h1>{reason}</header>'
 
@@ -101,17 +101,17 @@ def _tiles(record: RunRecord) -> str:
     tiles = []
     if rewards:
         low, high = record.reward_range
-        note = f"first and last {min(EDGE_STEPS, len(rewards))} steps; between {low:g} and {high:g}"
+        note = f"first and last {min(EDGE_STEPS, len(rewards))} steps; range {low:g} to {high:g}"
         tiles.append(_tile("Reward", fmean(rewards[:EDGE_STEPS]), fmean(rewards[-EDGE_STEPS:]), note))
     before, after = _overall(record.before), _overall(record.after)
     for name, title in (("accuracy", "Held-out accuracy"), ("mean_iou", "Held-out mean IoU")):
         if name in after:
-            note = f"{len(record.after)} held-out samples" if name == "accuracy" else "boxes of the defective ones"
+            note = f"{len(record.after)} held-out samples" if name == "accuracy" else "boxes of the defective samples"
             tiles.append(_tile(title, before.get(name), after[name], note))
     pixels = [row[PIXEL_AUROC] for row in record.rows if row.get(PIXEL_AUROC) is not None]
     if pixels:
         earlier = pixels[0] if len(pixels) > 1 else None
-        tiles.append(_tile("Held-out pixel AUROC", earlier, pixels[-1], "attention maps against the masks"))
+        tiles.append(_tile("Held-out pixel AUROC", earlier, pixels[-1], "attention maps against the true masks"))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
@@ -136,10 +136,10 @@ def _overall(groups: Sequence[Group]) -> Metrics:
 
 
 def _facts(record: RunRecord) -> str:
-    told = {
+    measured = {
         label: show(record.summary[name]) for name, (label, show) in SUMMARY_FACTS.items() if name in record.summary
     }
-    facts = {**record.facts, **told}
+    facts = {**record.facts, **measured}
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
     return f'<dl class="card facts">{items}</dl>' if facts else ""
 
@@ -150,11 +150,11 @@ def _held_out(record: RunRecord) -> str:
     before, after = category_metrics(record.before), category_metrics(record.after)
     rows = [_row("All", _overall(record.before), _overall(record.after))]
     rows += [_row(name, before.get(name, {}), metrics) for name, metrics in after.items()]
-    heads = "".join(f"<th>{escape(title)}</th>" for title in ("Part", "Samples", *COLUMNS.values()))
-    told = "The mark on each bar and the grey number say where it stood before training." if record.before else ""
+    heads = "".join(f"<th>{escape(title)}</th>" for title in ("Category", "Samples", *COLUMNS.values()))
+    legend = "The mark on each bar and the grey number are the value before training." if record.before else ""
     return (
-        "<section><header><h2>Held-out parts</h2>"
-        f"<p>Greedy answers to samples that training never saw. {told}</p></header>"
+        "<section><header><h2>Held-out samples</h2>"
+        f"<p>Greedy answers to samples that training never saw. {legend}</p></header>"
         f'<div class="card scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         "</section>"
     )
@@ -166,7 +166,7 @@ def _row(name: str, before: Metrics, after: Metrics) -> str:
 
 
 def _cell(before: float | None, after: float | None) -> str:
-    """A share as a number and a bar; a dash where it is not defined."""
+    """Show a share as a number and a bar, an undefined one as a dash."""
     if after is None:
         return "<td>–</td>"
     earlier = "" if before is None else f"<small>{before:.2f}</small>"

@@ -1,4 +1,4 @@
-"""sweep.html: the members of a sweep ranked and their curves overlaid, on one page that needs nothing else."""
+"""sweep.html: a ranking of a sweep's members and their curves in common charts, one page that needs no other file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,26 +13,26 @@ from launch.run.members import Member
 from rl.metrics import HELD_OUT
 
 NAMED = 6
-"""Members with a colour of their own in a chart; those ranked lower share the theme's last, a grey."""
+"""Number of best members with a colour of their own; all others share the theme's last colour, a grey."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """An entry of the summaries as a column of the table."""
+    """An entry of the summaries, shown as a column of the table."""
 
     entry: str
     title: str
     before: str = ""
-    """Entry with the value at the start of the run; "" when there is none."""
+    """Entry with the value at the start of the run; "" if there is none."""
     show: Callable[[float], str] = "{:.3f}".format
 
     def shown(self, entries: Mapping[str, float]) -> str:
-        """The value, a dash where there is none."""
+        """Format the value; a missing one is a dash."""
         value = entries.get(self.entry)
         return "–" if value is None else self.show(value)
 
     def cell(self, entries: Mapping[str, float]) -> str:
-        """The value as a cell of a table, with that at the start."""
+        """Return a table cell with the value and, if known, the value at the start of the run."""
         before = entries.get(self.before)
         earlier = "" if before is None else f"<small>{self.show(before)}</small>"
         return f"<td><b>{self.shown(entries)}</b>{earlier}</td>"
@@ -48,22 +48,22 @@ COLUMNS = (
 OVERLAYS = (
     ("Reward", "reward/mean", "Mean total over the completions of a step."),
     ("Held-out accuracy", f"{HELD_OUT}/accuracy", "Greedy answers to samples that training never saw."),
-    ("Held-out mean IoU", f"{HELD_OUT}/mean_iou", "Overlap with the true boxes of the defective ones."),
-    ("Entropy", "actor/entropy", "Of the policy's next-token distribution, in nats."),
-    ("Response length", "response/length/mean", "Tokens of a completion."),
-    ("Gradient norm", "actor/grad_norm", "Before clipping."),
+    ("Held-out mean IoU", f"{HELD_OUT}/mean_iou", "Overlap with the true boxes of the defective samples."),
+    ("Entropy", "actor/entropy", "Entropy of the policy's next-token distribution, in nats."),
+    ("Response length", "response/length/mean", "Mean number of tokens of a completion."),
+    ("Gradient norm", "actor/grad_norm", "Norm of the gradient before clipping."),
 )
-"""Title, metric and caption of the charts, the first one large."""
+"""Title, metric and caption of each chart; the first chart is large."""
 
 
 def sweep_page(title: str, members: Sequence[Member], rank_by: str) -> str:
-    """The page of the ranked members."""
+    """Return the page; `members` are ranked, best first."""
     main = _tiles(members, rank_by) + _table(members, rank_by) + _curves(members)
     return document(f"Sweep {title}", f"{_header(title, members, rank_by)}<main>{main}</main>")
 
 
 def columns_of(members: Sequence[Member], rank_by: str) -> list[Column]:
-    """The ranking entry first, then those that some member has."""
+    """Choose the columns: `rank_by` first, then each of COLUMNS that some member has."""
     first = next((column for column in COLUMNS if column.entry == rank_by), Column(entry=rank_by, title=rank_by))
     present = {entry for member in members for entry in member.entries}
     return [first, *(column for column in COLUMNS if column is not first and column.entry in present)]
@@ -72,10 +72,10 @@ def columns_of(members: Sequence[Member], rank_by: str) -> list[Column]:
 def _header(title: str, members: Sequence[Member], rank_by: str) -> str:
     failed = sum(bool(member.failed) for member in members)
     status = f'<span class="status bad">{failed} failed</span>' if failed else '<span class="status">finished</span>'
-    told = f"{len(members)} runs, ranked by <code>{escape(rank_by)}</code>; higher is better."
+    note = f"{len(members)} runs, ranked by <code>{escape(rank_by)}</code>; higher is better."
     return (
         f'<header class="mast"><div class="mark">{MARK}Assay sweep {status}</div>'
-        f"<h1>{escape(title)}</h1><p>{told}</p></header>"
+        f"<h1>{escape(title)}</h1><p>{note}</p></header>"
     )
 
 
@@ -86,7 +86,7 @@ def _tiles(members: Sequence[Member], rank_by: str) -> str:
     column, values = columns_of(members, rank_by)[0], [member.entries[rank_by] for member in placed]
     notes = {
         "Best": (values[0], placed[0].name),
-        "Median": (median(values), f"of the {len(values)} that ended well"),
+        "Median": (median(values), f"of the {len(values)} that finished"),
         "Worst": (values[-1], placed[-1].name),
     }
     tiles = "".join(
@@ -103,7 +103,7 @@ def _table(members: Sequence[Member], rank_by: str) -> str:
     heads = "".join(f"<th>{escape(title)}</th>" for title in titles)
     rows = "".join(_row(place, member, columns) for place, member in enumerate(members))
     return (
-        "<section><header><h2>Ranking</h2><p>The grey number is the value at the start of the run.</p></header>"
+        "<section><header><h2>Ranking</h2><p>Grey numbers are the values at the start of the run.</p></header>"
         f'<div class="card scroll"><table class="ranking"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         "</div></section>"
     )
@@ -131,7 +131,7 @@ def _curves(members: Sequence[Member]) -> str:
 
 
 def _overlay(members: Sequence[Member], title: str, metric: str, caption: str) -> Chart:
-    """One line a member; a line of fewer than three points is a row of the table, not a curve."""
+    """Overlay the members' curves of a metric, without those of fewer than three points."""
     lines = [
         series(member.rows, metric, color=_color(place), label=member.name) for place, member in enumerate(members)
     ]

@@ -1,9 +1,9 @@
-"""The looks of every page: one style sheet, light and dark, from phone to desktop."""
+"""The style sheet, mark and frame of every page: light and dark, from phone to desktop."""
 
 from html import escape
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""Content policy: the page loads nothing and runs nothing, whatever a model wrote into it."""
+"""Content security policy: the page loads nothing and runs nothing, even if a model wrote code into it."""
 
 STYLE = """
 :root {
@@ -218,15 +218,15 @@ MARK = (
 
 
 def document(title: str, content: str, *, style: str = "", pictures: str = "") -> str:
-    """A page; `content` is what its body shows, `style` what it needs beyond STYLE.
+    """Return a page with `content` as its body and `style` added to STYLE.
 
-    It is complete in itself unless `pictures` says, as a source of the content policy, whence it loads some.
+    It loads no other file, except pictures from `pictures`, a source in the words of a content security policy.
     """
     policy = POLICY.replace("data:", f"data: {pictures}") if pictures else POLICY
-    told = "its pictures lie beside it" if pictures else "the page is complete in itself"
+    note = "Its pictures are files beside it." if pictures else "The page needs no other file."
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Assay</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{STYLE}{style}</style></head><body>'
-        f"{content}<footer>Written by Assay; {told}.</footer></body></html>"
+        f"{content}<footer>Written by Assay. {note}</footer></body></html>"
     )

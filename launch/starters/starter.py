@@ -1,11 +1,12 @@
-"""Builds the demo's starter from nothing: `python -m launch.starters.starter`; about half an hour on two cores.
+"""Build the demo's starter from random weights: `python -m launch.starters.starter`; half an hour on two cores.
 
-It learns to see from careful annotators: first plain defects, then faint ones. Then it learns to answer as busy
-annotators do, who miss many defects, the faint ones most, imagine some, draw boxes loosely and at times forget
-them. What it saw before stays in it; that is what reinforcement learning, whose rewards know the truth, brings out.
+The starter first learns to see from careful annotators: plain defects, then faint ones. Then it learns to answer like
+busy annotators, who miss many defects, most often faint ones, imagine some, draw boxes loosely and sometimes leave
+them out. It still sees what it learned to see before, and reinforcement learning, whose rewards know the truth, brings
+that out.
 
-With --forms it goes on from that starter and learns, in the same two ways, to choose among options and to mark cells;
-with --yes-no to say yes or no about one image; with --routed, from that of the forms, to choose knowledge first.
+--forms trains that starter further, in the same two phases, to choose among options and to mark cells; --yes-no, to say
+yes or no about one image; --routed trains the starter of --forms to choose a piece of knowledge first.
 """
 
 import argparse
@@ -48,16 +49,16 @@ BUSY_CHOOSING = replace(BUSY, looseness=4.0, lapses=0.2, slips=0.15, haste=0.25)
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of training on one mix of parts."""
+    """Part of a training with one mix of defects, annotators and tasks."""
 
     num_steps: int
     lr: tuple[float, float]
-    """At its start, after the warm-up, and at its end; linear in between."""
+    """Learning rate at the start, after the warm-up, and at the end; linear in between."""
     defective_share: float
     contrasts: tuple[float, float]
     annotators: Annotators
     tasks: tuple[Task, ...] = (Task.boxes,)
-    """In turn."""
+    """Tasks of the lessons, in turn."""
     batch_size: int = 64
 
     def lr_at(self, step: int) -> float:
@@ -134,7 +135,7 @@ ROUTED_CURRICULUM = (
 
 
 class Lessons(IterableDataset[GroupBatch]):
-    """The batches of a phase, drawn as they are needed."""
+    """Batches of a phase, drawn as they are needed."""
 
     def __init__(self, folder: Path, phase: Phase, seed: list[int]) -> None:
         self._folder = folder
@@ -147,7 +148,7 @@ class Lessons(IterableDataset[GroupBatch]):
             yield to_batch([self._lesson(builder, rng, number) for number in range(self._phase.batch_size)])
 
     def _lesson(self, builder: PromptBuilder, rng: np.random.Generator, number: int) -> Group:
-        """A part and its annotators' answer, as a group of one."""
+        """Make a part and let the phase's annotators answer; return a group of one."""
         task = self._phase.tasks[number % len(self._phase.tasks)]
         material = str(rng.choice(list(MATERIALS)))
         defect = str(rng.choice(DEFECTS)) if rng.random() < self._phase.defective_share else None
@@ -181,7 +182,7 @@ class Lessons(IterableDataset[GroupBatch]):
 
 
 def _routed(rng: np.random.Generator, part: Part, sample: Sample, annotators: Annotators) -> tuple[Sample, str]:
-    """The sample with all that is known of its material behind its question, and what is written about it."""
+    """Add all knowledge of the part's material to the question; return the sample and the annotators' answer."""
     entries = object_agnostic(
         Entry(
             dataset="Demo",
@@ -199,13 +200,13 @@ def _routed(rng: np.random.Generator, part: Part, sample: Sample, annotators: An
 
 
 def train(folder: Path, curriculum: tuple[Phase, ...], seed: int) -> list[float]:
-    """Trains the checkpoint in `folder` in place; the loss of every step."""
+    """Train the checkpoint in `folder` in place; return the loss of every step."""
     hf = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     model = PolicyModel(hf, temperature=1.0, banned_token_ids=())
     optimizers = _optimizers(model)
     losses: list[float] = []
     for number, phase in enumerate(curriculum, start=1):
-        # Three seeds, the last above 0: none of these parts is one that `assay data`, with two seeds, ever writes.
+        # `assay data` seeds with two numbers; three, the last above 0, draw none of its parts.
         lessons = DataLoader(Lessons(folder, phase, [seed, 0, number]), batch_size=None, num_workers=1)
         start = time.perf_counter()
         for step, batch in enumerate(lessons):
@@ -218,7 +219,7 @@ def train(folder: Path, curriculum: tuple[Phase, ...], seed: int) -> list[float]
 
 
 def _optimizers(model: PolicyModel) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, with which this model learns many times faster than with AdamW alone."""
+    """Return Muon for the matrices, which is many times faster here than AdamW alone, and AdamW for the rest."""
     named = [(name, parameter) for name, parameter in model.hf.named_parameters()]
     matrices = [parameter for name, parameter in named if parameter.ndim == 2 and "embed_tokens" not in name]
     others = [parameter for name, parameter in named if parameter.ndim != 2 or "embed_tokens" in name]
@@ -247,11 +248,11 @@ def _learn(model: PolicyModel, optimizers: list[torch.optim.Optimizer], batch: G
 
 @dataclass(frozen=True, kw_only=True)
 class Sequel:
-    """A starter that goes on from the first."""
+    """Starter that is trained from another starter."""
 
     folder: Path
     words: tuple[str, ...]
-    """New in its vocabulary."""
+    """Words added to its vocabulary."""
     curriculum: tuple[Phase, ...]
     lesson: str
     source: Path = STARTER
@@ -274,7 +275,7 @@ SEQUELS = {
         folder=ROUTED,
         words=ROUTED_FORM,
         curriculum=ROUTED_CURRICULUM,
-        lesson="teach the starter of the forms to choose a piece of knowledge first",
+        lesson="teach the starter of --forms to choose a piece of knowledge first",
         source=FORMS,
     ),
 }
@@ -285,8 +286,8 @@ def main() -> None:
     chosen = parser.add_mutually_exclusive_group()
     for name, sequel in SEQUELS.items():
         chosen.add_argument(f"--{name}", dest="sequel", action="store_const", const=sequel, help=sequel.lesson)
-    parser.add_argument("--output", type=Path, help=f"folder of the checkpoint; by default {STARTER} or the sequel's")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and parts")
+    parser.add_argument("--output", type=Path, help=f"folder of the checkpoint; by default {STARTER} or the option's")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the generated parts")
     options = parser.parse_args()
     if options.sequel:
         output = options.output or options.sequel.folder

@@ -1,4 +1,4 @@
-"""The starters before their training: a small Qwen2.5-VL with tokenizer and processor of its own."""
+"""Starters before their training: a small random Qwen2.5-VL with its own tokenizer and processor."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,11 +36,11 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 FORM = ("<think>", "</think>", "<answer>", "</answer>", "{'bbox_2d': [", ", ", "], 'label': '", "'}")
-"""Pieces of the answer's form, one token each, which keeps the demo's answers short."""
+"""Pieces of the answer format; each is one token, which keeps the demo's answers short."""
 
 
 def _between(sentence: str) -> list[str]:
-    """A sentence of the demo's knowledge without the object that it names."""
+    """Split a sentence of the demo's knowledge around the object that it names."""
     return [part for part in sentence.strip(".").split("{}") if part]
 
 
@@ -55,7 +55,7 @@ CHOICE_FORM = (
     "<seg>",
     "</seg>",
 )
-"""The same for choices, their questions included; a kind of defect is one word in the options and in the reasoning."""
+"""Single tokens of choice questions and answers; a kind of defect is the same token in options and reasoning."""
 ROUTED_FORM = (
     "<knowledge>",
     "</knowledge>",
@@ -68,11 +68,11 @@ ROUTED_FORM = (
     *SEEN,
     *(" " + fits.partition(" {")[0] for fits in FITS),
 )
-"""The same for the choice of knowledge; what is said of an object is one token on either side of its name."""
+"""Single tokens of questions and answers with knowledge; a sentence is one token on each side of its object."""
 CELLS = tuple(piece.format(number) for piece in ("({},", "-({},", "{})") for number in range(SIDE))
-"""Row and column of a cell, one token each."""
+"""Pieces of a cell's row and column; each is one token."""
 NUM_WORDS = 512
-"""Size of the vocabulary that is learned, before the tokens added to it."""
+"""Size of the learned vocabulary, without the tokens added to it."""
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -82,13 +82,13 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 HIDDEN, VISION_HIDDEN, HEAD = 128, 96, 32
-"""vLLM's attention on CPUs needs heads of at least 32."""
+"""Widths of the language model, the vision tower and a head; vLLM on CPUs needs heads of at least 32."""
 SPREAD = 0.06
-"""Standard deviation of the initial weights; Qwen's 0.02 is meant for wider layers."""
+"""Standard deviation of the initial weights; Qwen's 0.02 suits wider layers."""
 
 
 def write_untrained(folder: Path, data: DataConfig, seed: int) -> None:
-    """Tokenizer, processor and random weights, in the layout that transformers and vLLM load."""
+    """Write tokenizer, processor and random weights in the layout that transformers and vLLM load."""
     tokenizer = make_tokenizer(data)
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(_architecture(tokenizer))
@@ -104,7 +104,7 @@ def write_untrained(folder: Path, data: DataConfig, seed: int) -> None:
 
 
 def write_forms(folder: Path, source: Path, words: Sequence[str]) -> None:
-    """The starter in `source` with a larger vocabulary; a new word begins as the mean of the old ones it stands for."""
+    """Write the starter in `source` with `words` added; each begins as the mean of the tokens it replaces."""
     processor = Qwen2_5_VLProcessor.from_pretrained(source)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
     pieces = [processor.tokenizer.encode(word, add_special_tokens=False) for word in words]
@@ -117,7 +117,7 @@ def write_forms(folder: Path, source: Path, words: Sequence[str]) -> None:
 
 
 def make_tokenizer(data: DataConfig) -> Qwen2Tokenizer:
-    """Byte-level BPE learned from the demo's own prompts and answers; a coordinate is one token."""
+    """Learn a byte-level BPE from the demo's prompts and answers; a coordinate is one token."""
     letters = {letter: index for index, letter in enumerate(sorted(ByteLevel.alphabet()))}
     base = Qwen2Tokenizer(vocab=letters, merges=[], eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer = base.train_new_from_iterator(_texts(data), vocab_size=NUM_WORDS)

@@ -1,4 +1,4 @@
-"""Warm ranks for all tests of the folder: starting them takes longer than what they compute."""
+"""Warm ranks for all tests of the folder, since starting them takes longer than the tests."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""An answer's rival, and the one pass that gives the probability of both and where the answer looks."""
+"""An answer's rival, and the single pass that gives the log-probs of both and the answer's look."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from actors.placement import num_sharing, slots, without_learning
 from actors.reference import ReferencePolicy
 from actors.setups import Sampling
 from builders.learners import open_reference
-from builders.reference_inputs import answer_logits
+from builders.transformers_inputs import answer_logits
 from rewards.rival import p_yes
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.synthesis import make_part
@@ -46,7 +46,7 @@ def frozen() -> ReferencePolicy:
 
 
 def answered(builder: PromptBuilder, text: str, seed: int = 0) -> Group:
-    """A demo part and what was said of it."""
+    """Make a group of a demo part with the answer `text`."""
     part = make_part(np.random.default_rng(seed), "leather", "hole", (0.3, 0.3))
     sample = Sample(
         id=f"part/{seed}",
@@ -64,7 +64,7 @@ def answered(builder: PromptBuilder, text: str, seed: int = 0) -> Group:
 
 
 @pytest.mark.parametrize(("text", "begins"), [(YES, "<answer>N"), (NO, "<answer>Y")])
-def test_the_rival_goes_along_until_it_gives_the_other_verdict(text, begins, builder):
+def test_the_rival_equals_the_answer_up_to_the_other_verdict(text, begins, builder):
     answer, rival = with_rival(answered(builder, text), builder).completions
     assert rival.text.endswith(begins) and text.startswith(rival.text[:-1])
     assert rival.token_ids[:-1] == answer.token_ids[: len(rival.token_ids) - 1]
@@ -75,7 +75,7 @@ def test_an_answer_without_a_verdict_has_no_rival(builder):
     assert with_rival(group, builder) is group
 
 
-def test_one_pass_gives_the_probability_that_transformers_gives(builder, frozen):
+def test_one_pass_gives_the_probability_of_transformers(builder, frozen):
     model = AutoModelForImageTextToText.from_pretrained(STARTER, dtype=torch.float32).eval()
     groups = [with_rival(answered(builder, text, seed), builder) for seed, text in enumerate([YES, NO, YES])]
     seen = frozen.observe(groups, LocalizeConfig())
@@ -97,13 +97,13 @@ def test_a_rival_beside_an_answer_does_not_change_where_it_looks(builder, frozen
     assert alone.maps.rdam.shape == (4, 4)
 
 
-def test_who_learns_nothing_needs_engines_and_a_frozen_model_only():
+def test_a_run_without_learning_needs_only_engines_and_a_frozen_model():
     config = without_learning(ClusterConfig(num_learners=4, num_rollout_workers=2, gpus_per_actor=1.0))
     assert [slot.kind for slot in slots(config, with_reference=True)] == ["reference", *["rollout worker"] * 2]
     assert config.gpus_per_actor == 1.0
 
 
-def test_where_learner_and_engine_shared_a_gpu_the_engine_and_the_frozen_model_do():
+def test_when_colocated_the_engine_and_the_frozen_model_share_a_gpu():
     config = without_learning(ClusterConfig(placement=Placement.colocated, gpus_per_actor=1.0))
     assert num_sharing(config, with_reference=True) == 1
     assert sum(slot.gpus for slot in slots(config, with_reference=True)) == 1.0

@@ -1,7 +1,7 @@
-"""The learner's updates under FSDP2: two ranks beside one process without it, the parity gate, what is frozen."""
+"""The learner's updates under FSDP2: two ranks against a process without it, the parity gate, frozen parts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,33 @@ pytestmark = pytest.mark.slow
 LANGUAGE_MODEL = {"_proj", "embed_tokens", "norm", "lm_head"}
 
 
-def three_updates(rank: int, folder: Path, model: str) -> dict[str, Any]:
-    """Make three updates on two ranks; return reports, weights, and the lengths of the groups in the first update."""
+@dataclass(frozen=True, kw_only=True)
+class ThreeUpdates:
+    """Results of three equal updates in one of two ranks."""
+
+    model: str
+    """Key of MODELS."""
+    reports: list[dict[str, float]]
+    weights: dict[str, np.ndarray]
+    dealt: list[list[int]]
+    """Lengths of the groups in each micro-batch of the first update."""
+
+    def values(self, name: str) -> list[float]:
+        return [report[f"actor/{name}"] for report in self.reports]
+
+
+def three_updates(rank: int, folder: Path, model: str) -> ThreeUpdates:
     learner = open_learner(model_config(folder, **MODELS[model]))
     plans = plans_of(mixed_groups(folder), rank, num_ranks=2)
     reports = [learner.update(plans) for _ in range(3)]
     weights = arrays(learner.weights())
     learner.close()
     dealt = [[group_length(group) for group in part] for part in plans[0].micro_batches]
-    return {"model": model, "reports": reports, "weights": weights, "dealt": dealt}
+    return ThreeUpdates(model=model, reports=reports, weights=weights, dealt=dealt)
 
 
 def three_plain_updates(folder: Path, model: str) -> tuple[list[float], list[float], dict[str, Any]]:
-    """Losses, gradient norms and weights of the same in one micro-batch."""
+    """Make the same updates in one micro-batch each; return losses, gradient norms and weights."""
     training, batch = PlainTraining(model_config(folder, **MODELS[model]), ALGO), to_batch(mixed_groups(folder))
     steps = []
     for _ in range(3):
@@ -63,8 +77,8 @@ def three_plain_updates(folder: Path, model: str) -> tuple[list[float], list[flo
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def pair(request: pytest.FixtureRequest, two_ranks: Ranks, tiny_model: Path) -> list[dict[str, Any]]:
-    """Results of two ranks, for each kind of model."""
+def pair(request: pytest.FixtureRequest, two_ranks: Ranks, tiny_model: Path) -> list[ThreeUpdates]:
+    """Run the updates in both ranks, for each kind of model."""
     return two_ranks.run(three_updates, tiny_model, request.param)
 
 
@@ -72,20 +86,18 @@ def furthest(found: Sequence[float], expected: Sequence[float]) -> float:
     return max(abs(one / other - 1) for one, other in zip(found, expected, strict=True))
 
 
-def test_two_ranks_give_the_losses_and_gradient_norms_of_one_process_without_fsdp(pair, tiny_model):
-    model = pair[0]["model"]
-    losses, norms, _ = three_plain_updates(tiny_model, model)
+def test_two_ranks_have_the_losses_and_gradient_norms_of_one_process_without_fsdp(pair, tiny_model):
+    losses, norms, _ = three_plain_updates(tiny_model, pair[0].model)
     for rank in pair:
-        found = {name: [report[f"actor/{name}"] for report in rank["reports"]] for name in ("loss", "grad_norm")}
-        assert found["loss"] == pytest.approx(losses, rel=1e-5)
-        assert found["grad_norm"] == pytest.approx(norms, rel=1e-5)
-    apart = {"loss": furthest(found["loss"], losses), "gradient norm": furthest(found["grad_norm"], norms)}
-    print(f"figure: {model}, relative: " + ", ".join(f"{name} {gap:.0e}" for name, gap in apart.items()))
+        assert rank.values("loss") == pytest.approx(losses, rel=1e-5)
+        assert rank.values("grad_norm") == pytest.approx(norms, rel=1e-5)
+    loss, norm = furthest(pair[1].values("loss"), losses), furthest(pair[1].values("grad_norm"), norms)
+    print(f"figure: {pair[0].model}, relative: loss {loss:.0e}, gradient norm {norm:.0e}")
 
 
 @pytest.mark.parametrize("model", ["full", "frozen vision"])
 def test_two_ranks_train_the_weights_of_one_process(two_ranks, tiny_model, model):
-    trained = two_ranks.run(three_updates, tiny_model, model)[0]["weights"]
+    trained = two_ranks.run(three_updates, tiny_model, model)[0].weights
     weights = three_plain_updates(tiny_model, model)[2]
     assert set(trained) == set(weights)
     for name, weight in trained.items():
@@ -93,15 +105,15 @@ def test_two_ranks_train_the_weights_of_one_process(two_ranks, tiny_model, model
         assert np.abs(weight - weights[name]).max() < 3e-4, name
 
 
-def test_rank_0_alone_hands_out_weights_named_and_shaped_as_in_the_checkpoint(pair, tiny_model):
+def test_only_rank_0_hands_out_weights_with_the_checkpoints_names_and_shapes(pair, tiny_model):
     model = AutoModelForImageTextToText.from_pretrained(tiny_model)
     expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    assert {name: weight.shape for name, weight in pair[0]["weights"].items()} == expected
-    assert pair[1]["weights"] == {}
+    assert {name: weight.shape for name, weight in pair[0].weights.items()} == expected
+    assert pair[1].weights == {}
 
 
-def test_the_ranks_were_dealt_unequal_work_so_that_one_idled_in_step(pair):
-    first, second = (rank["dealt"] for rank in pair)
+def test_the_ranks_got_unequal_work_so_that_one_had_an_empty_micro_batch(pair):
+    first, second = (rank.dealt for rank in pair)
     assert len(first) == len(second)
     assert [] in first + second
 
@@ -117,7 +129,7 @@ def update_with_a_bad_token_on_rank_1(rank: int, folder: Path) -> tuple[str, str
 
 
 def with_token(plan: UpdatePlan, token: int) -> UpdatePlan:
-    """The plan with this token in its first group's answer."""
+    """Put the token into the answer of the plan's first group."""
     first, *others = plan.micro_batches
     group = random_group(first[0].prompt, [2])
     completion = replace(group.completions[0], token_ids=(token, 1))
@@ -133,7 +145,7 @@ def test_all_ranks_refuse_a_group_that_one_of_them_cannot_take(two_ranks, tiny_m
 
 
 def accumulated(_: int, folder: Path, budget: int) -> tuple[int, dict[str, float]]:
-    """Number of micro-batches, and the report."""
+    """Make one update; return the number of its micro-batches and its report."""
     learner = open_learner(model_config(folder, **MODELS["full"]))
     plans = plans_of(mixed_groups(folder), budget=budget)
     report = learner.update(plans)
@@ -149,7 +161,7 @@ def test_accumulating_micro_batches_equals_one_full_batch(one_rank, tiny_model):
 
 
 def gated(_: int, folder: Path, shift: float) -> tuple[dict[str, float], str, bool]:
-    """Report or refusal where every engine log-prob is off by `shift`, and whether the weights moved."""
+    """Update with engine log-probs off by `shift`; return report, refusal, and True if the weights changed."""
     learner = open_learner(model_config(folder), replace(ALGO, kl_weight=0.0, parity_warn=1e-3, parity_stop=0.1))
     groups = with_engine_logprobs(without_reference(mixed_groups(folder)), load_model(model_config(folder)), shift)
     before, report = learner.weights(), {}
@@ -180,7 +192,7 @@ def test_the_parity_gate_stops_before_the_optimizers_step(one_rank, tiny_model, 
 
 
 def off_policy(_: int, folder: Path, num_updates: int) -> tuple[dict[str, float], dict[str, float], bool]:
-    """Reports without and with a first completion that a teacher wrote, and whether the weights came out the same."""
+    """Update without and with first completions by a teacher; return both reports, and True if the weights agree."""
     algo = replace(FAST, kl_weight=0.0, parity_warn=1e-3, parity_stop=1e-2)
     own = with_engine_logprobs(without_reference(mixed_groups(folder)), load_model(model_config(folder)))
     found = []
@@ -199,13 +211,13 @@ def by_a_teacher(group: Group) -> tuple[Completion, ...]:
 
 
 @pytest.mark.parametrize("num_updates", [1, 2])
-def test_what_somebody_else_wrote_is_learnt_from_as_if_its_ratio_were_1(one_rank, tiny_model, num_updates):
+def test_a_completion_by_a_teacher_is_learnt_with_a_ratio_of_1(one_rank, tiny_model, num_updates):
     ((own, foreign, same),) = one_rank.run(off_policy, tiny_model, num_updates)
-    # The same gradients to the bit, so the policy's own log-probs at scoring time were the old ones.
+    # The same gradients bit for bit: the old log-probs were the policy's own.
     assert same
     assert without_parity(own) == without_parity(foreign)
     if num_updates == 1:
-        # The gate leaves the missing log-probs out: they are far from the learner's, about -5 a token.
+        # The gate leaves out completions without log-probs; the learner's are about -5 a token.
         assert 0 < foreign["parity/logprob_abs_mean"] <= foreign["parity/logprob_abs_max"] <= 1e-5
 
 
@@ -214,7 +226,7 @@ def without_parity(report: dict[str, float]) -> dict[str, float]:
 
 
 def changed_parts(_: int, folder: Path, model: str) -> set[str]:
-    """Which parts of the model an update changed."""
+    """Update a learner; return the parts of the model that changed."""
     learner = open_learner(model_config(folder, **MODELS[model]))
     before = learner.weights()
     learner.update(plans_of(mixed_groups(folder)))
@@ -239,7 +251,7 @@ def test_frozen_parts_do_not_change(one_rank, tiny_model, model, parts):
 
 
 def referred(_: int, folder: Path, kind: ReferenceKind) -> list[dict[str, float]]:
-    """Two updates with the KL to the starting policy, which an actor or the adapter switched off computes."""
+    """Make two updates with a KL to the starting policy, from a reference actor or from the model without adapter."""
     config = model_config(folder, **MODELS["lora"])
     learner = open_learner(config, replace(FAST, kl_weight=0.5), reference=kind)
     groups = without_reference(mixed_groups(folder))
@@ -284,7 +296,7 @@ def test_several_updates_compare_with_the_policy_before_the_first(one_rank, tiny
 
 
 def parity(_: int, folder: Path, model: dict[str, Any]) -> tuple[dict[str, float], set[str]]:
-    """Parity with the log-probs of the model loaded anew, and the number types of the weights handed out."""
+    """Compare with the log-probs of the model loaded anew; return the report and the dtypes of the weights."""
     config = model_config(folder, **model)
     learner = open_learner(config)
     report = learner.update(plans_of(with_engine_logprobs(mixed_groups(folder), load_model(config))))

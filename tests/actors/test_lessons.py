@@ -1,7 +1,7 @@
-"""What is taught, learnt under FSDP2 by one rank and by two, packed and with a pair's prompt shared."""
+"""SFT, DPO and KTO under FSDP2 on one rank and on two, with packed lessons and shared prompts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ LENGTHS = ((7, 4), (3, 9), (4, 8), (6, 3), (12, 3))
 
 
 def lessons(folder: Path, algo: AlgoConfig) -> list[Group]:
-    """Prompts with images of different sizes and one without; of each answer the first tokens state knowledge."""
+    """Make lessons with images of different sizes and one without; each answer's first tokens state knowledge."""
     groups = [
         random_group(tiny_prompt(folder, sizes=size, text="Look! " * (index + 1), seed=index), of_group, seed=index)
         for index, (size, of_group) in enumerate(zip(SIZES, LENGTHS, strict=True))
@@ -68,20 +68,28 @@ def _taught(group: Group, count: int) -> Group:
     )
 
 
-def learnt(rank: int, folder: Path, num_ranks: int, objective: str) -> dict[str, Any]:
-    """Report and weights after one update, within a budget that packs several lessons in a row."""
+@dataclass(frozen=True, kw_only=True)
+class Learnt:
+    """A rank's results of one update."""
+
+    report: dict[str, float]
+    weights: dict[str, np.ndarray]
+
+
+def learnt(rank: int, folder: Path, num_ranks: int, objective: str) -> Learnt:
+    """Make one update within a budget that packs several lessons in a row."""
     algo = OBJECTIVES[objective]
     learner = open_learner(model_config(folder), algo)
     report = learner.update(plans_of(lessons(folder, algo), rank, num_ranks=num_ranks, budget=200))
     weights = arrays(learner.weights())
     learner.close()
-    return {"report": report, "weights": weights}
+    return Learnt(report=report, weights=weights)
 
 
 def plainly_learnt(folder: Path, algo: AlgoConfig) -> tuple[float, float, dict[str, Any]]:
-    """Loss, gradient norm and weights of the same update.
+    """Make the same update with each answer alone behind its own copy of the prompt, and the loss written out by hand.
 
-    Each answer stands alone behind its own copy of the prompt, its loss written out by hand.
+    Return loss, gradient norm and weights.
     """
     training = PlainTraining(model_config(folder), algo)
     groups = lessons(folder, algo)
@@ -90,7 +98,7 @@ def plainly_learnt(folder: Path, algo: AlgoConfig) -> tuple[float, float, dict[s
 
 
 Row = tuple[float, torch.Tensor, torch.Tensor]
-"""(advantage, log-probs, those of the reference) of one answer."""
+"""(advantage, log-probs, reference log-probs) of an answer."""
 
 
 def _row(policy: Any, group: Group, index: int) -> Row:
@@ -129,47 +137,54 @@ def _kto(rows: Sequence[Row]) -> torch.Tensor:
     return torch.stack(losses).mean()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Results of rank 0 for an objective."""
+
+    objective: str
+    """Key of OBJECTIVES."""
+    by_ranks: dict[int, Learnt]
+    """Results by the number of ranks."""
+
+
 @pytest.fixture(scope="module", params=OBJECTIVES)
-def found(request: pytest.FixtureRequest, one_rank: Ranks, two_ranks: Ranks, tiny_model: Path) -> dict[str, Any]:
-    """For an objective, what rank 0 of one and of two ranks found."""
-    objective = request.param
-    return {
-        "objective": objective,
-        "one": one_rank.run(learnt, tiny_model, 1, objective)[0],
-        "two": two_ranks.run(learnt, tiny_model, 2, objective)[0],
-    }
+def found(request: pytest.FixtureRequest, one_rank: Ranks, two_ranks: Ranks, tiny_model: Path) -> Found:
+    return Found(
+        objective=request.param,
+        by_ranks={
+            pool.num_ranks: pool.run(learnt, tiny_model, pool.num_ranks, request.param)[0]
+            for pool in (one_rank, two_ranks)
+        },
+    )
 
 
 def test_packed_lessons_give_the_loss_and_gradient_of_answers_one_by_one(found, tiny_model):
-    loss, norm, weights = plainly_learnt(tiny_model, OBJECTIVES[found["objective"]])
-    for num_ranks in ("one", "two"):
-        report = found[num_ranks]["report"]
-        apart = {
-            "loss": abs(report["actor/loss"] / loss - 1),
-            "gradient norm": abs(report["actor/grad_norm"] / norm - 1),
-        }
-        told = ", ".join(f"{name} {gap:.0e}" for name, gap in apart.items())
-        print(f"figure: {found['objective']}, ranks: {num_ranks}, relative: {told}")
-        assert max(apart.values()) <= 1e-5
-        for name, weight in found[num_ranks]["weights"].items():
+    loss, norm, weights = plainly_learnt(tiny_model, OBJECTIVES[found.objective])
+    for num_ranks, result in found.by_ranks.items():
+        loss_gap = abs(result.report["actor/loss"] / loss - 1)
+        norm_gap = abs(result.report["actor/grad_norm"] / norm - 1)
+        gaps = f"loss {loss_gap:.0e}, gradient norm {norm_gap:.0e}"
+        print(f"figure: {found.objective}, ranks: {num_ranks}, relative: {gaps}")
+        assert max(loss_gap, norm_gap) <= 1e-5
+        for name, weight in result.weights.items():
             # Adam turns the rounding of a near-zero gradient into a visible step.
             assert np.abs(weight - weights[name]).max() < 3e-4, name
 
 
 def test_both_ranks_report_the_same_as_one(found):
-    one, two = (found[count]["report"] for count in ("one", "two"))
+    one, two = (found.by_ranks[count].report for count in (1, 2))
     names = [name for name in one if not name.startswith("time/")]
     assert {name: two[name] for name in names} == pytest.approx({name: one[name] for name in names}, rel=1e-4)
 
 
 def test_pairs_report_margins_of_the_answer_its_knowledge_and_its_reasoning(one_rank, tiny_model):
-    report = one_rank.run(learnt, tiny_model, 1, "dpo")[0]["report"]
+    report = one_rank.run(learnt, tiny_model, 1, "dpo")[0].report
     whole, *parts = (report[f"preference/{part}margin/mean"] for part in ("", "knowledge_", "reasoning_"))
     assert whole == pytest.approx(sum(parts), rel=1e-4)
 
 
 def learnt_beside_its_own_base(rank: int, folder: Path, num_ranks: int) -> dict[str, float]:
-    """Report of an adapter's first update, the reference being the model without it."""
+    """Update a new adapter, with the model without it as the reference; return the report."""
     algo = OBJECTIVES["dpo"]
     learner = open_learner(model_config(folder, lora=LORA), algo, reference=ReferenceKind.adapter_off)
     report = learner.update(plans_of(lessons(folder, algo), rank, num_ranks=num_ranks))
@@ -177,7 +192,7 @@ def learnt_beside_its_own_base(rank: int, folder: Path, num_ranks: int) -> dict[
     return report
 
 
-def test_an_adapter_that_has_learnt_nothing_prefers_nothing_to_the_model_without_it(one_rank, two_ranks, tiny_model):
+def test_a_new_adapter_has_no_preference_over_the_model_without_it(one_rank, two_ranks, tiny_model):
     for ranks in (one_rank, two_ranks):
         for report in ranks.run(learnt_beside_its_own_base, tiny_model, ranks.num_ranks):
             assert report["actor/loss"] == pytest.approx(np.log(2) + 0.2 * report["preference/sft_loss/mean"], rel=1e-5)

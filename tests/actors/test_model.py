@@ -12,9 +12,9 @@ from actors.config import LoraConfig, ModelConfig, Precision
 from actors.families import LANGUAGE_INPUTS
 from actors.model import PolicyModel, TokenStats, load_model, with_lora
 from actors.model_folder import check_localize, weights_name
-from builders.reference_inputs import answer_logits
 from builders.tiny_model import tiny_prompt, write_tiny_model
 from builders.token_groups import random_group
+from builders.transformers_inputs import answer_logits
 from rl.batching import prompt_positions, to_batch
 from rl.family import FAMILIES
 from rl.types import Group
@@ -23,7 +23,7 @@ from rollout.config import LocalizeConfig
 
 @pytest.fixture(scope="module")
 def groups(tiny_model: Path) -> list[Group]:
-    """Prompts of unequal length with two images, one image, none; answers of unequal length."""
+    """Make groups with prompts and answers of unequal length, and with two images, one and none."""
     return [
         random_group(tiny_prompt(tiny_model), [7, 1, 5], seed=1),
         random_group(tiny_prompt(tiny_model, sizes=((140, 84),), text="Look.", seed=2), [3, 9], seed=2),
@@ -47,13 +47,13 @@ def logprobs_one_by_one(model: PolicyModel, groups: list[Group]) -> list[torch.T
 
 
 def gradients(model: PolicyModel, logprobs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Of a loss in which every completion weighs differently."""
+    """Return the gradients of a loss in which every completion has another weight."""
     model.zero_grad()
     sum((index + 1) * values.sum() for index, values in enumerate(logprobs)).backward()
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
-def test_one_row_a_group_gives_the_logprobs_and_gradients_of_one_sequence_a_completion(tiny_model, groups):
+def test_a_row_per_group_has_the_logprobs_and_gradients_of_a_row_per_completion(tiny_model, groups):
     model = policy(tiny_model, freeze_vision=False, freeze_projector=False)
     batch = to_batch(groups)
     rows = [values[mask] for values, mask in zip(model(batch).logprobs, batch.sampled, strict=True)]
@@ -79,7 +79,7 @@ def test_positions_are_those_of_transformers(tiny_model, groups):
     assert prompt_positions(prompt).tolist() == expected[:, 0].tolist()
 
 
-def test_a_row_does_not_feel_the_company_it_is_in(tiny_model, groups):
+def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(tiny_model, groups):
     model = policy(tiny_model)
     together = model(to_batch(groups))
     alone = model(to_batch(groups[1:2]))
@@ -89,7 +89,7 @@ def test_a_row_does_not_feel_the_company_it_is_in(tiny_model, groups):
     assert torch.allclose(together.entropy[rows, :width], alone.entropy, atol=1e-5)
 
 
-def test_logprobs_and_entropy_are_those_of_the_distribution_that_the_engine_samples_from(tiny_model, groups):
+def test_logprobs_and_entropy_are_those_of_the_engines_distribution(tiny_model, groups):
     banned = (205, 262, 263)
     model = policy(tiny_model, temperature=0.7, banned=banned)
     found: TokenStats = model(to_batch(groups[:1]))
@@ -123,7 +123,7 @@ def test_gradient_checkpointing_changes_memory_not_gradients(tiny_model, groups)
 
 
 def trained(model: PolicyModel) -> set[str]:
-    """Which parts learn."""
+    """Return the parts of the model that learn."""
     parts = ("visual.merger", "visual", "language_model", "lm_head")
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     return {next(part for part in parts if part in name) for name in names}
@@ -195,7 +195,7 @@ def test_every_family_has_code_for_transformers_and_names_parts_that_its_models_
 
 
 @pytest.mark.parametrize("options", [{"layers": [0, 2]}, {"heads": [-1]}])
-def test_a_layer_or_head_that_the_model_has_not_is_refused(tiny_model, options):
+def test_a_layer_or_head_that_the_model_lacks_is_refused(tiny_model, options):
     check_localize(str(tiny_model), LocalizeConfig(layers=[0, 1], heads=[3]))
     with pytest.raises(ValueError, match=r"localize\.(layers|heads)=.* has (2|4), counted from 0"):
         check_localize(str(tiny_model), LocalizeConfig(**options))

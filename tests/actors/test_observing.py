@@ -1,4 +1,4 @@
-"""Looking under FSDP2: exact on two ranks, and no forward pass more than the old log-probs take anyway."""
+"""Looks under FSDP2: exact on two ranks, from the same forward pass that gives the old log-probs."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ def open_lora_learner(folder: Path) -> Any:
 
 
 def seen_by_id(learner: Any, groups: list[Group], rank: int, num_ranks: int) -> dict[str, Observed]:
-    """Look at the groups that are dealt to this rank; return what is seen of each by its sample's id."""
+    """Observe the groups dealt to this rank; return the result of each by its sample's id."""
     share = deal(groups, num_ranks, BUDGET)[rank]
     seen = learner.observe(share, LOOK, with_maps=True)
     return {
@@ -47,7 +47,7 @@ def looked_at(rank: int, folder: Path, num_ranks: int) -> dict[str, Observed]:
     return seen
 
 
-def test_what_two_ranks_see_is_what_eager_attention_shows(two_ranks, tiny_model):
+def test_the_looks_of_two_ranks_are_those_of_eager_attention(two_ranks, tiny_model):
     first, second = two_ranks.run(looked_at, tiny_model, 2)
     seen = first | second
     eager = Eager.from_pretrained(tiny_model, dtype=torch.float32, attn_implementation="eager").eval()
@@ -65,17 +65,18 @@ def test_what_two_ranks_see_is_what_eager_attention_shows(two_ranks, tiny_model)
 
 @dataclass(frozen=True, kw_only=True)
 class Updated:
-    """What came of two updates and of a single one after them."""
+    """Results of an update in two parts and of an update in one part after it."""
 
     report: dict[str, float]
     weights: dict[str, np.ndarray]
     passes_of_two: tuple[int, int]
-    """Forward passes without gradient and with it."""
+    """Numbers of forward passes without and with gradient in the first update."""
     passes_of_one: tuple[int, int]
+    """Numbers of forward passes without and with gradient in the second update."""
 
 
 def updated(rank: int, folder: Path, num_ranks: int, looks: bool) -> Updated:
-    """Update with the old log-probs of a look, or without one."""
+    """Update with the old log-probs of a look, or without a look."""
     learner, groups, passes = open_lora_learner(folder), groups_with_words(folder), []
     learner._policy.register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
     if looks:
@@ -103,13 +104,13 @@ def test_a_look_gives_the_old_log_probs_of_an_update_and_changes_no_bit_of_it(on
     assert all(np.array_equal(with_look.weights[name], array) for name, array in without.weights.items())
 
 
-def test_two_ranks_learn_from_the_log_probs_of_their_looks_what_one_learns(one_rank, two_ranks, tiny_model):
+def test_two_ranks_learn_from_their_looks_log_probs_as_one_rank_does(one_rank, two_ranks, tiny_model):
     (alone,), (first, _) = (ranks.run(updated, tiny_model, ranks.num_ranks, True) for ranks in (one_rank, two_ranks))
     for name in ("actor/loss", "actor/grad_norm", "actor/entropy"):
         assert first.report[name] == pytest.approx(alone.report[name], rel=1e-4)
 
 
-def number_looked_at_of_one_group(rank: int, folder: Path, num_ranks: int) -> int:
+def num_looks_of_one_group(rank: int, folder: Path, num_ranks: int) -> int:
     learner = open_lora_learner(folder)
     (seen,) = learner.observe(deal(groups_with_words(folder)[:1], num_ranks, BUDGET)[rank], LOOK, with_maps=False)
     learner.close()
@@ -117,14 +118,12 @@ def number_looked_at_of_one_group(rank: int, folder: Path, num_ranks: int) -> in
 
 
 def test_a_rank_without_a_group_takes_part_in_the_look_of_another(one_rank, two_ranks, tiny_model):
-    assert sorted(two_ranks.run(number_looked_at_of_one_group, tiny_model, 2)) == [0, 1]
-    assert one_rank.run(number_looked_at_of_one_group, tiny_model, 1) == [1]
+    assert sorted(two_ranks.run(num_looks_of_one_group, tiny_model, 2)) == [0, 1]
+    assert one_rank.run(num_looks_of_one_group, tiny_model, 1) == [1]
 
 
-def look_with_a_mute_group_on_the_last_rank(
-    rank: int, folder: Path, num_ranks: int
-) -> tuple[tuple[str, str, float], int]:
-    """Refusal, and how many groups of the next look are seen."""
+def look_without_words_on_the_last_rank(rank: int, folder: Path, num_ranks: int) -> tuple[tuple[str, str, float], int]:
+    """Observe a prompt without anomaly words on the last rank; return the refusal, and the size of the next look."""
     learner, group = open_lora_learner(folder), groups_with_words(folder)[0]
     mute = replace(group, prompt=replace(group.prompt, anomaly_tokens=()))
     mine = mute if rank == num_ranks - 1 else group
@@ -135,7 +134,7 @@ def look_with_a_mute_group_on_the_last_rank(
 
 
 def test_all_ranks_refuse_together_a_prompt_without_the_words_and_go_on(two_ranks, tiny_model):
-    for (kind, sentence, seconds), num_seen in two_ranks.run(look_with_a_mute_group_on_the_last_rank, tiny_model, 2):
+    for (kind, sentence, seconds), num_seen in two_ranks.run(look_without_words_on_the_last_rank, tiny_model, 2):
         assert kind == "UserError" and "none of data.anomaly_words" in sentence
         assert seconds < 60
         assert num_seen == 1

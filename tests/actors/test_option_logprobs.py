@@ -1,4 +1,4 @@
-"""How likely the options are: the engine against transformers, on answers that a model really gives."""
+"""Log-probs of the options: the engine against transformers, on answers that a model gives."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,8 @@ from transformers import AutoModelForImageTextToText
 from actors.config import ModelConfig, Precision
 from actors.rollout_worker import RolloutWorker
 from actors.setups import EngineSetup
-from builders.reference_inputs import inputs_of
 from builders.streamed import groups_of
+from builders.transformers_inputs import inputs_of
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.synthesis import write_demo
 from rl.data.pairs.boundary import chance_of
@@ -53,7 +53,7 @@ def worker(data: DataConfig) -> RolloutWorker:
 
 @torch.no_grad()
 def by_transformers(prefix: str, sample: Sample, data: DataConfig) -> torch.Tensor:
-    """p of each option's letter behind the prefix, renormalised over the options."""
+    """Return the probability of each option's letter after the prefix, renormalised over the options."""
     builder, model = PromptBuilder(MODEL, data), AutoModelForImageTextToText.from_pretrained(MODEL).eval()
     prompt = builder.build(sample)
     logits = model(**inputs_of(model, prompt, builder.encode_answer(prefix)[:-1])).logits[0, -1]
@@ -61,12 +61,12 @@ def by_transformers(prefix: str, sample: Sample, data: DataConfig) -> torch.Tens
     return logits[letters].softmax(-1)
 
 
-def test_the_options_have_the_probabilities_that_transformers_gives(
+def test_the_options_have_the_probabilities_of_transformers(
     worker: RolloutWorker, samples: list[Sample], data: DataConfig
 ):
-    told = worker.option_logprobs(samples, 1, 0)
+    found_logprobs = worker.option_logprobs(samples, 1, 0)
     groups = groups_of(worker.generate(samples, 1, greedy=True, first_seed=0))
-    for index, (sample, (answer,)) in enumerate(zip(samples, told, strict=True)):
+    for index, (sample, (answer,)) in enumerate(zip(samples, found_logprobs, strict=True)):
         text = groups[index].completions[0].text
         assert answer, text
         expected = by_transformers(text[: text.rindex("<answer>") + len("<answer>")], sample, data)
@@ -74,7 +74,7 @@ def test_the_options_have_the_probabilities_that_transformers_gives(
         assert found == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_each_of_several_answers_is_asked_where_it_chooses(worker: RolloutWorker, samples: list[Sample]):
+def test_each_of_several_answers_has_log_probs_where_it_chooses(worker: RolloutWorker, samples: list[Sample]):
     first = worker.option_logprobs(samples, 3, 5)
     worker.forget()
     again = worker.option_logprobs(samples, 3, 5)
@@ -87,6 +87,6 @@ def test_each_of_several_answers_is_asked_where_it_chooses(worker: RolloutWorker
     assert worker.option_logprobs(samples, 3, 6) != again
 
 
-def test_an_answer_without_an_option_tells_nothing(samples: list[Sample], worker: RolloutWorker):
+def test_an_answer_without_an_option_has_no_log_probs(samples: list[Sample], worker: RolloutWorker):
     asked = [replace(each, target=replace(each.target, options={"Y": "this", "Z": "that"})) for each in samples]
     assert worker.option_logprobs(asked, 1, 0) == [[{}]] * len(samples)

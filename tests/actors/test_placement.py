@@ -1,4 +1,4 @@
-"""Placement plans without a cluster: who goes to which machine, and what is said when there is no room."""
+"""Placement plans without a cluster: the machine of each actor, and the refusal when there is no room."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from actors.placement import ROUNDING, Machine, Slot, num_sharing, plan, slots
 
 
 def machines(*sizes: tuple[float, float]) -> list[Machine]:
-    """Machines a, b, … of (CPUs, GPUs)."""
+    """Make machines a, b, … of (CPUs, GPUs)."""
     return [
         Machine(id=f"id-{name}", name=name, cpus=cpus, gpus=gpus)
         for name, (cpus, gpus) in zip("abcdefgh", sizes, strict=False)
@@ -23,7 +23,7 @@ def wanted(kind: str, count: int, cpus: float = 1.0, gpus: float = 0.0) -> list[
 
 
 def placed(slots: list[Slot], cluster: list[Machine], placement: Placement = Placement.packed) -> str:
-    """The names of the machines in the order of the slots."""
+    """Plan; return the names of the machines in the order of the slots."""
     return "".join(machine.name for machine in plan(slots, cluster, placement))
 
 
@@ -43,7 +43,7 @@ def test_a_run_asks_for_learners_reference_rollout_and_reward_workers():
     assert (with_reference[-1].cpus, with_reference[-1].gpus) == (0.5, 0.0)
 
 
-def test_colocated_actors_share_one_slot_of_as_many_cpus_as_they_are():
+def test_colocated_actors_share_a_slot_with_the_cpus_of_all():
     config = ClusterConfig(placement=Placement.colocated, num_learners=2, num_rollout_workers=2, gpus_per_actor=1.0)
     shares = {some: [num_sharing(config, with_reference=some), *slots(config, with_reference=some)] for some in (0, 1)}
     pair, triple = wanted("learner", 2, cpus=2.0, gpus=1.0), wanted("learner", 2, cpus=3.0, gpus=1.0)
@@ -71,13 +71,13 @@ def test_apart_gives_each_kind_machines_of_its_own():
     assert placed(run, cluster, Placement.apart) == "aabdccee"
 
 
-def test_what_needs_no_gpu_prefers_machines_without():
+def test_actors_without_gpu_prefer_machines_without_gpu():
     run = [*wanted("learner", 1, gpus=1.0), *wanted("reward worker", 3)]
     assert placed(run, machines((4, 2), (2, 0))) == "abba"
 
 
 def test_gpus_are_given_out_before_cpus_whatever_the_order():
-    # One machine would do for the reward worker only if it left no CPU to the learner.
+    # The learner is placed first and leaves no CPU on its machine.
     run = [*wanted("reward worker", 1), *wanted("learner", 1, gpus=1.0)]
     assert placed(run, machines((1, 1), (1, 1))) == "ba"
 
@@ -96,7 +96,7 @@ def test_tenths_of_a_cpu_fill_a_whole_one():
     assert placed(wanted("reward worker", 20, cpus=0.1), machines((1, 0), (1, 0))) == "a" * 10 + "b" * 10
 
 
-def test_too_small_a_cluster_is_refused_in_one_sentence_that_names_kinds_and_machines():
+def test_too_small_a_cluster_is_refused_with_the_kinds_and_machines():
     run = [*wanted("learner", 2, cpus=2.0, gpus=1.0), *wanted("reward worker", 4, cpus=0.5)]
     with pytest.raises(ValueError) as caught:
         plan(run, machines((4, 1), (8, 0)), Placement.packed)
@@ -113,7 +113,7 @@ def test_kinds_that_cannot_be_kept_apart_are_refused():
         plan(run, machines((8, 0)), Placement.apart)
 
 
-def test_a_cluster_without_machines_is_said():
+def test_a_cluster_without_machines_is_refused():
     with pytest.raises(ValueError, match="there is no machine"):
         plan(wanted("learner", 1), [], Placement.packed)
 
@@ -127,7 +127,7 @@ RUNS = st.lists(
 
 
 @given(RUNS, CLUSTERS, st.sampled_from([Placement.packed, Placement.apart]))
-def test_a_plan_exceeds_no_machine_and_keeps_apart_what_it_must(run, cluster, placement):
+def test_a_plan_exceeds_no_machine_and_keeps_kinds_apart_if_asked(run, cluster, placement):
     try:
         chosen = plan(run, cluster, placement)
     except ValueError as error:
@@ -146,6 +146,6 @@ def test_a_plan_exceeds_no_machine_and_keeps_apart_what_it_must(run, cluster, pl
 
 
 @given(RUNS)
-def test_one_machine_of_all_that_is_wanted_always_does(run):
+def test_a_machine_as_large_as_all_slots_takes_them_all(run):
     sums = (sum(slot.cpus for slot in run), sum(slot.gpus for slot in run))
     assert set(placed(run, machines(sums))) <= {"a"}

@@ -59,7 +59,7 @@ def test_loaded_weights_carry_their_version_into_completions(
     assert after.completions[0].logprobs != before.completions[0].logprobs
 
 
-def test_texts_that_came_to_an_end_are_written_for_each_sample(worker: RolloutWorker, tmp_path: Path) -> None:
+def test_only_finished_texts_are_returned_for_each_sample(worker: RolloutWorker, tmp_path: Path) -> None:
     samples = [sample(tmp_path, "one", (56, 56)), sample(tmp_path, "two", (84, 56))]
     texts = worker.write(samples, 200, first_seed=0)
     groups = groups_of(worker.generate(samples, 200, greedy=False, first_seed=0))

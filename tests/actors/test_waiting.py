@@ -1,4 +1,4 @@
-"""Waits on real Ray actors: each way to fail ends in one sentence within its time."""
+"""Waits for real Ray actors: every kind of failure ends the wait in time, with one sentence."""
 
 import asyncio
 import errno
@@ -134,7 +134,7 @@ def test_the_first_failure_of_a_group_ends_the_wait_for_all(worker):
     assert time.monotonic() - start < 20
 
 
-def test_of_several_the_one_that_fails_is_named(worker):
+def test_the_one_of_several_actors_that_fails_is_named(worker):
     async def both():
         await answers([worker.say.remote("yes"), worker.have_a_bug.remote()], ["learner 0", "learner 1"], LONG)
 
@@ -149,7 +149,7 @@ def test_the_answers_come_in_the_order_of_the_questions(worker):
     assert asyncio.run(three()) == ["a", "b", "c"]
 
 
-def test_what_is_waited_for_together_is_dropped_when_one_fails():
+def test_awaited_work_is_cancelled_when_a_part_of_it_fails():
     async def act():
         dropped = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""A real browser without a window, driven over its DevTools protocol: what a page shows is what it shows people."""
+"""A real browser without a window, driven over its DevTools protocol, to test what a page shows."""
 
 import base64
 import json
@@ -21,32 +21,32 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def browser() -> str | None:
-    """The command of an installed one."""
+    """Return the command of an installed browser, or None."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @dataclass(kw_only=True)
 class Tab:
-    """A page that is open."""
+    """Open page."""
 
     socket: ClientConnection
     complaints: list[str] = field(default_factory=list)
-    """What the browser logged: refused or failed loads, errors."""
+    """Entries of the browser's log: refused or failed loads, errors."""
     calls: int = 0
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self.calls += 1
         self.socket.send(json.dumps({"id": self.calls, "method": method, "params": parameters}))
         while True:
-            told = json.loads(self.socket.recv(timeout=ANSWER_S))
-            if told.get("method") == "Log.entryAdded":
-                self.complaints.append(told["params"]["entry"]["text"])
-            if told.get("id") == self.calls:
-                assert "error" not in told, told["error"]
-                return told["result"]
+            message = json.loads(self.socket.recv(timeout=ANSWER_S))
+            if message.get("method") == "Log.entryAdded":
+                self.complaints.append(message["params"]["entry"]["text"])
+            if message.get("id") == self.calls:
+                assert "error" not in message, message["error"]
+                return message["result"]
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; of a promise, what it is kept with."""
+        """Return the value of a JavaScript expression, or the one that its promise resolves to."""
         found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
@@ -79,7 +79,7 @@ def opened(page: Path, *, width: int = 1200, height: int = 900) -> Iterator[Tab]
 
 
 def _address(profile: Path) -> str:
-    """Of the first tab, once the browser listens."""
+    """Wait until the browser listens; return the WebSocket address of its first tab."""
     ready = profile / "DevToolsActivePort"
     _wait(lambda: ready.exists() and ready.read_text().strip())
     connection = HTTPConnection(HOST, int(ready.read_text().splitlines()[0]), timeout=ANSWER_S)

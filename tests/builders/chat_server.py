@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on this machine that says what it was told to."""
+"""An OpenAI-compatible endpoint on this machine with scripted answers."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from builders.vllm_server import LOCAL
 
 @dataclass
 class ChatServer:
-    """Answers with what it was told to, in turn; the last answer again and again."""
+    """Scripted server: gives its answers in turn, then repeats the last one."""
 
     answers: list[tuple[int, Any]]
     delay_s: float = 0.0
@@ -48,7 +48,7 @@ def serving(*answers: tuple[int, Any], delay_s: float = 0.0) -> Iterator[ChatSer
             self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Builders of checkpoints without learners: real folders, made by rl.checkpoints.commit."""
+"""Checkpoint folders without learners, committed by rl.checkpoints.commit."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ def record(step: int, **changes: object) -> Record:
 
 
 def write_unfinished(run: Path, step: int, content: bytes = b"weights") -> Path:
-    """What learners have written of a checkpoint before it gets its name."""
+    """Write the files of a checkpoint that is not yet committed; return its folder."""
     written = unfinished(checkpoint_folder(run, step))
     for path in (written / STATE_FILE, written / "hf/model.safetensors"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,10 +37,10 @@ def write_checkpoint(run: Path, step: int, **changes: object) -> Path:
 
 
 def damage(folder: Path) -> None:
-    """Cuts off what a full disk or a killed machine would."""
+    """Truncate a state file, as a full disk or a killed machine would."""
     (folder / STATE_FILE).write_bytes(b"wei")
 
 
 def names(run: Path) -> list[str]:
-    """What lies in the run's folder of checkpoints, hidden ones too."""
+    """List the run's folder of checkpoints, with hidden names."""
     return sorted(path.name for path in (run / "checkpoints").iterdir())

@@ -1,4 +1,4 @@
-"""What transformers itself says of where tokens look: eager attention, one completion after the other."""
+"""Attention weights computed by transformers itself: eager attention, one completion after the other."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import rl.import_fixes  # noqa: F401
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from builders.reference_inputs import inputs_of
+from builders.transformers_inputs import inputs_of
 from rl.types import Group
 
 Eager = Qwen2_5_VLForConditionalGeneration
@@ -21,9 +21,9 @@ def eager_shares(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
 ) -> list[torch.Tensor]:
-    """Of each completion [tokens, image tokens of the last image + anomaly words], averaged over layers and heads.
+    """Return for each completion [tokens, tokens of the last image + anomaly words], averaged over layers and heads.
 
-    `offset` is that of the row of a token from its own position.
+    The row of a token is at its own position plus `offset`.
     """
     prompt = group.prompt
     begin, end = prompt.image_spans[-1]
@@ -39,6 +39,6 @@ def eager_shares(
 
 @torch.no_grad()
 def whole_attention(model: Eager, group: Group, answer: Sequence[int]) -> torch.Tensor:
-    """[layers, heads, length, length]."""
+    """Return the attention weights [layers, heads, length, length]."""
     attentions = model(**inputs_of(model, group.prompt, answer), output_attentions=True).attentions
     return torch.stack([layer[0] for layer in attentions]).float()

@@ -1,4 +1,4 @@
-"""Texts that leak what only a teacher was told, and clean ones that come near them, by templates."""
+"""Texts that leak what only the teacher's prompt says, and clean texts with similar words, filled from templates."""
 
 import random
 
@@ -146,14 +146,14 @@ PARTS = ("seam", "lid", "shell", "thread", "weave")
 
 
 def planted_texts() -> list[str]:
-    """200 texts, each with one leak."""
+    """Make 200 texts with one leak each."""
     rng = random.Random(0)
     leaks = [leak for kind in (DRAWN, HINTED, GIVEN, PROVIDED) for leak in kind]
     return [_filled(rng, BEFORE[number // len(leaks)], leaks[number % len(leaks)], "leak") for number in range(200)]
 
 
 def clean_texts() -> list[str]:
-    """500 texts, most of them with two near misses."""
+    """Make 500 texts, most of them with two phrases that resemble a leak."""
     rng = random.Random(1)
     texts = []
     for number in range(500):

@@ -1,4 +1,4 @@
-"""Real learners inside ranks, the groups that they learn from, and the plain training that they are compared with."""
+"""Real learners for ranks, their configs and plans, and a plain training to compare them with."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ def without_reference(groups: Sequence[Group]) -> list[Group]:
 
 
 def with_engine_logprobs(groups: Sequence[Group], hf: Any, shift: float = 0.0) -> list[Group]:
-    """The groups as if a model had sampled them."""
+    """Give the completions the model's own log-probs plus `shift`, as if it had sampled them."""
     with torch.no_grad():
         rows = iter((as_policy(hf)(to_batch(groups)).logprobs + shift).tolist())
     return [
@@ -63,7 +63,7 @@ def with_engine_logprobs(groups: Sequence[Group], hf: Any, shift: float = 0.0) -
 def plans_of(
     groups: Sequence[Group], rank: int = 0, *, num_ranks: int = 1, num_updates: int = 1, budget: int = 100
 ) -> list[UpdatePlan]:
-    """The share of a rank."""
+    """Plan the updates and return a rank's share of them."""
     return plan_updates(groups, num_updates=num_updates, num_ranks=num_ranks, micro_batch_tokens=budget)[rank]
 
 
@@ -84,7 +84,7 @@ def open_reference(model: ModelConfig, cluster: ClusterConfig, sampling: Samplin
 
 
 def arrays(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Arrays travel by value between processes, tensors do not."""
+    """Convert tensors to arrays, which travel by value between processes."""
     return {name: tensor.numpy() for name, tensor in weights.items()}
 
 
@@ -93,7 +93,7 @@ def timeless(report: dict[str, float]) -> dict[str, float]:
 
 
 def caught(call: Callable[[], Any]) -> tuple[str, str, float]:
-    """(type, message, seconds) of what a call raised."""
+    """Return (type, message, seconds) of the error that a call raises; ("", "", seconds) without an error."""
     start = time.perf_counter()
     try:
         call()
@@ -107,7 +107,7 @@ def as_policy(hf: Any) -> PolicyModel:
 
 
 class PlainTraining:
-    """The same training in one process: no FSDP, torch's own autograd and AdamW."""
+    """A learner's training in one process, without FSDP: torch's own autograd and AdamW."""
 
     def __init__(self, model: ModelConfig, algo: AlgoConfig) -> None:
         torch.manual_seed(SEED)
@@ -132,7 +132,7 @@ class PlainTraining:
 
 
 def plain_loss(logprobs: torch.Tensor, old: torch.Tensor, batch: GroupBatch, algo: AlgoConfig) -> torch.Tensor:
-    """The loss of a whole optimizer step in one micro-batch."""
+    """Return the loss of an optimizer step that is one micro-batch."""
     inputs = LossInputs(
         logprobs=logprobs,
         old_logprobs=old,

@@ -1,4 +1,4 @@
-"""Random answers with their pairs, for the tests of the preference losses."""
+"""Random answers and their pairs, for the tests of the preference losses."""
 
 import torch
 
@@ -7,13 +7,13 @@ from rl.taught.preference import PairScale, PreferenceInputs
 
 LENGTHS = (6, 4, 7, 2, 5, 3)
 KNOWLEDGE = (2, 1, 4, 1, 3, 2)
-"""Tokens at each answer's beginning that state the knowledge."""
+"""Number of tokens at the beginning of each answer that state the knowledge."""
 CHOSEN, REJECTED = (0, 2, 2, 5), (1, 3, 4, 4)
-"""One right answer beside two wrong ones, and one wrong beside two right ones."""
+"""Pairs by answer index: answer 0 against 1, 2 against 3 and 4, 5 against 4."""
 
 
 def preference_inputs(seed: int = 0, span: LossSpan = LossSpan.response) -> PreferenceInputs:
-    """Random float64 log-probs, some gains for and some against the chosen side."""
+    """Make random float64 log-probs; the gains favour the chosen side in some pairs, the rejected one in others."""
     rng = torch.Generator().manual_seed(seed)
     shape = (len(LENGTHS), max(LENGTHS))
     reference = torch.randn(shape, generator=rng, dtype=torch.float64) - 3
@@ -31,7 +31,7 @@ def preference_inputs(seed: int = 0, span: LossSpan = LossSpan.response) -> Pref
 
 
 def one_pair(chosen_gain: float, rejected_gain: float) -> PreferenceInputs:
-    """Answers of one token, so that the gains are the log-ratios."""
+    """Make a pair of one-token answers, whose log-ratios are the gains."""
     gains = torch.tensor([[chosen_gain], [rejected_gain]], dtype=torch.float64)
     return PreferenceInputs(
         logprobs=(gains - 2).requires_grad_(),

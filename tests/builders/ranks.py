@@ -1,4 +1,4 @@
-"""Warm processes that play the ranks of a torch.distributed group, so that a test pays no import of torch."""
+"""Warm processes that play the ranks of a torch.distributed group; they import torch once for many tests."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from typing import Any
 from actors.setups import Rank
 
 NUM_GROUPS = 8
-"""Process groups that one call may open, one after the other."""
+"""Number of process groups that a call may open, one after the other."""
 TIMEOUT_S = 240.0
 
 _ports: list[int] = []
@@ -24,7 +24,7 @@ _place: list[int] = []
 
 
 class Ranks:
-    """A pool of as many processes as there are ranks; it starts with the first call, and anew after a failure."""
+    """Pool of one process per rank; it starts with the first call, and again after a failure."""
 
     def __init__(self, num_ranks: int) -> None:
         self.num_ranks = num_ranks
@@ -32,9 +32,9 @@ class Ranks:
         self._processes: list[Any] = []
 
     def run(self, work: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Call `work(rank, *arguments)` in every rank at once; return what each gave.
+        """Call `work(rank, *arguments)` in every rank at once; return the results by rank.
 
-        It runs in another process: `work` is a function of a module, and gives arrays where it has tensors.
+        `work` runs in other processes: it must be a module's function, and must return arrays, not tensors.
         """
         if not self._processes:
             self._start()
@@ -69,7 +69,7 @@ def next_rank() -> Rank:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports below those that a system hands out by itself; each pytest process searches a range of its own."""
+    """Find free ports below the ephemeral ones; each pytest process searches its own range."""
     begin = 20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     with ExitStack() as stack:
         found: list[int] = []
@@ -95,7 +95,7 @@ def _serve(rank: int, num_ranks: int, pipe: Connection) -> None:
 
 
 def _results(pipes: list[Connection], deadline: float) -> list[Any]:
-    """Wait for every rank; the first one that fails or dies ends the wait, for the others may wait for it."""
+    """Wait for every rank; raise when the first one fails or dies, since the others may wait for it."""
     found: dict[int, Any] = {}
     while len(found) < len(pipes):
         waiting = {pipe: rank for rank, pipe in enumerate(pipes) if rank not in found}

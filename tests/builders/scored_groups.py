@@ -1,4 +1,4 @@
-"""Builders of scored groups for the tests of metrics, tracking and the report."""
+"""Scored groups for the tests of metrics, tracking and the report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def group(
     number: int = 0,
     images: tuple[Path, ...] = (),
 ) -> Group:
-    """A group about a defective part when it has boxes, else about a normal one; its images are shown at 10 x 10."""
+    """Make a group about a part that is defective if it has boxes, else normal; the model sees 10 x 10 pixels."""
     target = Target(label="defective" if boxes else "normal", boxes=boxes, box_labels=("cut",) * len(boxes))
     sample = Sample(
         id=f"{category}/test/{number:03d}", images=images, question="Any defect?", target=target, category=category

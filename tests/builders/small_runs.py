@@ -1,4 +1,4 @@
-"""Small runs of the real thing: started as a user starts them, watched, stopped and killed."""
+"""Small real runs, started as a user starts them, watched, stopped and killed."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SMALL = (
     "cluster.cpus_per_reward_worker=0.25",
     "logging.samples_every=2",
 )
-"""A reference actor and two updates a batch take part, unlike in the demo."""
+"""Unlike the demo, these runs have a reference actor and two updates per batch."""
 THREE_STEPS = (*SMALL, "num_steps=3")
 TEN_STEPS = (
     *SMALL,
@@ -39,7 +39,7 @@ TEN_STEPS = (
     "algo.schedule=linear",
 )
 FEW = ("cluster.num_learners=1", "algo.kl_weight=0")
-"""For what needs no second learner and no reference: each actor takes seconds to start."""
+"""Options of tests that need no second learner and no reference; each actor takes seconds to start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Run:
 
 
 def finished_run(folder: Path, *arguments: str) -> Run:
-    """Train to the end in a folder that the arguments name; fail with the output of a run that fails."""
+    """Train to the end in `folder`, which the arguments name too; if the run fails, show its output."""
     done = assay("train", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return Run(folder=folder, summary=json.loads(done.stdout.strip().splitlines()[-1]), output=done.stdout)
@@ -83,12 +83,12 @@ def assay(
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """A run under way, the leader of its process group."""
+    """Run under way; its process leads a process group."""
 
     process: subprocess.Popen[str]
 
     def wait_for_step(self, folder: Path, step: int, timeout_s: float = 300) -> None:
-        """Until metrics.jsonl has that training step."""
+        """Wait until metrics.jsonl has that training step."""
         deadline = time.monotonic() + timeout_s
         metrics = folder / "metrics.jsonl"
         while not (metrics.exists() and metrics.read_text().count('"actor/loss"') >= step):
@@ -133,7 +133,7 @@ def start(*arguments: str) -> Iterator[Started]:
 
 
 def children(run: Started) -> list[psutil.Process]:
-    """List the processes that a run started, and those that these started."""
+    """List the descendants of a run's process."""
     return psutil.Process(run.process.pid).children(recursive=True)
 
 
@@ -154,13 +154,13 @@ def kill_all(run: Started) -> None:
 
 
 def measured(folder: Path) -> list[dict[str, Any]]:
-    """Read metrics.jsonl without what a clock says."""
+    """Read metrics.jsonl without times and speeds."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
 
 
 def newest_step(run: Path) -> int:
-    """Tell the step of a run's newest checkpoint."""
+    """Return the step of a run's newest checkpoint."""
     return max(int(path.name.removeprefix("step_")) for path in (run / "checkpoints").glob("step_*"))
 
 
@@ -170,7 +170,7 @@ def weights_of(model: Path) -> dict[str, Any]:
 
 
 def same_weights(model: Path, other: Path) -> int:
-    """Assert that two model folders hold the same bits; return how many tensors there are."""
+    """Assert that two model folders hold the same tensors, bit for bit; return their number."""
     found, expected = weights_of(model), weights_of(other)
     assert found.keys() == expected.keys()
     assert all(found[name].equal(tensor) for name, tensor in expected.items())

@@ -1,4 +1,4 @@
-"""Plain classes in the roles of the loops: who is asked what, in which order."""
+"""A plain class that plays every role of the loops and records the order of the calls."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from rl.types import Completion, Group, Prompt, Sample, Score, Target
 
 
 class Team:
-    """Plays every role and writes down what happened; a hook may act when one of these lines is written."""
+    """Player of every role that records events; a hook runs when its event is recorded."""
 
     weights = {"right": 1.0}
 
@@ -27,13 +27,13 @@ class Team:
         self.hooks.get(event, lambda: None)()
 
     async def lessons(self, samples):
-        """As a lesson_maker: a better and a worse answer."""
+        """Make groups of a better and a worse answer, as a LessonMaker does."""
         await asyncio.sleep(0)
         return [replace(self._group(sample, 2), advantages=(1.0, -1.0)) for sample in samples]
 
     async def collect(self, samples, *, greedy=False):
         self.note("examine" if greedy else "sample")
-        # Finished in the opposite order, as slow prompts may make it.
+        # Groups finish in reverse order, as slow prompts may cause.
         for index in reversed(range(len(samples))):
             await asyncio.sleep(0)
             yield index, self._group(samples[index], 1 if greedy else 2)

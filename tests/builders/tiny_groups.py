@@ -1,4 +1,4 @@
-"""Groups of the tiny model with images of several sizes, for the tests of what learners make of them."""
+"""Groups of the tiny model with images of several sizes, for the tests of learners."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from rl.types import Group
 
 
 def mixed_groups(folder: Path) -> list[Group]:
-    """Prompts of unequal length; two images, one of another size, none; one completion unjudged."""
+    """Make groups with prompts of unequal length, no to two images of several sizes, and one unjudged completion."""
     sizes = (((112, 112), (84, 56)), ((140, 84),), (), ((56, 56),), ((84, 84), (84, 84)))
     lengths = ((7, 1, 5), (3, 9), (4, 4, 2, 8), (6, 2), (12, 3, 3))
     return [
@@ -24,7 +24,7 @@ def mixed_groups(folder: Path) -> list[Group]:
 
 
 def groups_with_words(folder: Path) -> list[Group]:
-    """Prompts of unequal length with one image or two of different sizes, and words to look at in other places."""
+    """Make groups with prompts of unequal length, one or two images of several sizes, and anomaly words."""
     sizes = (((112, 112), (84, 56)), ((140, 84),), ((56, 56), (168, 112)), ((84, 84), (84, 84)))
     lengths = ((7, 1, 5), (3, 9), (6, 2), (12, 3, 3))
     groups = []

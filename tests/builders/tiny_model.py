@@ -1,4 +1,4 @@
-"""A random Qwen2.5-VL of half a million parameters with its own tokenizer and processor, and prompts for it."""
+"""A random Qwen2.5-VL of half a million parameters with its own tokenizer and processor, and its prompts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ QUESTION = "Is this part defective?"
 def write_tiny_model(
     folder: Path, *, tied: bool = True, seed: int = 0, num_layers: int = 2, num_key_heads: int = 2
 ) -> Path:
-    """Writes a checkpoint that transformers and vLLM load; `tied` shares the embeddings with the output layer."""
+    """Write a checkpoint that transformers and vLLM load; `tied` shares the embeddings with the output layer."""
     tokenizer = _tokenizer()
     torch.manual_seed(seed)
     config = _config(tokenizer, tied)
@@ -55,7 +55,7 @@ def write_tiny_model(
 
 
 def _tokenizer() -> Qwen2Tokenizer:
-    """One token a byte, then Qwen's special tokens."""
+    """Make a tokenizer with a token for each byte, then Qwen's special tokens."""
     vocab = {letter: index for index, letter in enumerate(sorted(ByteLevel.alphabet()))}
     tokenizer = Qwen2Tokenizer(vocab=vocab, merges=[], eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL_TOKENS)})
@@ -105,7 +105,7 @@ def tiny_prompt(
     *,
     seed: int = 0,
 ) -> Prompt:
-    """A prompt with one random image of each (width, height); `sizes=()` gives a text-only one."""
+    """Make a prompt with a random image of each (width, height); `sizes=()` makes a text-only one."""
     processor = AutoProcessor.from_pretrained(model_folder)
     content = [{"type": "image"} for _ in sizes] + [{"type": "text", "text": text}]
     chat = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
@@ -136,7 +136,7 @@ def _pixels(inputs: dict[str, np.ndarray]) -> Pixels:
 
 
 def _runs(token_ids: Sequence[int], wanted: int) -> tuple[tuple[int, int], ...]:
-    """[start, end) of each run of `wanted`."""
+    """Return [start, end) of each run of `wanted`."""
     edges = np.flatnonzero(np.diff([0, *(int(token == wanted) for token in token_ids), 0]))
     return tuple((int(start), int(end)) for start, end in edges.reshape(-1, 2))
 

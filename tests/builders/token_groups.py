@@ -1,4 +1,4 @@
-"""Builders of groups whose tokens matter: for the tests of batching, losses and the learner."""
+"""Groups with given tokens, for the tests of batching, losses and the learner."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ def bare_prompt(
     image_spans: tuple[tuple[int, int], ...] = (),
     sample_id: str = "steel/test/000",
 ) -> Prompt:
-    """A prompt of given tokens; its images are blank."""
+    """Make a prompt of given tokens with blank images."""
     patches = sum(t * height * width for t, height, width in grid)
     target = Target(label="normal")
     return Prompt(
@@ -36,7 +36,7 @@ def token_group(
     advantages: Sequence[float] = (),
     reference_logprobs: Sequence[Sequence[float]] = (),
 ) -> Group:
-    """A group of given tokens; log-probs are 0 where none are given."""
+    """Make a group of given tokens; log-probs that are not given are 0."""
     given = logprobs or [[0.0] * len(answer) for answer in answers]
     return Group(
         prompt=prompt,
@@ -51,7 +51,7 @@ def token_group(
 
 
 def random_group(prompt: Prompt, lengths: Sequence[int], *, seed: int = 0, unjudged: Sequence[int] = ()) -> Group:
-    """Random answers of given lengths with advantages and reference log-probs; those at `unjudged` have no score."""
+    """Make random answers with advantages and reference log-probs; those at the indices `unjudged` have no score."""
     rng = np.random.default_rng(seed)
     return token_group(
         prompt,

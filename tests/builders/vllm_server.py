@@ -1,4 +1,4 @@
-"""A real `vllm serve` in a process of its own; run as a program, this file is that server."""
+"""A real `vllm serve` in a process of its own. Run as a program, this file is that server."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ OPTIONS = {
 
 @contextmanager
 def serving(model: Path, log: Path) -> Iterator[str]:
-    """The address of a server of this model, up to /v1, once it answers."""
+    """Start a server of the model; yield its address up to /v1 once it answers."""
     (port,) = free_ports(1)
     options = [f"--{name}={value}" for name, value in {**OPTIONS, "port": str(port)}.items()]
     with log.open("w") as file:
@@ -77,7 +77,7 @@ def _wait(server: subprocess.Popen, health: str, log: Path) -> None:
 
 
 def register() -> None:
-    """As in rollout/engine.py: else the class is imported once more in a process without rl.import_fixes."""
+    """Register the model class as rollout/engine.py does; vLLM would import it in a process without rl.import_fixes."""
     from vllm import ModelRegistry
     from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 
@@ -85,7 +85,7 @@ def register() -> None:
 
 
 def serve() -> None:
-    """`vllm serve`; its console script would import torchvision as it is, and wants a package called vllm."""
+    """Run `vllm serve` without its console script, which imports torchvision before rl.import_fixes can mend it."""
     from vllm.entrypoints.cli.serve import ServeSubcommand
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
@@ -96,7 +96,7 @@ def serve() -> None:
     command.cmd(arguments)
 
 
-# The engine's process runs this file again, under another name.
+# The engine's process runs this file again as __mp_main__.
 if __name__ in ("__main__", "__mp_main__"):
     register()
 if __name__ == "__main__":

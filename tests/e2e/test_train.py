@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from builders.reference_inputs import inputs_of
 from builders.small_runs import FEW, THREE_STEPS, Run, assay
+from builders.transformers_inputs import inputs_of
 from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder
 from rl.data.readers import read_mvtec

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import completion, group, score
 from rl.metrics import component_correlations, meaning, staleness, step_metrics
 from rl.types import Score

@@ -11,9 +11,9 @@ import torch
 from actors.config import LoraConfig, ModelConfig, Precision
 from actors.model import PolicyModel, load_model, with_lora
 from builders.eager_attention import Eager, eager_shares, whole_attention
-from builders.reference_inputs import inputs_of
 from builders.tiny_groups import groups_with_words
 from builders.tiny_model import write_tiny_model
+from builders.transformers_inputs import inputs_of
 from rl.batching import to_batch
 from rl.types import Group
 from rollout.attention import CHUNKS, TAPPED, Gaze, Tap, attention_of, gaze_fault, gazes_of

@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
-from builders.reference_inputs import answer_logits
 from builders.tiny_model import tiny_prompt, write_tiny_model
+from builders.transformers_inputs import answer_logits
 from rl.family import FAMILIES
 from rl.types import Completion, Prompt
 from rollout.config import RolloutConfig

@@ -5,7 +5,7 @@ from rl.roles import Metrics
 
 
 def rows(**metrics: float) -> list[Metrics]:
-    """Three steps of the same values."""
+    """Make three steps with the same values."""
     return [{"step": float(step), **metrics} for step in (1, 2, 3)]
 
 
@@ -47,10 +47,11 @@ def test_groups_without_contrast_are_shown_before_and_after_repair() -> None:
     assert names(plain) == ["as sampled"] and "no learning signal" in plain.caption
 
 
-def test_agreement_has_a_line_and_dots_for_each_label_and_the_levels_that_earn() -> None:
+def test_agreement_has_a_line_and_dots_for_each_label_and_the_thresholds_as_levels() -> None:
     trained = rows(**{"attention/agreement_defective/mean": 0.4, "attention/agreement_normal/mean": 0.2})
     asked = rows(**{"eval/heldout/agreement_defective": 0.5})
-    (drawn,) = [one for one in run_charts([*trained, *asked], (0, 3), (0.3, 0.1)) if one.title == "Agreement of looks"]
+    charts = run_charts([*trained, *asked], (0, 3), (0.3, 0.1))
+    (drawn,) = [one for one in charts if one.title == "Agreement of attention"]
     present = [one for one in drawn.series if one.points]
     assert [(one.name, one.dots) for one in present] == [
         ("defective, held-out", True),
@@ -59,12 +60,12 @@ def test_agreement_has_a_line_and_dots_for_each_label_and_the_levels_that_earn()
     ]
     assert present[0].color == present[1].color != present[2].color
     assert drawn.levels == {"δ1 = 0.3": 0.3, "δ2 = 0.1": 0.1}
-    assert chart("Agreement of looks", trained).levels == {}
+    assert chart("Agreement of attention", trained).levels == {}
 
 
-def test_the_maps_quality_is_drawn_with_the_other_shares_of_the_held_out_parts() -> None:
+def test_the_maps_quality_is_drawn_with_the_other_held_out_metrics() -> None:
     asked = rows(**{"eval/heldout/accuracy": 0.5, "eval/heldout/pixel_auroc": 0.75})
-    assert names(chart("Held-out parts", asked)) == ["accuracy", "pixel AUROC"]
+    assert names(chart("Held-out samples", asked)) == ["accuracy", "pixel AUROC"]
 
 
 def test_unjudged_completions_and_length_against_reward_have_their_charts() -> None:

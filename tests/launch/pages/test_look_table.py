@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from launch.pages.look_table import looks_section, recorded_maps, spread
 from rl.evaluation.kept_maps import KeptMap, maps_file, write_maps
@@ -26,7 +26,7 @@ def image(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mask(tmp_path: Path) -> Path:
-    """A scratch one pixel wide in a mask of 400 pixels a side."""
+    """Mask of 400 x 400 pixels with a scratch one pixel wide."""
     path = tmp_path / "mask.png"
     pixels = np.zeros((400, 400), np.uint8)
     pixels[201, 100:300] = 255
@@ -88,7 +88,7 @@ def test_the_section_has_a_row_a_sample_and_a_column_an_evaluation(image: Path) 
     assert "chip good" not in unrewarded and "green" not in unrewarded
 
 
-def test_what_an_evaluation_lacks_is_a_dash_and_samples_that_are_gone_are_left_out(image: Path) -> None:
+def test_a_missing_map_is_a_dash_and_samples_that_are_gone_are_left_out(image: Path) -> None:
     here = part(image, 1)
     name = here.prompt.sample.id
     drawn = looks_section({0: {"gone": kept()}, 20: {name: kept(), "gone": kept()}}, [here], "bilinear", None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
 from launch.pages.gallery import Case, draw_case, shelves
 from launch.pages.report import RunRecord, write_report
@@ -124,11 +124,11 @@ def test_warnings_are_the_first_thing_on_the_page(tmp_path: Path) -> None:
     assert "Warnings" not in page(tmp_path).words
 
 
-def test_which_rewards_say_the_same_is_a_table(tmp_path: Path) -> None:
+def test_the_correlation_of_rewards_is_a_table(tmp_path: Path) -> None:
     rows = [{"step": 1, "reward/a/mean": 0.5, "reward/b/mean": 0.5, "reward/correlation/a_b": 0.75, "reward/mean": 1.0}]
     shown = page(tmp_path, rows=rows)
     assert shown.open == []
-    assert "Which rewards say the same" in shown.words and "0.75" in shown.words
+    assert "Correlation of rewards" in shown.words and "0.75" in shown.words
 
 
 def asked(task: Task, components: dict[str, float | None], text: str, images: tuple[Path, ...], **truth) -> Group:
@@ -165,7 +165,7 @@ def test_a_card_of_a_grid_draws_its_cells(images: tuple[Path, Path]) -> None:
 def test_a_card_whose_reward_does_not_tell_what_is_right_says_neither(images: tuple[Path, Path]) -> None:
     group = asked(Task.boxes, {"iad_r1": 1.5}, YES, images)
     assert "said defective" in draw_case(Case(after=group, before=None), parse_answer)
-    assert list(shelves([], [group])) == ["Not told"]
+    assert list(shelves([], [group])) == ["Unknown"]
 
 
 def test_a_page_of_many_pictures_stays_small(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_card_draws_true_and_predicted_boxes_in_the_coordinates_the_model_saw(
 
 def test_a_card_says_what_was_wrong_with_an_answer(images: tuple[Path, Path]) -> None:
     drawn = draw_case(Case(after=answered("Hm.", (0, 0, 0), 1, images=images), before=None), parse_answer)
-    assert "✗ said neither" in drawn
+    assert "✗ said no verdict" in drawn
     assert "&lt;answer&gt; occurs 0 times" in drawn
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
 from launch.run.answers import answers_file, read_answers, write_answers
 from rl.evaluation.metrics import evaluation_metrics

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 from wandb.proto.wandb_internal_pb2 import Record
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
 from launch.run.ending import Ending
 from launch.run.progress import RunProgress

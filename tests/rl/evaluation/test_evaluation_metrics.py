@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
 from rl.types import Group, Score, Task

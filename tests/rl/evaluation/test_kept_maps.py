@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from rl.evaluation.kept_maps import kept_groups, kept_map, maps_file, read_maps, write_maps
 from rl.types import Group

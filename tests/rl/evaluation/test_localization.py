@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from rl.evaluation.localization import localization_metrics, mean_look, times_even
 from rl.types import Group

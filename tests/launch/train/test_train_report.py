@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from builders.looked_groups import look, looked
+from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from conf.schema import TrainConfig
 from launch.run.ending import Ending

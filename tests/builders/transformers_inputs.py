@@ -1,4 +1,4 @@
-"""A prompt and an answer as transformers takes them: for the forward passes that our own are compared with."""
+"""Inputs of a forward pass of transformers, with which our own is compared."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from rl.types import Prompt
 
 
 def inputs_of(model: Any, prompt: Prompt, answer: Sequence[int] = ()) -> dict[str, torch.Tensor]:
-    """Keyword arguments of a model's forward pass over one prompt, its images and one answer."""
+    """Make the keyword arguments of a forward pass over one prompt, its images and one answer."""
     ids = torch.tensor([[*prompt.token_ids, *answer]])
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if prompt.pixels:
@@ -22,5 +22,5 @@ def inputs_of(model: Any, prompt: Prompt, answer: Sequence[int] = ()) -> dict[st
 
 
 def answer_logits(model: Any, prompt: Prompt, answer: Sequence[int]) -> torch.Tensor:
-    """[tokens, vocabulary]: what each token of the answer was drawn from."""
+    """Return the logits [tokens, vocabulary] from which each token of the answer is drawn."""
     return model(**inputs_of(model, prompt, answer)).logits[0, len(prompt.token_ids) - 1 : -1]

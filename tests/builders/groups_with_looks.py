@@ -1,4 +1,4 @@
-"""Builders of groups that tell where their completions look."""
+"""Groups with looks: where their completions look."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ def look(
     rdam: Sequence[Sequence[float]] = (),
     every: Sequence[Sequence[float]] = (),
 ) -> Look:
-    """Of a completion of as many tokens as there are weights; with maps where `rdam` is given."""
+    """Make the look of a completion with a token for each weight, and maps if `rdam` is given."""
     values = np.array(rdam, np.float32)
     maps = Maps(rdam=values, every=np.array(every, np.float32) if len(every) else values) if len(rdam) else None
     return Look(
@@ -32,7 +32,7 @@ def look(
 
 
 def looked(group: Group, *looks: Look, mask: Path | None = None) -> Group:
-    """The group with a look for each of its completions, and with the mask file of its sample."""
+    """Add a look for each completion to the group, and a mask file to its sample."""
     sample = group.prompt.sample
     sample = replace(sample, target=replace(sample.target, mask=mask))
     return replace(group, prompt=replace(group.prompt, sample=sample), looks=looks)
