@@ -10,7 +10,8 @@ import pytest
 from builders.small_runs import Run, assay, finished_run, kill_all, measured, same_weights, start
 from rl.data.config import DataConfig
 from rl.data.prompts import answer_text
-from rl.data.readers import read_mvtec, split_heldout
+from rl.data.reading import read_samples
+from rl.data.split import split_heldout
 
 pytestmark = pytest.mark.slow
 SMALL = (
@@ -36,7 +37,7 @@ NUM_STEPS = 8
 def pairs(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The right verdict against the wrong one."""
     path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
-    training, _ = split_heldout(read_mvtec(DataConfig(root=str(demo_data))), 0.2, 0)
+    training, _ = split_heldout(read_samples(DataConfig(root=str(demo_data))), 0.2, 0)
     with path.open("w") as file:
         for sample in training[:: len(training) // NUM_LESSONS][:NUM_LESSONS]:
             other = "normal" if sample.target.label == "defective" else "defective"
