@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/extending.md").read_text()
@@ -35,6 +36,17 @@ scale = Scale(dp_size=1, batch_num_tokens=2, global_batch_size=1, loss_scale_fac
 print("loss", round(float(policy_loss(inputs, config, scale)[0]), 4))
 """
 
+SAMPLES = """
+from pathlib import Path
+from rl.data.config import DataConfig
+from rl.data.reading import read_samples
+from rl.data.split import split_heldout
+
+for side in split_heldout(read_samples(DataConfig(root="plates")), 0.5, seed=0):
+    for sample in side:
+        print(sample.id, sample.target.label, sample.target.box_labels, sample.target.boxes, len(sample.images))
+"""
+
 
 def recipe(title: str) -> str:
     """The patch of a section."""
@@ -57,7 +69,7 @@ def output(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("title", ["A reward", "A loss of the probability ratio"])
+@pytest.mark.parametrize("title", ["A reward", "A loss of the probability ratio", "A reader"])
 def test_a_recipe_touches_as_many_files_as_the_table_says(title: str):
     told = re.search(rf"^\| {title.lower()} \| (\d+) \|$", PAGE, flags=re.MULTILINE)
     assert told and recipe(title).count("\ndiff --git ") + 1 == int(told[1])
@@ -82,3 +94,20 @@ def test_a_ratio_loss_is_a_function_and_a_line_of_the_table(tmp_path: Path):
     )
     # ρ is 2 and 4, so -mean(ρ A) is -3.
     assert output(folder, "-c", LOSS).split()[-2:] == ["loss", "-3.0"]
+
+
+def test_a_reader_is_its_file_and_a_line_of_the_table(tmp_path: Path):
+    folder = patched("A reader", tmp_path)
+    plates = folder / "plates"
+    plates.mkdir()
+    for name in ("plain", "whole", "holed", "mask"):
+        image = Image.new("L", (8, 8))
+        if name == "mask":
+            image.paste(255, (2, 1, 5, 4))
+        image.save(plates / f"{name}.png")
+    head, normal = "image,reference,mask,defect,split", "whole.png,plain.png,,,train"
+    (plates / "labels.csv").write_text(f"{head}\n{normal}\nholed.png,plain.png,mask.png,hole,test\n")
+    assert output(folder, "-c", SAMPLES).splitlines() == [
+        "plates/whole normal () () 2",
+        "plates/holed defective ('hole',) ((2.0, 1.0, 5.0, 4.0),) 2",
+    ]
