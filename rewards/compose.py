@@ -1,7 +1,7 @@
 """The composer of a score from named components; only this file weights them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -12,10 +12,12 @@ from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, comp
 from rewards.functions import BatchReward, load_function
 from rewards.item import Item, items_of
 from rl.faults import UserError
-from rl.types import Group, Score
+from rl.types import Group, Sample, Score
 
 Judgement = float | None | str
 """A component's value; None if the sample has nothing to judge by; a sentence about the fault if it failed."""
+OF_BOXES = ("box", "box_penalty", "grounding")
+"""Components that compare boxes with the true ones."""
 
 
 class Composer:
@@ -85,6 +87,17 @@ def check_truth(items: Sequence[Item], config: RewardConfig) -> None:
             raise UserError(
                 f"sample {item.id} has nothing that reward.{lacking[0]} could judge by; add it to the data, or choose "
                 f"another reward= or reward.{lacking[0]}.weight=null"
+            )
+
+
+def check_boxes(samples: Sequence[Sample], weight_of: Mapping[str, float]) -> None:
+    """Raise a UserError for the first sample that a reward of boxes could not judge; weights are by component."""
+    needy = next((name for name in OF_BOXES if weight_of.get(name)), "")
+    for sample in samples:
+        if needy and sample.target.label == "defective" and not sample.target.boxes:
+            raise UserError(
+                f"sample {sample.id}: nothing says where its defect is, which reward.{needy}.weight={weight_of[needy]} "
+                "has to know; add its mask or boxes, or choose reward=yes_no"
             )
 
 

@@ -82,6 +82,8 @@ class Sample:
     category: str
     """Object or material, e.g. "leather"."""
     task: Task = Task.boxes
+    heldout: bool | None = None
+    """True for the data set's test split, False for its training split; None where it has no split of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from builders.verdict_pairs import write_verdict_pairs
 
@@ -81,6 +82,17 @@ FEW_STEPS = (
     "logging.wandb=disabled",
 )
 
+SAMPLES = """
+from pathlib import Path
+from rl.data.config import DataConfig
+from rl.data.reading import read_samples
+from rl.data.split import split_heldout
+
+for side in split_heldout(read_samples(DataConfig(root="plates")), 0.5, seed=0):
+    for sample in side:
+        print(sample.id, sample.target.label, sample.target.box_labels, sample.target.boxes, len(sample.images))
+"""
+
 
 def recipe(title: str) -> str:
     """Return the patch of a section."""
@@ -112,7 +124,9 @@ def output(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("title", ["A reward", "A loss of the probability ratio", "A pair loss", "An objective"])
+@pytest.mark.parametrize(
+    "title", ["A reward", "A loss of the probability ratio", "A pair loss", "An objective", "A reader"]
+)
 def test_a_recipe_applies_and_touches_as_many_files_as_the_table_says(title: str):
     apply(title, ROOT, "--check")
     told = re.search(rf"^\| {title.lower()} \| (\d+) \|$", PAGE, flags=re.MULTILINE)
@@ -162,3 +176,20 @@ def test_an_objective_is_a_name_a_row_of_the_recipes_and_a_loss(tmp_path: Path):
     assert "UNLIKELIHOOD, loss of both answers" in (folder / "run/report.html").read_text()
     # -(log 0.5 + log 0.25 + log(1 - 0.5) + log(1 - 0.75)) / 4 is 1.5 log 2.
     assert output(folder, "-c", OBJECTIVE).split()[-2:] == ["loss", "1.0397"]
+
+
+def test_a_reader_is_its_file_and_a_line_of_the_table(tmp_path: Path):
+    folder = patched("A reader", tmp_path)
+    plates = folder / "plates"
+    plates.mkdir()
+    for name in ("plain", "whole", "holed", "mask"):
+        image = Image.new("L", (8, 8))
+        if name == "mask":
+            image.paste(255, (2, 1, 5, 4))
+        image.save(plates / f"{name}.png")
+    head, normal = "image,reference,mask,defect,split", "whole.png,plain.png,,,train"
+    (plates / "labels.csv").write_text(f"{head}\n{normal}\nholed.png,plain.png,mask.png,hole,test\n")
+    assert output(folder, "-c", SAMPLES).splitlines() == [
+        "plates/whole normal () () 2",
+        "plates/holed defective ('hole',) ((2.0, 1.0, 5.0, 4.0),) 2",
+    ]

@@ -8,13 +8,14 @@ import numpy as np
 from rewards.domain import Embedder
 from rl.data.config import DataConfig
 from rl.data.knowledge.offers import Offer, offers, with_offers
-from rl.data.readers import read_mvtec, split_heldout
+from rl.data.reading import read_samples
+from rl.data.split import split_heldout
 from rl.types import Sample
 
 
 def read_split(config: DataConfig, seed: int) -> tuple[list[Sample], list[Sample]]:
     """Return (training, held out) samples with the knowledge that they offer; open every file once."""
-    samples = read_mvtec(config)
+    samples = read_samples(config)
     if config.knowledge.file:
         samples = with_offers(samples, config.knowledge, _vectors)
     return split_heldout(samples, config.heldout_share, seed)

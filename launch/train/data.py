@@ -11,12 +11,11 @@ from typing import Any
 from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
 from launch.run.samples import read_split
-from rewards.compose import check_truth
+from rewards.compose import check_boxes, check_truth
 from rewards.config import is_computed, weights
 from rewards.item import item_of
 from rl.data.lessons import Lesson, check_spans, own_lesson, read_lessons, with_lessons
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
-from rl.data.readers import check_boxes
 from rl.data.stream import SampleStream
 from rl.faults import UserError
 from rl.preference_config import LossSpan

@@ -1,12 +1,12 @@
-"""Reads annotations.json: what the demo's generator, or a user, noted beside a category's images."""
+"""Reads annotations.json: what the demo's generator, or a user, noted about the images of a folder."""
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rl.data.images import Size
+from rl.data.readers.reader import Record
 from rl.faults import UserError
 from rl.types import Box
 
@@ -16,42 +16,52 @@ KEYS = ("reference", "boxes", "labels", "rationale")
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """The entry of one image; what it leaves out is empty."""
+    """The entry of one image; fields that it leaves out are empty."""
 
     reference: str = ""
-    """File of the normal image that it is compared with, below the category's folder."""
+    """File of the normal image to compare with, below the folder of the notes."""
     boxes: tuple[Box, ...] = ()
-    """Of the defects, [x1, y1, x2, y2) in pixels; they win over the mask's."""
+    """Defect boxes [x1, y1, x2, y2) in pixels."""
     labels: tuple[str, ...] = ()
     """Defect type of each box."""
     rationale: str = ""
     """A reasoning that leads to the truth."""
 
 
-def read_notes(folder: Path, names: Collection[str]) -> dict[str, Note]:
-    """The notes of a category by image, e.g. test/scratch/001.png; `names` are the images that it has."""
+def with_notes(folder: Path, records: Sequence[Record]) -> list[Record]:
+    """Return the records of a folder, with what its annotations.json notes in place of what their format found."""
+    notes = read_notes(folder, {record.name: not record.kind for record in records})
+    return [_noted(record, notes[record.name]) if record.name in notes else record for record in records]
+
+
+def _noted(record: Record, note: Note) -> Record:
+    noted = replace(
+        record,
+        references=(record.folder / note.reference,) if note.reference else record.references,
+        rationale=note.rationale or record.rationale,
+    )
+    if not note.boxes:
+        return noted
+    return replace(noted, boxes=note.boxes, labels=note.labels, boxes_from=_entry(record.folder, record.name))
+
+
+def read_notes(folder: Path, images: Mapping[str, bool]) -> dict[str, Note]:
+    """Return the notes of a folder by image, e.g. test/scratch/001.png; `images` maps each to True if it is normal."""
     path = folder / NAME
     if not path.exists():
         return {}
     entries = _load(path)
     if not isinstance(entries, dict):
-        raise UserError(f'{path}: the file holds no object; write {{"test/<defect>/NNN.png": {{…}}, …}}')
+        raise UserError(f'{path}: the file holds no object; write {{"<image>": {{…}}, …}}')
     for name in entries:
-        if name not in names:
+        if name not in images:
             raise UserError(f"{path}: there is no image '{name}' in {folder}; correct the name or remove the entry")
-    return {name: _note(entry_of(folder, name), name, entry) for name, entry in entries.items()}
+    return {name: _note(_entry(folder, name), entry, is_normal=images[name]) for name, entry in entries.items()}
 
 
-def entry_of(folder: Path, name: str) -> str:
-    """Where an image's note stands, to begin a sentence with."""
+def _entry(folder: Path, name: str) -> str:
+    """Return the start of a sentence about an image's note."""
     return f"{folder / NAME}: entry '{name}'"
-
-
-def check_within(where: str, boxes: tuple[Box, ...], size: Size) -> None:
-    """Raises a UserError for the first box that leaves the image."""
-    for box in boxes:
-        if box[2] > size[0] or box[3] > size[1]:
-            raise UserError(f"{where} has the box {list(box)} in an image of {size[0]}x{size[1]}; correct the box")
 
 
 def _load(path: Path) -> Any:
@@ -63,8 +73,8 @@ def _load(path: Path) -> Any:
         raise UserError(f"{path}: the file is no readable text ({error}); mend or remove it") from error
 
 
-def _note(where: str, name: str, entry: Any) -> Note:
-    """The note, its fields checked; whether the boxes lie in the image is seen when that is opened."""
+def _note(where: str, entry: Any, *, is_normal: bool) -> Note:
+    """Return the checked note; boxes that leave the image are found when the image is opened."""
     if not isinstance(entry, dict):
         raise UserError(f"{where} is {json.dumps(entry)}, not an object; give any of {', '.join(KEYS)}, or remove it")
     for key in entry:
@@ -76,21 +86,16 @@ def _note(where: str, name: str, entry: Any) -> Note:
         labels=_labels(where, entry),
         rationale=_text(where, entry, "rationale"),
     )
-    _check_boxes(where, name, entry, note)
-    return note
-
-
-def _check_boxes(where: str, name: str, entry: dict[str, Any], note: Note) -> None:
-    good = name.startswith("test/good/")
-    if good and note.boxes:
-        raise UserError(f"{where} has boxes, yet the image is normal; remove them or move it to test/<defect>")
-    if not good and "boxes" in entry and not note.boxes:
+    if is_normal and note.boxes:
+        raise UserError(f"{where} has boxes, yet the image is normal; remove them or correct its label")
+    if not is_normal and "boxes" in entry and not note.boxes:
         raise UserError(f"{where} has no box, yet the image is defective; add one, or leave out boxes")
     if "labels" in entry and len(note.labels) != len(note.boxes):
         raise UserError(
             f"{where} has {len(note.boxes)} boxes and {len(note.labels)} labels; give each box a label, "
             "or leave out labels"
         )
+    return note
 
 
 def _text(where: str, entry: dict[str, Any], key: str) -> str:

@@ -38,7 +38,11 @@ class KnowledgeConfig:
 
 @dataclass(kw_only=True)
 class DataConfig:
-    root: str = key("", "Folder in MVTec-AD layout: <category>/{train/good,test/<defect>,ground_truth/<defect>}.")
+    root: str = key(
+        "",
+        "Folder of the data, e.g. with MVTec-AD's <category>/{train/good,test/<defect>,ground_truth/<defect>}; "
+        "docs/data.md lists the layouts.",
+    )
     task: Task = key(Task.boxes, "What is asked of each image, and so the form of the answer.")
     with_reference: bool = key(True, "Show a normal image before the inspected one.")
     question: str = key("", "What each sample asks; empty takes the task's own question.")

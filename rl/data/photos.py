@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from rl.data.readers import IMAGES
+from rl.data.images import IMAGE_SUFFIXES
 from rl.faults import UserError
 
 PREDICTIONS = "predictions.jsonl"
@@ -38,7 +38,7 @@ def find_photos(named: str) -> list[Photo]:
     else:
         root = Path(os.path.commonpath([path.parent for path in paths] or [Path.cwd()]))
     if not paths:
-        raise UserError(f"input={named} holds no image ({', '.join(IMAGES)}); give a folder that does")
+        raise UserError(f"input={named} holds no image ({', '.join(IMAGE_SUFFIXES)}); give a folder that does")
     bare, whole = Counter(_bare(path, root) for path in paths), {path.relative_to(root).as_posix() for path in paths}
     return [
         Photo(id=name if bare[name] == 1 and name not in whole else path.relative_to(root).as_posix(), path=path)
@@ -156,7 +156,7 @@ def _grouped(names: Mapping[Path, str]) -> dict[str, list[Path]]:
 def _images_below(folder: Path) -> list[Path]:
     """At every depth, but neither hidden ones nor those of runs below the folder."""
     runs = {file.parent for file in folder.rglob(PREDICTIONS)} - {folder}
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and path.is_file())
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     seen = (path for path in paths if runs.isdisjoint(path.parents))
     return sorted(path for path in seen if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 

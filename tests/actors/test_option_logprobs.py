@@ -18,7 +18,7 @@ from rl.data.config import DataConfig, Instructions
 from rl.data.demo.synthesis import write_demo
 from rl.data.pairs.boundary import chance_of
 from rl.data.prompts import PromptBuilder
-from rl.data.readers import read_mvtec
+from rl.data.reading import read_samples
 from rl.types import Sample, Task
 from rollout.config import RolloutConfig
 
@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 
 @pytest.fixture(scope="module")
 def samples(data: DataConfig) -> list[Sample]:
-    return read_mvtec(data)[:6]
+    return read_samples(data)[:6]
 
 
 @pytest.fixture(scope="module")

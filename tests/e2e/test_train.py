@@ -12,7 +12,7 @@ from builders.small_runs import FEW, THREE_STEPS, Run, assay
 from builders.transformers_inputs import inputs_of
 from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder
-from rl.data.readers import read_mvtec
+from rl.data.reading import read_samples
 from rollout.config import RolloutConfig
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def test_the_checkpoint_answers_the_same_in_transformers_and_vllm(small_run: Run
     said = {answer["id"]: answer["completion"] for answer in map(json.loads, lines)}
     config = DataConfig(root=str(demo_data), instructions=Instructions.none)
     builder = PromptBuilder(str(folder), config)
-    prompts = [builder.build(sample) for sample in read_mvtec(config) if sample.id in said]
+    prompts = [builder.build(sample) for sample in read_samples(config) if sample.id in said]
 
     engine = Engine(str(folder), RolloutConfig(max_prompt_tokens=256, max_response_tokens=64), dtype="float32", seed=0)
     groups = dict(engine.generate(prompts, num_completions=1, greedy=True, first_seed=0))

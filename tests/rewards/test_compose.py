@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rewards.component import ComponentConfig
-from rewards.compose import Composer, read, reward_range
+from rewards.compose import Composer, check_boxes, read, reward_range
 from rewards.config import FunctionConfig, OnError, RewardConfig, Signature, check_reward, weights
 from rewards.item import Item
 from rewards.presets import PRESETS, preset
@@ -194,3 +194,18 @@ def test_every_preset_scores_an_empty_answer(name: str):
 def test_an_unknown_preset_raises_with_the_names_of_all():
     with pytest.raises(ValueError, match="there is no reward preset 'room'; there are yes_no"):
         preset("room")
+
+
+def test_a_reward_of_boxes_needs_boxes():
+    def sample(target: Target) -> Sample:
+        return Sample(id="screw/test/bent tip/000", images=(), question="", target=target, category="screw")
+
+    normal, boxed, unknown = sample(Target(label="normal")), sample(defective((0, 0, 4, 4))), sample(defective())
+    check_boxes([normal, boxed], {"box": 1.0})
+    check_boxes([normal, unknown], {"box": 0.0, "accuracy": 1.0})
+    with pytest.raises(ValueError) as raised:
+        check_boxes([normal, unknown], {"accuracy": 1.0, "box": 0.5})
+    with pytest.raises(ValueError, match="which reward.box_penalty.weight=1.0 has to know"):
+        check_boxes([normal, unknown], {"box": 0.0, "box_penalty": 1.0})
+    assert str(raised.value).startswith("sample screw/test/bent tip/000: nothing says where its defect is")
+    assert "reward.box.weight=0.5" in str(raised.value) and str(raised.value).endswith("or choose reward=yes_no")

@@ -10,7 +10,7 @@ from rl.contrast import Repair, plan_repair
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.synthesis import write_demo
 from rl.data.prompts import PromptBuilder
-from rl.data.readers import read_mvtec
+from rl.data.reading import read_samples
 from rl.faults import RunFailure
 from rl.timing import Timings
 from rl.types import Completion, Group, Origin, Score
@@ -39,7 +39,7 @@ def builder(data: DataConfig) -> PromptBuilder:
 @pytest.fixture(scope="module")
 def repairs(data: DataConfig, builder: PromptBuilder) -> list[Repair]:
     """Of groups about normal and defective parts, all answers right."""
-    prompts = [replace(builder.build(sample), pixels=None) for sample in read_mvtec(data)[:8]]
+    prompts = [replace(builder.build(sample), pixels=None) for sample in read_samples(data)[:8]]
     groups = [Group(prompt=prompt, completions=(SAMPLED,) * 4, scores=(RIGHT,) * 4) for prompt in prompts]
     return [repair for group in groups if (repair := plan_repair(group, step=0, has_teacher=True))]
 

@@ -27,7 +27,7 @@ KEY, TOKEN = "sentinel-of-wandb", "sentinel-of-hf"
 def tree(tmp_path: Path) -> Path:
     """A working tree with one file of each kind."""
     folder = tmp_path / "tree"
-    files = "pyproject.toml", "launch/train/run.py", "models/own/config.json", "rl/data/readers.py"
+    files = "pyproject.toml", "launch/train/run.py", "models/own/config.json", "rl/data/reading.py"
     left_out = "data/demo/1.png", "runs/a/summary.json", ".venv/bin/python", ".git/config", "photos/1.png"
     for name in (*files, *left_out, "launch/__pycache__/train.pyc"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def test_the_tree_travels_without_what_git_ignores_and_what_runs_write(package: 
         "pyproject.toml",
         "launch/train/run.py",
         "models/own/config.json",
-        "rl/data/readers.py",
+        "rl/data/reading.py",
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl.data.images import decoded_size, in_threads, open_image, open_mask, stated_size
+from rl.data.images import check_within, decoded_size, in_threads, open_image, open_mask, stated_size
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -104,3 +104,10 @@ def test_a_mask_that_does_not_open_is_named(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
     with pytest.raises(ValueError, match="torn.png"):
         open_mask(tmp_path / "torn.png")
+
+
+def test_a_box_has_an_area_and_may_touch_the_images_edge_but_not_leave_it():
+    check_within("notes: entry 'a'", ((0, 0, 20, 10),), (20, 10))
+    for box in ((0, 0, 21, 10), (0, 0, 20, 10.5), (-1, 0, 20, 10), (4, 0, 4, 10), (0, 6, 20, 5)):
+        with pytest.raises(ValueError, match="notes: entry 'a' has the box .* in an image of 20x10; correct the box"):
+            check_within("notes: entry 'a'", (box,), (20, 10))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rl.data.demo.synthesis import CONTRASTS, DEFECTS, KNOWLEDGE, MATERIALS, SIZE, make_part, rationale, write_demo
-from rl.data.readers import mask_boxes
+from rl.data.masks import mask_boxes
 
 
 def files(root: Path) -> dict[str, bytes]:

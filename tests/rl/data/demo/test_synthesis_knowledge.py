@@ -13,7 +13,7 @@ from rl.data.knowledge.leaks import leaks
 from rl.data.knowledge.offers import read_knowledge, with_offers
 from rl.data.knowledge.routing import named_knowledge
 from rl.data.prompts import answer_text
-from rl.data.readers import read_mvtec
+from rl.data.reading import read_samples
 from rl.types import Task
 
 
@@ -45,7 +45,7 @@ def test_names_tell_defects_apart_and_no_text_names_its_material(demo):
 
 @pytest.mark.parametrize("wrong", Choice)
 def test_every_sample_finds_three_wrong_pieces_beside_its_own(demo, wrong):
-    samples = read_mvtec(DataConfig(root=str(demo), task=Task.routed))
+    samples = read_samples(DataConfig(root=str(demo), task=Task.routed))
     config = KnowledgeConfig(file=str(demo / KNOWLEDGE), wrong=wrong)
     for sample in with_offers(samples, config, embed):
         target = sample.target

@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from rl.data.config import DataConfig
 from rl.data.demo.synthesis import write_demo
 from rl.data.grid import cells_of_mask
 from rl.data.questions import NO_DEFECT
-from rl.data.readers import check_boxes, mask_boxes, read_mvtec, split_heldout
+from rl.data.reading import read_samples
 from rl.types import Sample, Target, Task
 
 
@@ -50,7 +47,7 @@ def screws(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, task: Task = Task.boxes) -> list[Sample]:
-    return read_mvtec(DataConfig(root=str(folder.parent), question="Fine?", task=task))
+    return read_samples(DataConfig(root=str(folder.parent), question="Fine?", task=task))
 
 
 def test_a_real_folder_is_read_with_boxes_from_its_masks(screws):
@@ -71,20 +68,9 @@ def test_a_real_folder_is_read_with_boxes_from_its_masks(screws):
     assert good.images == (screws / "train/good/000.png", screws / "test/good/000.png")
 
 
-def test_a_mask_of_a_single_pixel_still_has_a_box():
-    assert mask_boxes(np.eye(1, 5, 2, dtype=bool)) == ((2, 0, 3, 1),)
-
-
-@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)))
-def test_boxes_cover_no_more_rows_and_columns_than_the_mask_does(mask):
-    for x1, y1, x2, y2 in mask_boxes(mask):
-        inside = mask[int(y1) : int(y2), int(x1) : int(x2)]
-        assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
-
-
 def test_the_generators_notes_come_before_what_the_masks_show(tmp_path):
     write_demo(tmp_path, seed=0, num_parts=4)
-    samples = read_mvtec(DataConfig(root=str(tmp_path)))
+    samples = read_samples(DataConfig(root=str(tmp_path)))
     assert len(samples) == 16 and len({sample.id for sample in samples}) == 16
     for sample in samples:
         reference, query = sample.images
@@ -125,7 +111,7 @@ def test_a_category_without_masks_may_have_noted_boxes(screws):
 
 
 def test_a_task_asks_its_own_question_unless_one_is_given(screws):
-    questions = {task: read_mvtec(DataConfig(root=str(screws.parent), task=task))[0].question for task in Task}
+    questions = {task: read_samples(DataConfig(root=str(screws.parent), task=task))[0].question for task in Task}
     assert questions[Task.yes_no] == "Are there any defects or anomalies in the image?"
     assert questions[Task.boxes] == "Are there any defects in the second image?"
     assert len(set(questions.values())) == len(Task) - 1
@@ -148,7 +134,7 @@ def test_a_choice_offers_the_kinds_of_the_category_and_none(screws, task):
 
 def test_the_reasoning_of_a_choice_leads_to_its_option(tmp_path):
     write_demo(tmp_path, seed=0, num_parts=8)
-    plain, asked = (read_mvtec(DataConfig(root=str(tmp_path), task=task)) for task in (Task.boxes, Task.choice))
+    plain, asked = (read_samples(DataConfig(root=str(tmp_path), task=task)) for task in (Task.boxes, Task.choice))
     for before, after in zip(plain, asked, strict=True):
         target = after.target
         assert target.rationale == f"{before.target.rationale} The answer is {target.option}."
@@ -180,18 +166,6 @@ def test_only_defects_are_asked_for_by_place(screws):
     assert bent.target == read(screws)[0].target and bent.task is Task.grounding
 
 
-def test_a_reward_of_boxes_needs_boxes(screws):
-    check_boxes(read(screws), {"box": 1.0})
-    shutil.rmtree(screws / "ground_truth")
-    check_boxes(read(screws), {"box": 0.0, "accuracy": 1.0})
-    with pytest.raises(ValueError) as raised:
-        check_boxes(read(screws), {"accuracy": 1.0, "box": 0.5})
-    with pytest.raises(ValueError, match="which reward.box_penalty.weight=1.0 has to know"):
-        check_boxes(read(screws), {"box": 0.0, "box_penalty": 1.0})
-    assert str(raised.value).startswith("sample screw/test/bent tip/000: nothing says where its defect is")
-    assert "reward.box.weight=0.5" in str(raised.value) and str(raised.value).endswith("or choose reward=yes_no")
-
-
 def test_the_first_faulty_sample_is_named_whatever_is_wrong_with_later_ones(tmp_path):
     write_demo(tmp_path, seed=0, num_parts=40)
     metal, wood = tmp_path / "metal", tmp_path / "wood"
@@ -207,9 +181,9 @@ def test_the_first_faulty_sample_is_named_whatever_is_wrong_with_later_ones(tmp_
         path.write_bytes(b"no image")
     for path in faulty:
         with pytest.raises(ValueError, match=f"{path}: the image is damaged"):
-            read_mvtec(DataConfig(root=str(tmp_path)))
+            read_samples(DataConfig(root=str(tmp_path)))
         path.write_bytes(healthy[path])
-    assert len(read_mvtec(DataConfig(root=str(tmp_path)))) == 160
+    assert len(read_samples(DataConfig(root=str(tmp_path)))) == 160
 
 
 def break_image(folder: Path) -> Path:
@@ -306,43 +280,3 @@ def test_a_fault_is_one_sentence_that_names_the_file(screws, sentence, damage):
         read(screws)
     assert str(raised.value).startswith(f"{path}: ") and sentence in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-def test_a_folder_of_another_layout_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no <category>/test folder"):
-        read(tmp_path / "screw")
-
-
-def samples_named(names: list[str]) -> list[Sample]:
-    target = Target(label="normal")
-    return [Sample(id=name, images=(), question="Fine?", target=target, category="x") for name in names]
-
-
-def test_held_out_samples_are_never_trained_on():
-    samples = samples_named([str(number) for number in range(1000)])
-    training, heldout = split_heldout(samples, 0.2, seed=0)
-    assert {sample.id for sample in training} | {sample.id for sample in heldout} == {s.id for s in samples}
-    assert not {sample.id for sample in training} & {sample.id for sample in heldout}
-    assert 150 < len(heldout) < 250
-
-
-def test_the_split_of_a_sample_does_not_depend_on_the_others():
-    samples = samples_named([str(number) for number in range(100)])
-    _, heldout = split_heldout(samples, 0.3, seed=1)
-    _, of_half = split_heldout(samples[::-2], 0.3, seed=1)
-    assert {sample.id for sample in of_half} == {s.id for s in heldout} & {s.id for s in samples[::-2]}
-
-
-def test_another_seed_splits_otherwise():
-    samples = samples_named([str(number) for number in range(100)])
-    assert split_heldout(samples, 0.3, seed=1) != split_heldout(samples, 0.3, seed=2)
-
-
-@given(st.integers(1, 3), st.floats(0.01, 0.9))
-def test_a_split_with_an_empty_side_is_refused(count, share):
-    try:
-        training, heldout = split_heldout(samples_named(["a", "b", "c"][:count]), share, seed=0)
-    except ValueError as error:
-        assert "data.heldout_share" in str(error)
-    else:
-        assert training and heldout

@@ -1,0 +1,50 @@
+"""Reader of MVTec-AD's layout: a folder per kind of defect, and one of normal images to compare with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rl.data.images import images_in
+from rl.data.readers.reader import Reader, Record
+
+GOOD = "good"
+"""Folder of the normal images."""
+
+
+def _recognises(root: Path) -> bool:
+    return bool(_categories(root))
+
+
+def _find(root: Path) -> Iterator[Record]:
+    for folder in _categories(root):
+        yield from _records(folder)
+
+
+def _categories(root: Path) -> list[Path]:
+    return sorted(path.parent for path in root.glob("*/test") if path.is_dir())
+
+
+def _records(folder: Path) -> Iterator[Record]:
+    """Yield the records of a category; its references take turns within each kind."""
+    references = images_in(folder / "train" / GOOD)
+    masked = (folder / "ground_truth").exists()
+    kinds = sorted(path for path in (folder / "test").iterdir() if path.is_dir())
+    for kind in kinds:
+        for number, path in enumerate(images_in(kind)):
+            mask = folder / "ground_truth" / kind.name / f"{path.stem}_mask.png"
+            yield Record(
+                path=path,
+                folder=folder,
+                category=folder.name,
+                kind="" if kind.name == GOOD else kind.name,
+                references=(references[number % len(references)],),
+                mask=mask if masked and kind.name != GOOD else None,
+            )
+
+
+READER = Reader(
+    help="a folder per kind of defect",
+    layout="<category>/{train/good,test/<defect>,ground_truth/<defect>}",
+    to_normal="move the image to test/good",
+    recognises=_recognises,
+    find=_find,
+)
