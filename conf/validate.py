@@ -31,21 +31,15 @@ FILES_COME_FROM = {
 }
 
 
-def check_train(config: TrainConfig) -> None:
-    """Raises a UserError for the first contradiction, or for what this machine lacks."""
-    check_elsewhere(config)
-    check_here(config)
-
-
 def check_here(config: TrainConfig) -> None:
-    """Raises a UserError for what this machine lacks."""
+    """Raise a UserError for what this machine lacks."""
     _check_paths(config)
     if not (config.cluster.address or os.environ.get("RAY_ADDRESS")):
         check_resources(config, cpus=os.cpu_count() or 1, gpus=_num_gpus())
 
 
 def check_elsewhere(config: TrainConfig) -> None:
-    """The same for a run on another machine, which alone can tell its size and its folders."""
+    """Raise a UserError for the first contradiction, apart from the size and the folders of a machine."""
     _check_updates(config)
     _check_sampling(config)
     check_teacher(config.rollout.teacher, is_asked=config.algo.contrastive)
@@ -116,14 +110,8 @@ def _check_asked(config: PredictConfig) -> None:
         )
 
 
-def check_pairs(config: PairsConfig) -> None:
-    """Raises a UserError when there is nothing to make pairs of, or nobody who could write them."""
-    check_pairs_elsewhere(config)
-    check_pairs_here(config)
-
-
 def check_pairs_elsewhere(config: PairsConfig) -> None:
-    """The same as far as another machine can tell."""
+    """Raise a UserError when there is nothing to make pairs of, or nobody who could write them."""
     if not config.output:
         raise UserError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
     data, pairs = config.data, config.pairs

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from rl.data.annotations import Note, check_within, entry_of, read_notes
 from rl.data.config import DataConfig
@@ -180,6 +179,9 @@ def mask_boxes(mask: np.ndarray) -> tuple[Box, ...]:
     >>> mask_boxes(np.pad(np.ones((2, 3), bool), 1))
     ((1.0, 1.0, 4.0, 3.0),)
     """
+    # Imported here: it takes long, and the command line needs no masks.
+    from scipy import ndimage
+
     regions, _ = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
     sizes = np.bincount(regions.ravel())[1:]
     return tuple(

@@ -10,7 +10,8 @@ import pytest
 
 from conf.schema import TrainConfig
 from launch.cli import assay
-from launch.command.app import App, run_app
+from launch.command.app import run_verb
+from launch.command.verb import Verb, nothing_to_check
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,12 +28,8 @@ class Recorder:
         return self.code
 
 
-def nothing_to_check(config: TrainConfig) -> None:
-    """The config contradicts itself nowhere."""
-
-
-def train_app(main, check=nothing_to_check) -> App:
-    return App(verb="train", summary="Train.", examples=("assay train",), schema=TrainConfig, check=check, main=main)
+def training(run) -> Verb:
+    return Verb(name="train", summary="Train.", examples=(), schema=TrainConfig, check=nothing_to_check, run=run)
 
 
 @pytest.fixture(autouse=True)
@@ -106,13 +103,13 @@ def test_an_experiment_of_ones_own_runs(empty_folder):
     (empty_folder / "own/experiment").mkdir(parents=True)
     (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nseed: 5\n")
     ran = Recorder()
-    assert run_app(train_app(ran), ["experiment=mine", "--config-dir", "own"]) == 0
+    assert run_verb(training(ran), ["experiment=mine", "--config-dir", "own"]) == 0
     assert ran.configs[0].seed == 5 and ran.configs[0].output.startswith("runs/mine/")
 
 
 def test_the_verb_gets_a_plain_config_and_its_exit_code_comes_back(empty_folder):
     ran = Recorder(code=3)
-    assert run_app(train_app(ran), ["experiment=demo", "algo.lr=1e-5", "output=here"]) == 3
+    assert run_verb(training(ran), ["experiment=demo", "algo.lr=1e-5", "output=here"]) == 3
     (config,) = ran.configs
     assert type(config) is TrainConfig
     assert (config.algo.lr, config.algo.num_prompts, config.output) == (1e-5, 16, "here")
@@ -122,14 +119,14 @@ def test_the_verb_gets_a_plain_config_and_its_exit_code_comes_back(empty_folder)
 
 def test_a_sweep_runs_every_combination_in_folders_of_their_own(empty_folder):
     ran = Recorder()
-    assert run_app(train_app(ran), ["-m", "algo.lr=1e-4,1e-5", "seed=0,1", "output=sweep"]) == 0
+    assert run_verb(training(ran), ["-m", "algo.lr=1e-4,1e-5", "seed=0,1", "output=sweep"]) == 0
     seen = [(config.algo.lr, config.seed, config.output) for config in ran.configs]
     assert seen == [(1e-4, 0, "sweep/0"), (1e-4, 1, "sweep/1"), (1e-5, 0, "sweep/2"), (1e-5, 1, "sweep/3")]
 
 
 def test_a_sweep_with_one_wrong_job_runs_none(capsys):
     ran = Recorder()
-    assert run_app(train_app(ran), ["-m", "algo.num_completions=8,1"]) == 2
+    assert run_verb(training(ran), ["-m", "algo.num_completions=8,1"]) == 2
     assert ran.configs == [] and "must be ≥ 2; got 1" in capsys.readouterr().err
 
 
@@ -139,7 +136,7 @@ def test_a_sweep_ends_with_its_worst_exit_code(capsys):
             raise ValueError("photos/1.png is corrupt; remove it")
         return 0
 
-    assert run_app(train_app(odd_seeds_fail), ["-m", "seed=0,1,2", "output=sweep"]) == 1
+    assert run_verb(training(odd_seeds_fail), ["-m", "seed=0,1,2", "output=sweep"]) == 1
     assert capsys.readouterr().err == "assay train: photos/1.png is corrupt; remove it\n"
 
 
@@ -149,7 +146,7 @@ def test_a_fault_shows_where_it_was_raised_when_asked(monkeypatch, capsys):
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ValueError, match="corrupt"):
-        run_app(train_app(fail), ["output=here"])
+        run_verb(training(fail), ["output=here"])
 
 
 def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):
@@ -167,7 +164,7 @@ def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):
 
 def test_cfg_prints_the_composed_config_and_runs_nothing(capsys, empty_folder):
     ran = Recorder()
-    assert run_app(train_app(ran), ["--cfg", "job", "experiment=mmr_ad"]) == 0
+    assert run_verb(training(ran), ["--cfg", "job", "experiment=mmr_ad"]) == 0
     assert "num_updates: 4" in capsys.readouterr().out
     assert ran.configs == [] and list(empty_folder.iterdir()) == []
 
