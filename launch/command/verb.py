@@ -21,7 +21,7 @@ class Verb:
     """Commands that work as they stand."""
     schema: type
     """Dataclass of the config; its key `output` names the folder that a run writes."""
-    check: Callable[[Any], None]
+    check: Callable[[Any], None] = nothing_to_check
     """Raises a UserError for a contradiction in the config."""
     check_here: Callable[[Any], None] = nothing_to_check
     """Raises a UserError for what this machine lacks, such as files and GPUs; skipped for a run on another machine."""

@@ -11,7 +11,7 @@ import pytest
 from conf.schema import TrainConfig
 from launch.cli import assay
 from launch.command.app import run_verb
-from launch.command.verb import Verb, nothing_to_check
+from launch.command.verb import Verb
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ class Recorder:
 
 
 def training(run) -> Verb:
-    return Verb(name="train", summary="Train.", examples=(), schema=TrainConfig, check=nothing_to_check, run=run)
+    return Verb(name="train", summary="Train.", examples=(), schema=TrainConfig, run=run)
 
 
 @pytest.fixture(autouse=True)
@@ -189,6 +189,17 @@ def test_data_writes_the_demo_and_does_not_overwrite_it(capsys, empty_folder):
     assert summary["output"] == "parts" and summary["images"] == len(list(empty_folder.glob("parts/*/t*/*/*.png"))) > 0
     assert assay(arguments) == 1
     assert "parts is not empty" in capsys.readouterr().err
+
+
+def test_the_verbs_are_listed_before_hydra_is_imported():
+    code = (
+        "import sys; from launch.cli import assay; assay(['--help']); "
+        "print(sorted({'ray', 'torch', 'hydra', 'omegaconf', 'scipy', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_mistake_is_named_before_anything_heavy_is_imported():

@@ -12,7 +12,7 @@ from conf.schema import TrainConfig
 from launch.chain.run import Chain, run
 from launch.chain.stages import Stage, stages_of
 from launch.command.app import run_verb
-from launch.command.verb import Verb, nothing_to_check
+from launch.command.verb import Verb
 from rl.faults import RunFailure
 
 
@@ -42,7 +42,6 @@ def training(run, trains: bool) -> Verb:
         summary="Train.",
         examples=(),
         schema=TrainConfig,
-        check=nothing_to_check,
         run=run,
         trains=trains,
     )

@@ -12,7 +12,7 @@ from conf.schema import TrainConfig
 from launch.command.app import run_verb
 from launch.command.composing import jobs_of, open_composer
 from launch.command.sweep import begin_member, fail_member, finish_sweep, main, member_value
-from launch.command.verb import Verb, nothing_to_check
+from launch.command.verb import Verb
 
 
 def run_member(folder: Path, number: int, reward: float | None) -> None:
@@ -106,7 +106,6 @@ def sweep(arguments: list[str], run: Callable[[TrainConfig], int] = write_summar
         summary="Train.",
         examples=(),
         schema=TrainConfig,
-        check=nothing_to_check,
         run=run,
         trains=True,
     )
