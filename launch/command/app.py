@@ -17,8 +17,8 @@ from launch.command.arguments import Parser, in_full, with_values
 from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.command.help_page import help_page
 from launch.command.inside_hydra import run_jobs
+from launch.command.members import begin_member, fail_member, member_value, members_in
 from launch.command.mistakes import check_read
-from launch.command.sweep import begin_member, fail_member, finish_sweep, member_value, members_in
 from launch.command.verb import Verb
 from rl.faults import RunFailure, UserError
 
@@ -91,6 +91,8 @@ def _sweep(verb: Verb, options: argparse.Namespace, first: Any) -> int:
         code = int(error.code or RUN_FAULT)
     if not verb.trains:
         return code
+    from launch.command.sweep import finish_sweep
+
     try:
         return max(code, finish_sweep(folder, first.logging.rank_by))
     except ValueError as error:

@@ -23,7 +23,7 @@ from launch.chain.stages import trainings_of
 from launch.command.app import RAY_JOBS
 from launch.command.composing import to_dataclass
 from launch.command.inside_hydra import add_launcher, launcher_target
-from launch.command.sweep import begin_member, fail_member, member_value
+from launch.command.members import begin_member, fail_member, member_value
 from launch.run.members import SUMMARY, read_summary, why_ended_early
 from rl.faults import RunFailure, UserError
 
