@@ -1,4 +1,4 @@
-"""The keys of a config schema, walked: for help pages, for mistyped keys and for tests."""
+"""Lists the keys of a config schema, for help pages, mistyped keys and tests."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -18,21 +18,21 @@ TYPE_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """One leaf of a schema."""
+    """Leaf of a schema."""
 
     path: str
-    """Dotted, e.g. "algo.lr"."""
+    """Dotted path, e.g. "algo.lr"."""
     kind: type
     """int, float, bool, str, list, dict (whose names are free) or an Enum."""
     optional: bool
-    """Whether it may be null."""
+    """True if it may be null."""
     default: Any
     help: str
     limits: Mapping[str, float | None]
     """Bounds by name: ge, gt, le."""
 
     def expected(self) -> str:
-        """The values that the key takes, in words."""
+        """Return the values that the key takes, in words."""
         if issubclass(self.kind, Enum):
             return "one of " + ", ".join(choice.name for choice in self.kind)
         signs = {"ge": "≥", "gt": ">", "le": "≤"}
@@ -42,7 +42,7 @@ class Key:
 
 
 def walk(schema: type, prefix: str = "") -> Iterator[Key]:
-    """The leaves of a schema in the order of its fields."""
+    """Yield the leaves of a schema in the order of its fields."""
     hints = get_type_hints(schema)
     for item in fields(schema):
         kind, path = hints[item.name], f"{prefix}{item.name}"
@@ -56,7 +56,7 @@ def walk(schema: type, prefix: str = "") -> Iterator[Key]:
 
 
 def sections(schema: type, prefix: str = "") -> dict[str, str]:
-    """The help sentence of each nested config by its path."""
+    """Return the help sentence of each nested config by its path."""
     hints = get_type_hints(schema)
     found: dict[str, str] = {}
     for item in fields(schema):
@@ -67,7 +67,7 @@ def sections(schema: type, prefix: str = "") -> dict[str, str]:
 
 
 def _plain_kind(hint: Any) -> tuple[type, bool]:
-    """(type, whether None is allowed) of `float | None`, `list[…]`, `dict[…]` or a plain type."""
+    """Return the type and True if None is allowed, for `float | None`, `list[…]`, `dict[…]` or a plain type."""
     if isinstance(hint, UnionType):
         (kind,) = (part for part in get_args(hint) if part is not NoneType)
         return kind, True

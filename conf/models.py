@@ -1,4 +1,4 @@
-"""What follows from the choice of a model, for verbs that do not leave it to an experiment."""
+"""Defaults of config keys that depend on the model, for verbs that have no experiment to set them."""
 
 import json
 from pathlib import Path
@@ -10,40 +10,40 @@ from rl.faults import UserError
 from rl.types import Task
 
 STARTERS, OF_ONE_IMAGE = "starter", "starter_yes_no"
-"""How the options of conf/model begin whose models know the form of their answers, and the one that knows yes_no."""
+"""Prefix of the options of conf/model that were trained on the forms of answers; the one trained on yes_no alone."""
 
 
 def task_for(option: str | None, reference: str) -> str:
-    """Of data.task, the name that suits an option of the group model; boxes are drawn by comparing with a reference."""
+    """Return the data.task for an option of conf/model: boxes if the model compares with a reference, else yes_no."""
     compares = bool(reference) or str(option).startswith(STARTERS)
     return (Task.boxes if compares and option != OF_ONE_IMAGE else Task.yes_no).name
 
 
 def only_compares(path: str) -> bool:
-    """Whether a folder is that of a starter that was taught nothing about one image alone."""
+    """Return True if the folder holds a starter that was never trained on one image alone."""
     name = Path(path).name
     return name.startswith(STARTERS) and name != OF_ONE_IMAGE
 
 
 def instructions_for(option: str | None) -> str:
-    """Of data.instructions, the name that suits an option of the group model; None is a path."""
+    """Return the data.instructions for an option of conf/model; None if the model is given by its path."""
     return (Instructions.none if str(option).startswith(STARTERS) else Instructions.paper).name
 
 
 def precision_of(path: str) -> str:
-    """Of model.precision, the name of that in which a folder's weights are kept; of what is no folder, bf16."""
+    """Return the model.precision in which the weights in `path` are stored; bf16 for a hub id."""
     file = Path(path) / "config.json"
-    told = _object_in(file) if path and file.is_file() else {}
+    config = _object_in(file) if path and file.is_file() else {}
     # Older transformers call it torch_dtype.
-    kept = told.get("dtype") or told.get("torch_dtype")
-    return (Precision.fp32 if kept == Precision.fp32.value else Precision.bf16).name
+    stored = config.get("dtype") or config.get("torch_dtype")
+    return (Precision.fp32 if stored == Precision.fp32.value else Precision.bf16).name
 
 
 def _object_in(file: Path) -> dict[str, Any]:
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{file}: cannot be read ({error}); copy the model anew") from error
-    if not isinstance(told, dict):
+    if not isinstance(config, dict):
         raise UserError(f"{file}: holds no JSON object; copy the model anew")
-    return told
+    return config

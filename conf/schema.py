@@ -1,14 +1,10 @@
-"""What each verb's config holds: the dataclasses of the parts, assembled and registered with Hydra."""
+"""Config of each verb, assembled of the dataclasses of its parts; a verb's file in conf/ begins with <verb>_schema."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
-
 from actors.config import ClusterConfig, ModelConfig
 from rewards.config import RewardConfig
-from rewards.presets import PRESETS
 from rl.algorithm import AlgoConfig
 from rl.checkpoints import CheckpointConfig
 from rl.config import key
@@ -153,18 +149,4 @@ UNREAD_BY_PAIRS = {
     "cluster.num_reward_workers": NO_SCORING,
     "cluster.cpus_per_reward_worker": NO_SCORING,
 }
-"""The same of PairsConfig."""
-
-TRAIN_SCHEMA = OmegaConf.structured(TrainConfig)
-# Whoever writes stages names them; launch.chain.stages checks what is in them.
-OmegaConf.set_struct(TRAIN_SCHEMA.stages, False)
-
-STORE = ConfigStore.instance()
-STORE.store(name="export_schema", node=ExportConfig)
-STORE.store(name="train_schema", node=TRAIN_SCHEMA)
-STORE.store(name="data_schema", node=DemoDataConfig)
-STORE.store(name="score_schema", node=ScoreConfig)
-STORE.store(name="predict_schema", node=PredictConfig)
-STORE.store(name="pairs_schema", node=PairsConfig)
-for name, preset in PRESETS.items():
-    STORE.store(group="reward", name=name, node=preset.config)
+"""Keys and sections of PairsConfig that only a training has a use for, each with the reason."""

@@ -30,12 +30,6 @@ FILES_COME_FROM = {
 }
 
 
-def check_train(config: TrainConfig) -> None:
-    """Raise a UserError for the first contradiction, or for what this machine lacks."""
-    check_elsewhere(config)
-    check_here(config)
-
-
 def check_here(config: TrainConfig) -> None:
     """Raise a UserError for what this machine lacks."""
     _check_folders(config.data, config.model)
@@ -44,7 +38,7 @@ def check_here(config: TrainConfig) -> None:
 
 
 def check_elsewhere(config: TrainConfig) -> None:
-    """Raise a UserError for the first contradiction; a run's own machine checks its size and its folders."""
+    """Raise a UserError for the first contradiction, apart from the size and the folders of a machine."""
     _check_updates(config)
     _check_sampling(config)
     check_teacher(config.rollout.teacher, is_asked=config.algo.contrastive)
@@ -115,14 +109,8 @@ def _check_asked(config: PredictConfig) -> None:
         )
 
 
-def check_pairs(config: PairsConfig) -> None:
-    """Raise a UserError for the first contradiction, or for what this machine lacks."""
-    check_pairs_elsewhere(config)
-    check_pairs_here(config)
-
-
 def check_pairs_elsewhere(config: PairsConfig) -> None:
-    """Raise a UserError for the first contradiction; a run's own machine checks its size and its folders."""
+    """Raise a UserError when there is nothing to make pairs of, or nobody who could write them."""
     if not config.output:
         raise UserError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
     data, pairs = config.data, config.pairs

@@ -125,12 +125,13 @@ def output(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "title", ["A reward", "A loss of the probability ratio", "A pair loss", "An objective", "A reader"]
+    "title", ["A reward", "A loss of the probability ratio", "A pair loss", "An objective", "A reader", "A verb"]
 )
 def test_a_recipe_applies_and_touches_as_many_files_as_the_table_says(title: str):
     apply(title, ROOT, "--check")
     told = re.search(rf"^\| {title.lower()} \| (\d+) \|$", PAGE, flags=re.MULTILINE)
-    assert told and recipe(title).count("\ndiff --git ") + 1 == int(told[1])
+    touched = re.findall(r"^diff --git a/(\S+)", recipe(title), flags=re.MULTILINE)
+    assert told and len([name for name in touched if not name.endswith(".yaml")]) == int(told[1])
 
 
 def test_a_reward_is_its_file_and_two_lines_of_the_table(tmp_path: Path):
@@ -142,6 +143,16 @@ def test_a_reward_is_its_file_and_two_lines_of_the_table(tmp_path: Path):
     scores = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
     assert [score["components"]["brief"] for score in scores] == [1.0, 0.0]
     assert scores[0]["total"] - scores[1]["total"] == pytest.approx(0.5)
+
+
+def test_a_verb_is_its_module_its_config_and_an_entry_of_the_table(tmp_path: Path):
+    folder = patched("A verb", tmp_path)
+    (folder / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / "photos" / name).touch()
+    assert output(folder, "-m", "launch", "list", "input=photos") == "2 photos\n"
+    assert (folder / "photos.txt").read_text() == "a\nb\n"
+    assert "  list      Write the names of photos.\n" in output(folder, "-m", "launch", "--help")
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli import APPS
 from launch.command.arguments import Parser, in_full
 from launch.command.composing import jobs_of, open_composer
 from launch.command.mistakes import check_read
 from launch.command.sweep import sweep_parser
 from launch.jobs.submit import _parse
+from launch.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -64,13 +64,13 @@ def check_verb(verb: str, arguments: list[str]) -> None:
     if verb == "--help":
         return
     if verb == "submit":
-        options, app = _parse(arguments), "train"
+        options, name = _parse(arguments), "train"
     else:
-        parser, app = Parser(), verb
+        parser, name = Parser(), verb
         parser.add_argument("--cfg", "-c")
         options = parser.read(arguments)
-    (found,) = [one for one in APPS if one.verb == app]
-    with open_composer(app, found.schema, options.hydra_arguments) as composer:
+    found = VERBS[name]
+    with open_composer(name, found.schema, options.hydra_arguments) as composer:
         options.overrides = in_full(options.overrides, composer.choices, found.lists, ())
         for job in jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]:
             check_read(job, found.unread)

@@ -1,4 +1,4 @@
-"""Runs a chain: its stages one after the other, each from the model that the last one made."""
+"""Runs a chain: its stages one after the other, each from the model that the last training made."""
 
 import json
 import shutil
@@ -19,16 +19,16 @@ from rl.checkpoints import step_folders
 from rl.faults import RunFailure, UserError
 
 MADE = "model"
-"""Folder of a stage with the model that it made."""
+"""Name of the folder in a stage's own with the model that it made."""
 AROUND = ("output", "resume", "logging", "checkpoint", "cluster")
-"""Keys and sections that do not decide what a stage comes to."""
+"""Keys and sections that do not affect the result of a stage."""
 
 
 class Chain:
-    """The folder of a chain: chain.json says which stages are done, and of these the config and the summary."""
+    """Folder of a chain; its chain.json holds the config and the summary of each stage that is done."""
 
     def __init__(self, folder: Path, stages: Sequence[Stage], resume: str) -> None:
-        """Raises a UserError when the folder holds something else, or stages that are not this chain's."""
+        """Raise a UserError when the folder holds something else, or stages that are not in this chain."""
         self.folder = folder
         self.stages = stages
         names = [stage.folder.name for stage in stages]
@@ -51,12 +51,12 @@ class Chain:
         return stage.folder.name in self._done
 
     def finish(self, stage: Stage) -> None:
-        """Notes that a stage has come to its end and left all that the next ones need."""
+        """Record that a stage has ended and left all that the next ones need."""
         self._done[stage.folder.name] = {"config": _facts(stage), "summary": read_summary(stage.folder)}
         self._write()
 
     def changes(self, stage: Stage) -> list[str]:
-        """What of a stage that is done is no longer as it was when it ran."""
+        """Return a sentence for each value of a finished stage that has changed since it ran."""
         before, now = self._done[stage.folder.name]["config"], _facts(stage)
         return [
             f"stage {stage.name} ran with {key}={before.get(key)}, not {value}; it is not run again"
@@ -65,7 +65,7 @@ class Chain:
         ]
 
     def summarize(self, ending: Mapping[str, str]) -> dict[str, Any]:
-        """Writes the summary of the last stage that is done, with those of all, and the page."""
+        """Write the page and the summary: that of the last finished stage, with those of all under `stages`."""
         done = {stage.name: self._done[stage.folder.name]["summary"] for stage in self.stages if self.is_done(stage)}
         last = list(done.values())[-1] if done else {}
         seconds = round(sum(summary.get("seconds", 0.0) for summary in done.values()), 1)
@@ -90,7 +90,7 @@ class Chain:
 
 
 def main(config: TrainConfig) -> int:
-    """Runs the stages that are not done; the last printed line is the summary of the chain."""
+    """Run the stages that are not done; the last printed line is the summary of the chain."""
     with run_folder(config.output) as folder:
         chain = Chain(folder.resolve(), stages_of(config), config.resume)
         (folder / CONFIG).write_text(dump_config(config))
@@ -98,7 +98,7 @@ def main(config: TrainConfig) -> int:
 
 
 def run(chain: Chain) -> int:
-    """The exit code: that of the stage in which the chain was stopped."""
+    """Run the stages that are not done; return 0, or the exit code of the stage that ended the chain early."""
     model = ""
     for number, stage in enumerate(chain.stages, start=1):
         named = f"stage {number} of {len(chain.stages)}, {stage.name},"
@@ -109,20 +109,20 @@ def run(chain: Chain) -> int:
             code = _run(chain, stage, model)
             if code:
                 return code
-        if stage.verb.makes_model:
+        if stage.verb.trains:
             model = str((stage.folder / MADE).resolve())
     print(json.dumps(chain.summarize({})))
     return 0
 
 
 def _run(chain: Chain, stage: Stage, model: str) -> int:
-    """Runs a stage and notes that it is done; the exit code of one that was stopped."""
+    """Run a stage and record that it is done; return its exit code."""
     config = stage.config
-    if model and MODEL not in stage.said:
+    if model and MODEL not in stage.values:
         config = replace(config, model=replace(config.model, path=model))
     try:
-        code = stage.verb.main(config)
-        if code == 0 and stage.verb.makes_model:
+        code = stage.verb.run(config)
+        if code == 0 and stage.verb.trains:
             _export(stage)
     except Exception as error:
         sentence = f"stage {stage.name}: {sentence_of(error, str(chain.folder))}"
@@ -138,7 +138,7 @@ def _run(chain: Chain, stage: Stage, model: str) -> int:
 
 
 def _export(stage: Stage) -> None:
-    """The model of the stage's last checkpoint; one that is there is of a run that was cut off in between."""
+    """Export the last checkpoint of the stage, in place of what an interrupted export left."""
     made = stage.folder / MADE
     if made.exists():
         shutil.rmtree(made)
@@ -146,7 +146,7 @@ def _export(stage: Stage) -> None:
 
 
 def _recorded(folder: Path, resume: str) -> dict[str, Any]:
-    """What chain.json says; of a new folder that nothing has begun."""
+    """Read chain.json; return an empty record for a new folder."""
     if step_folders(folder) or (folder / METRICS).exists():
         raise UserError(f"output={folder} holds a run without stages; give another folder")
     file = folder / CHAIN
@@ -158,7 +158,7 @@ def _recorded(folder: Path, resume: str) -> dict[str, Any]:
 
 
 def _facts(stage: Stage) -> dict[str, Any]:
-    """What decides what the stage comes to, by dotted key."""
+    """Return the values that affect the result of the stage, by dotted key."""
     values = without_secrets(plain(stage.config))
     return {key: value for key, value in _flat(values).items() if key.split(".")[0] not in AROUND}
 

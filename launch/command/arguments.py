@@ -1,4 +1,4 @@
-"""Reads what was typed after a verb: flags and overrides in any order."""
+"""Reads the flags and overrides after a verb, in any order."""
 
 import argparse
 import re
@@ -13,13 +13,13 @@ from rl.faults import UserError
 
 OPTUNA = "hydra/sweeper=optuna"
 OPTUNA_VALUES = ("hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
-"""Where we differ from Optuna's defaults: a higher logging.rank_by is better, and a failed member stops no other."""
+"""Options that replace Optuna's defaults: a higher logging.rank_by is better, and a failed member stops no other."""
 
 PLAIN = re.compile(r"[\w./-]+")
 
 
 class Parser(argparse.ArgumentParser):
-    """The flags that every verb has; a mistake is a UserError."""
+    """Parser of the flags that every verb has; a mistake is a UserError."""
 
     def __init__(self) -> None:
         super().__init__(add_help=False, allow_abbrev=False)
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The flags, the overrides and, apart from these, what Hydra is told about itself."""
+        """Return the flags, the `overrides` of the config and the `hydra_arguments`, overrides of hydra.*."""
         options = self.parse_intermixed_args(argv)
         options.overrides = [text for text in options.arguments if not text.lstrip("+~").startswith("hydra")]
         options.hydra_arguments = [text for text in options.arguments if text not in options.overrides]
@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def quoted(value: str) -> str:
-    """The value as Hydra reads it, whatever it holds.
+    """Return the value with quotes if Hydra's grammar needs them.
 
     >>> quoted("runs/1")
     'runs/1'
@@ -61,10 +61,11 @@ def quoted(value: str) -> str:
 def in_full(
     overrides: Sequence[str], choices: Mapping[str, str | None], lists: Collection[str], texts: Collection[str]
 ) -> list[str]:
-    """What is typed in short as Hydra reads it: a path for the option of a group, commas in the value of a list.
+    """Return the overrides as Hydra reads them.
 
-    `choices` are the groups, each with the option that is taken when none is named, which a path would only complete;
-    `texts` the keys whose values are taken as they stand where Hydra's grammar has no place for them.
+    A folder or hub id in place of an option (model=owner/name) becomes <group>.path, for the groups in `choices` that
+    have no option by default. Commas in the values of `lists` are quoted, and so are values of `texts` that Hydra's
+    grammar cannot read.
 
     >>> in_full(["model=owner/name", "input=a.png,b.png"], {"model": None}, ["input"], [])
     ['model.path=owner/name', "input='a.png,b.png'"]
@@ -94,7 +95,7 @@ def _in_full(text: str, override: Override, takes_paths: Collection[str], lists:
 
 
 def with_values(overrides: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """The overrides with these values in place of what they said of the same keys.
+    """Return the overrides with these values in place of those of the same keys.
 
     >>> with_values(["seed=1", "output=here"], {"output": "/there"})
     ['seed=1', 'output=/there']

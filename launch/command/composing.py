@@ -1,7 +1,7 @@
-"""From what was typed to a config dataclass, by Hydra; every fault on the way is one sentence."""
+"""Composes a config dataclass of what was typed, with Hydra; every fault on the way is one sentence."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,13 @@ from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 from yaml import YAMLError
@@ -21,9 +23,10 @@ from yaml import YAMLError
 import conf
 from conf.keys import walk
 from conf.models import instructions_for, precision_of, task_for
+from launch.command.inside_hydra import open_repository
 from launch.command.mistakes import check_option, check_override, nearest, parse_overrides, unknown_key
 from launch.run.folder import default_output, stage_folder
-from rewards.presets import preset
+from rewards.presets import PRESETS, preset
 from rl.config import check_ranges
 from rl.faults import UserError
 
@@ -36,6 +39,8 @@ OmegaConf.register_new_resolver("task_of", lambda reward: preset(reward).task.na
 OmegaConf.register_new_resolver("instructions_for", instructions_for, replace=True)
 OmegaConf.register_new_resolver("task_for", task_for, replace=True)
 OmegaConf.register_new_resolver("precision_of", precision_of, replace=True)
+for reward in PRESETS:
+    ConfigStore.instance().store(group="reward", name=reward, node=preset(reward).config)
 PLAIN_OPTION = re.compile(r"[\w-]+(/[\w-]+)*")
 """Hydra takes more than it lists: a file's name with its ending, a path, an interpolation."""
 BASIC = "basic"
@@ -49,11 +54,9 @@ class Composer:
     name: str
     """Primary file: conf/<name>.yaml."""
     schema: type
-    """Its dataclass."""
+    """Dataclass of the config."""
     choices: dict[str, str | None]
-    """The config groups, each with the option that is chosen when none is named."""
-    options: Callable[[str], list[str]]
-    """List the options of a group; Hydra takes a tenth of a second and more for it."""
+    """Config groups, each with the option that is chosen when none is named."""
     hydra_arguments: list[str]
     """Overrides of hydra.*, which Hydra checks itself."""
     sweeper: str
@@ -62,7 +65,7 @@ class Composer:
     """Hydra's launcher: who runs them."""
 
     def compose(self, arguments: Sequence[str]) -> Any:
-        """The config dataclass with the overrides."""
+        """Return the config dataclass with the overrides."""
         with self._checked(arguments) as overrides:
             for key in walk(self.schema):
                 if key.kind is dict:
@@ -73,16 +76,30 @@ class Composer:
         return to_dataclass(composed, self.schema)
 
     def swept_by_config(self, job: Sequence[str]) -> list[str]:
-        """What a file that a job chooses adds to the sweep, hydra.sweeper.params."""
+        """Return the overrides in hydra.sweeper.params that the files chosen by a job add to the sweep."""
         with self._checked(job):
             composed = _compose(self.name, [*job, *self.hydra_arguments], self.schema)
         return [f"{name}={value}" for name, value in (composed.hydra.sweeper.get("params") or {}).items()]
+
+    def options(self, groups: Collection[str]) -> dict[str, list[str]]:
+        """List the options of groups; those in subfolders as they are typed, folder/option."""
+        if not groups:
+            return {}
+        repository = open_repository(self.name, self.hydra_arguments)
+
+        def options_in(group: str, prefix: str = "") -> list[str]:
+            options = repository.get_group_options(group, ObjectType.CONFIG)
+            folders = repository.get_group_options(group, ObjectType.GROUP)
+            inner = [option for name in folders for option in options_in(f"{group}/{name}", f"{name}/")]
+            return [*(f"{prefix}{option}" for option in options), *inner]
+
+        return {group: options_in(group) for group in groups}
 
     @contextmanager
     def _checked(self, arguments: Sequence[str]) -> Iterator[list[Override]]:
         """Check each override by itself, and name a wrong option when composing in the block fails.
 
-        Listing the options takes longer than composing: it is left to values that look wrong and to what fails.
+        Options are listed only for values that look wrong, and when composing fails.
         """
         overrides = parse_overrides(arguments)
         for override in overrides:
@@ -98,11 +115,12 @@ class Composer:
             raise
 
     def _check_options(self, chosen: Sequence[Override]) -> None:
+        options = self.options([override.key_or_group for override in chosen])
         for override in chosen:
-            check_option(override, self.options(override.key_or_group))
+            check_option(override, options[override.key_or_group])
 
     def _check_names(self, mapping: str, overrides: Sequence[Override]) -> None:
-        """Where a file names what is in a mapping, another name is mistyped, and a key of one that is null is vain."""
+        """Refuse overrides of parts of a mapping (stages) that the chosen files do not define, or set to null."""
         inside = [override for override in overrides if override.key_or_group.startswith(f"{mapping}.")]
         if not inside:
             return
@@ -122,35 +140,33 @@ class Composer:
 
 @contextmanager
 def open_composer(name: str, schema: type, hydra_arguments: list[str]) -> Iterator[Composer]:
-    """A composer for as long as Hydra is at its service."""
+    """Yield a composer that works inside the block, where Hydra is initialized."""
+    ConfigStore.instance().store(name=f"{name}_schema", node=_with_free_names(schema))
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = _compose(name, hydra_arguments, schema)
-        chosen = composed.hydra.runtime.choices
-        choices = {group: option for group, option in chosen.items() if "hydra/" not in group}
-        loader = GlobalHydra.instance().config_loader()
-
-        def options_in(group: str, prefix: str = "") -> list[str]:
-            """Those of the folders in it too, as they are typed: folder/option."""
-            found = {
-                kind: loader.get_group_options(group, kind, config_name=name, overrides=hydra_arguments)
-                for kind in (ObjectType.CONFIG, ObjectType.GROUP)
-            }
-            inner = [each for part in found[ObjectType.GROUP] for each in options_in(f"{group}/{part}", f"{part}/")]
-            return [f"{prefix}{option}" for option in [*found[ObjectType.CONFIG], *inner]]
-
+        with _one_sentence(schema):
+            loader = GlobalHydra.instance().config_loader()
+            chosen = loader.compute_defaults_list(name, hydra_arguments, RunMode.RUN).overrides.known_choices
         yield Composer(
             name=name,
             schema=schema,
-            choices=choices,
-            options=options_in,
+            choices={group: option for group, option in chosen.items() if "hydra/" not in group},
             hydra_arguments=hydra_arguments,
-            sweeper=chosen["hydra/sweeper"],
-            launcher=chosen["hydra/launcher"],
+            sweeper=str(chosen["hydra/sweeper"]),
+            launcher=str(chosen["hydra/launcher"]),
         )
 
 
+def _with_free_names(schema: type) -> DictConfig:
+    """Return the schema as Hydra merges it; any name can be added to its mappings."""
+    structured = OmegaConf.structured(schema)
+    for key in walk(schema):
+        if key.kind is dict:
+            OmegaConf.set_struct(OmegaConf.select(structured, key.path), False)
+    return structured
+
+
 def jobs_of(arguments: Sequence[str], sweeper: str) -> list[list[str]]:
-    """The overrides of each job of a sweep, or the outermost ones of a sweeper that forms its jobs on the way."""
+    """Return the overrides of each job of a sweep; of a sweeper that chooses as it goes, those of its two extremes."""
     overrides = parse_overrides(arguments)
     if any(override.key_or_group == "output" and override.is_sweep_override() for override in overrides):
         raise UserError("output has several values; a sweep writes into one folder, with a numbered one for each job")
@@ -164,7 +180,7 @@ def jobs_of(arguments: Sequence[str], sweeper: str) -> list[list[str]]:
 
 
 def _bounds(override: Override) -> list[str]:
-    """What a sweeper may choose first and last."""
+    """Return the first and the last override that a sweeper can make of one."""
     value, key = override.value(), override.get_key_element()
     if isinstance(value, IntervalSweep):
         return [f"{key}={value.start}", f"{key}={value.end}"]
@@ -174,7 +190,7 @@ def _bounds(override: Override) -> list[str]:
 
 
 def to_dataclass(composed: DictConfig, schema: type) -> Any:
-    """The plain config, its ranges checked."""
+    """Return the config as a dataclass, its ranges checked."""
     try:
         config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
@@ -184,18 +200,25 @@ def to_dataclass(composed: DictConfig, schema: type) -> Any:
 
 
 def _compose(name: str, arguments: list[str], schema: type) -> DictConfig:
-    try:
+    with _one_sentence(schema):
         composed = hydra.compose(name, arguments, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_sentence(error, schema)) from error
-    except YAMLError as error:
-        raise UserError(f"a config file is not YAML: {_one_line(error)}") from error
     HydraConfig.instance().set_config(composed)
     return composed
 
 
+@contextmanager
+def _one_sentence(schema: type) -> Iterator[None]:
+    """Turn an error of Hydra, OmegaConf or YAML into a UserError of one line."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_sentence(error, schema)) from error
+    except YAMLError as error:
+        raise UserError(f"a config file is not YAML: {_one_line(error)}") from error
+
+
 def _sentence(error: BaseException, schema: type) -> str:
-    """Of a fault in a YAML file or an interpolation; a mistyped key in a file is answered as on the command line."""
+    """Return the sentence for an error; for a mistyped key in a file, the same as for one on the command line."""
     cause = error.__cause__ or error.__context__ or error
     if isinstance(cause, MissingConfigException) and str(cause.missing_cfg_file).startswith("hydra/sweeper/"):
         return f"{cause.missing_cfg_file} is not installed; Optuna comes with the extra `sweep`"
@@ -206,7 +229,7 @@ def _sentence(error: BaseException, schema: type) -> str:
 
 
 def _raised_by_resolver(error: BaseException) -> BaseException:
-    """What a resolver of ours raised, which OmegaConf wraps once or twice; another error is returned as it is."""
+    """Return the UserError of a resolver of ours, which OmegaConf wraps once or twice; else the error itself."""
     inner: BaseException | None = error
     while isinstance(inner, InterpolationResolutionError):
         inner = inner.__cause__ or inner.__context__

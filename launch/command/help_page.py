@@ -11,7 +11,7 @@ from launch.command.mistakes import reason_unread
 
 
 def help_page(composer: Composer, config: Any, unread: Mapping[str, str]) -> str:
-    """The part of a verb's help that its schema knows, without unread keys; the values are those of `config`."""
+    """Return the config groups and keys of a verb, without unread ones; the values are those of `config`."""
     return "\n".join([*_groups(composer), *_keys(composer.schema, config, unread)])
 
 
@@ -19,8 +19,8 @@ def _groups(composer: Composer) -> list[str]:
     if not composer.choices:
         return []
     lines = ["Config groups (group=option; * is taken when none is named)"]
-    for group, chosen in composer.choices.items():
-        marked = [f"{option}*" if option == chosen else option for option in composer.options(group)]
+    for group, options in composer.options(composer.choices).items():
+        marked = [f"{option}*" if option == composer.choices[group] else option for option in options]
         lines.append(f"  {group:<12}{'  '.join(marked)}")
     return [*lines, ""]
 

@@ -1,4 +1,4 @@
-"""What can be mistyped in an override, each as one sentence that names what was probably meant."""
+"""Finds mistakes in overrides; each becomes one sentence that names what was probably meant."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -14,11 +14,11 @@ from conf.keys import Key, sections, walk
 from rl.faults import UserError
 
 ALIKE = 1.0
-"""Likeness from which a key is suggested: that of the whole path plus that of its last part, 2 when equal."""
+"""Least likeness of a suggested key: that of the whole path plus that of its last part, 2 if they are equal."""
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:
-    """The overrides, each read on its own so that a broken one can be named."""
+    """Parse the overrides one by one, so that a broken one can be named."""
     parser = OverridesParser.create()
     parsed = []
     for argument in arguments:
@@ -32,7 +32,7 @@ def parse_overrides(arguments: Sequence[str]) -> list[Override]:
 
 
 def is_readable(argument: str) -> bool:
-    """Whether an override obeys Hydra's grammar."""
+    """Return True if an override obeys Hydra's grammar."""
     try:
         OverridesParser.create().parse_overrides([argument])
     except HydraException:
@@ -41,19 +41,19 @@ def is_readable(argument: str) -> bool:
 
 
 def check_read(arguments: Sequence[str], unread: Mapping[str, str]) -> None:
-    """Raises a UserError when a key is given that would do nothing; `unread` says of each, or its section, why."""
+    """Raise a UserError for an override of a key that the verb ignores; `unread` maps keys and sections to reasons."""
     check_unread([override.key_or_group for override in parse_overrides(arguments)], unread)
 
 
 def check_unread(names: Iterable[str], unread: Mapping[str, str]) -> None:
-    """The same of keys by their names."""
+    """Raise a UserError for the first of the keys that the verb ignores."""
     for name in names:
         if reason := reason_unread(name, unread):
             raise UserError(f"{name} does nothing here: {reason}; leave it out")
 
 
 def reason_unread(name: str, unread: Mapping[str, str]) -> str:
-    """Why nothing reads a key; "" when something does."""
+    """Return the reason why a key is ignored; "" if it is read."""
     return next((reason for key, reason in unread.items() if f"{name}.".startswith(f"{key}.")), "")
 
 
@@ -75,7 +75,7 @@ def check_override(override: Override, schema: type, groups: Collection[str]) ->
 
 
 def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
-    """Says that there is no such key, and which one is nearest."""
+    """Return the sentence that there is no such key, with the nearest one."""
     paths = [key.path for key in walk(schema)]
     inside = [path for path in paths if path.startswith(f"{name}.")]
     if name in sections(schema):
@@ -86,7 +86,7 @@ def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
 
 
 def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
-    """Raises a UserError when the value is not of the key's type."""
+    """Raise a UserError when the value is not of the key's type."""
     try:
         OmegaConf.update(OmegaConf.structured(schema), key.path, value)
     except OmegaConfBaseException as error:

@@ -1,4 +1,4 @@
-"""After a sweep: its members ranked in the terminal, in sweep.csv and in sweep.html.
+"""Ranks the members of a sweep in the terminal, in sweep.csv and in sweep.html.
 
 `python -m launch.command.sweep FOLDER ENTRY` ranks them by another entry.
 """
@@ -15,50 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from launch.pages.sweep_page import columns_of, sweep_page
-from launch.run.folder import write_json
 from launch.run.members import (
-    OVERRIDES,
-    SUMMARY,
     Member,
-    flattened,
     ranked,
     read_members,
-    read_summary,
     short_keys,
     sweep_table,
-    why_ended_early,
 )
 
 TERMINAL_COLUMNS = 3
 """Entries of the summaries that fit beside the overrides."""
 
 
-def members_in(folder: Path) -> list[Path]:
-    """The members that a sweep has begun in a folder."""
-    return sorted(path.parent for path in folder.glob(f"*/{OVERRIDES}"))
-
-
-def begin_member(folder: Path, overrides: Sequence[str]) -> None:
-    """Notes what a member is started with: the table names it by what differs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / OVERRIDES, list(overrides))
-
-
-def fail_member(folder: Path, sentence: str) -> None:
-    """Notes why a member ended when it did not come as far as to write a summary."""
-    path = folder / SUMMARY
-    if not path.exists():
-        write_json(path, {"failed": sentence})
-
-
-def member_value(folder: Path, rank_by: str) -> float | None:
-    """The entry that a sweeper maximises; None for a member that failed or has none."""
-    summary = read_summary(folder)
-    return None if why_ended_early(summary) else flattened(summary).get(rank_by)
-
-
 def finish_sweep(folder: Path, rank_by: str) -> int:
-    """Ranks the members and writes what is known of them; returns 0 if every one ended well, else 1."""
+    """Rank the members in all three places; return 0 if every one ended well, else 1."""
     members = ranked(read_members(folder), rank_by)
     table = sweep_table(members, rank_by)
     with (folder / "sweep.csv").open("w", encoding="utf-8", newline="") as file:
@@ -73,7 +43,7 @@ def finish_sweep(folder: Path, rank_by: str) -> int:
 
 
 def _print(console: Console, members: Sequence[Member], rank_by: str) -> None:
-    """Overrides and sentences are plain text: brackets in them are no markup."""
+    """Print the table and the failures; brackets in overrides and sentences are no markup."""
     good = [member for member in members if not member.failed]
     columns = columns_of(good, rank_by)[:TERMINAL_COLUMNS]
     keys = short_keys(list(dict.fromkeys(key for member in members for key in member.varied)))
@@ -90,7 +60,7 @@ def _print(console: Console, members: Sequence[Member], rank_by: str) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Ranks a sweep anew."""
+    """Rank a sweep again; return the exit code."""
     parser = sweep_parser()
     options = parser.parse_args(argv)
     try:

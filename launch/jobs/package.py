@@ -1,4 +1,4 @@
-"""The working tree as a job gets it: what Ray packs of it, and what the paths of a config are called there."""
+"""Packs the working tree for a job, and translates paths into it."""
 
 import logging
 import os
@@ -11,29 +11,29 @@ from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE, create_pack
 from rl.faults import UserError
 
 EXCLUDES = (".git", ".venv", "/data", "/runs", "/wandb", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
-"""Left out beside what .gitignore and .rayignore name."""
+"""Patterns that are left out in addition to those in .gitignore and .rayignore."""
 MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A working tree, packed."""
+    """Packed working tree."""
 
     folder: Path
-    """The tree; it is the job's current folder."""
+    """Root of the tree; in the job, the current folder."""
     archive: Path
     names: frozenset[str]
-    """What the archive holds, relative to the tree."""
+    """Files in the archive, relative to `folder`."""
 
     def carries(self, path: Path) -> bool:
-        """Whether the file or folder travels with the job."""
+        """Return True if the file, or a file in the folder, is in the archive."""
         if not path.is_relative_to(self.folder):
             return False
         name = path.relative_to(self.folder).as_posix()
         return any(packed == name or packed.startswith(f"{name}/") for packed in self.names)
 
     def path_in_job(self, path: str, here: Path) -> str:
-        """What a path that is relative to the folder `here` is called in the job: relative if it travels with it."""
+        """Return the path in the job of a path relative to `here`: relative if it is in the archive, else absolute."""
         whole = Path(os.path.normpath(here / path))
         if Path(path).is_absolute() or not self.carries(whole):
             return str(whole)
@@ -41,7 +41,7 @@ class Package:
 
 
 def pack(folder: Path, archive: Path, limit_bytes: int = GCS_STORAGE_MAX_SIZE) -> Package:
-    """Writes the archive that Ray would make of the tree; refuses one that Ray would not take."""
+    """Write the archive that Ray would make of the tree; raise a UserError if it is too large for Ray."""
     if not (folder / "pyproject.toml").is_file():
         raise UserError(f"{folder} is no working tree of Assay; submit from a checkout that is installed with pip -e")
     create_package(

@@ -1,4 +1,4 @@
-"""hydra/launcher=ray_jobs: the members of `assay train -m …` side by side, each a job of a Ray cluster."""
+"""hydra/launcher=ray_jobs: runs the members of `assay train -m …` side by side, each as a job of a Ray cluster."""
 
 import os
 import sys
@@ -11,9 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from hydra._internal import core_plugins
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -25,7 +22,8 @@ from conf.schema import TrainConfig
 from launch.chain.stages import trainings_of
 from launch.command.app import RAY_JOBS
 from launch.command.composing import to_dataclass
-from launch.command.sweep import begin_member, fail_member, member_value
+from launch.command.inside_hydra import add_launcher, launcher_target
+from launch.command.members import begin_member, fail_member, member_value
 from launch.run.members import SUMMARY, read_summary, why_ended_early
 from rl.faults import AssayError, RunFailure, UserError
 
@@ -36,23 +34,23 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0
 FAULT = "assay train: "
-"""What the sentence begins with that a failed training ends with."""
+"""Begin of the last line that a failed training prints."""
 
 
 @dataclass
 class RayJobsConfig:
-    """hydra.launcher.* of this launcher."""
+    """Options of this launcher, hydra.launcher.*."""
 
-    _target_: str = f"{core_plugins.__name__}.{RAY_JOBS}.RayJobs"
+    _target_: str = launcher_target(RAY_JOBS, "RayJobs")
     address: str = ""
     """The cluster's dashboard, http://<head>:8265; empty asks the environment, as `assay submit` does."""
     max_parallel: int = 0
-    """Most members at once; 0 runs as many as the cluster has room for."""
+    """Maximum number of members at once; 0 runs as many as the cluster has room for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One training of the sweep."""
+    """Run of a sweep as a Ray job."""
 
     number: int
     overrides: list[str]
@@ -65,9 +63,7 @@ class Member:
 
 
 class RayJobs(Launcher):
-    """Plays Hydra's Launcher for any of its sweepers."""
-
-    __module__ = f"{core_plugins.__name__}.{RAY_JOBS}"
+    """Launcher for any of Hydra's sweepers."""
 
     def __init__(self, address: str, max_parallel: int) -> None:
         self._address = address
@@ -78,7 +74,7 @@ class RayJobs(Launcher):
         self._config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Runs the members to their ends; each returns the number that ranks it, None if it failed."""
+        """Run the members to their ends; return for each the number that ranks it, None if it failed."""
         try:
             members = self._run(job_overrides, initial_job_idx)
         except AssayError as error:
@@ -128,7 +124,7 @@ class RayJobs(Launcher):
 
 
 def room_for(configs: Sequence[TrainConfig], machines: Sequence[Machine]) -> int:
-    """How many of these trainings the machines hold at once; refuses one that they do not hold at all."""
+    """Return how many of these trainings fit on the machines at once; raise a UserError if one does not fit alone."""
     rooms = []
     for config in configs:
         wanted = slots(config.cluster, with_reference=needs_reference(config.algo, config.cluster))
@@ -141,7 +137,7 @@ def room_for(configs: Sequence[TrainConfig], machines: Sequence[Machine]) -> int
 
 
 def run_side_by_side(server: "JobServer", members: Sequence[Member], most: int) -> None:
-    """Runs at most so many members at once; those that still run when this one is interrupted are stopped."""
+    """Run the members, `most` at once; when interrupted, stop those that still run."""
     waiting, running = deque(members), dict[str, Member]()
     try:
         while waiting or running:
@@ -166,7 +162,7 @@ def run_side_by_side(server: "JobServer", members: Sequence[Member], most: int) 
 
 
 def _keep(server: "JobServer", job_id: str, member: Member, state: "JobState") -> None:
-    """Leaves the member's summary in its folder here, even if the cluster shares no files with this machine."""
+    """Write the member's summary into its folder here, even if the cluster shares no files with this machine."""
     log = server.patiently(partial(server.log, job_id))
     lines = [line for line in log.splitlines() if line.strip()]
     summary = member.folder / SUMMARY
@@ -212,7 +208,6 @@ def _say(member: Member, text: str) -> None:
     print(f"sweep member {member.number} {text}", flush=True)
 
 
-ConfigStore.instance().store(group="hydra/launcher", name=RAY_JOBS, node=RayJobsConfig)
-# Hydra makes a launcher only of what it finds in its own package or in a top-level hydra_plugins.
-setattr(core_plugins, RAY_JOBS, sys.modules[__name__])
-Plugins.instance().register(RayJobs)
+def add_ray_jobs() -> None:
+    """Make hydra/launcher=ray_jobs known to Hydra."""
+    add_launcher(RAY_JOBS, RayJobs, RayJobsConfig)

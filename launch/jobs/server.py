@@ -1,4 +1,4 @@
-"""A Ray cluster's job server: submits jobs, follows, asks after and stops them."""
+"""Client of a Ray cluster's job server: submits, follows and stops jobs."""
 
 import logging
 import os
@@ -22,23 +22,23 @@ LOCAL = f"http://{LOOPBACK}:8265"
 REQUEST_S = 60.0
 POLL_S = 1.0
 LOG_BYTES_PER_S = 1e6
-"""A log is asked for whole, so a long one is asked for less often."""
+"""Each request returns the whole log, so a long one is requested less often."""
 PATIENCE_S = 60.0
-"""How long a job server may be out of reach while a job is followed."""
+"""Seconds that a job server may be out of reach while a job is followed."""
 STOPPED = 143
-"""What a process that was asked to stop by SIGTERM ends with."""
+"""Exit code of a process that SIGTERM stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobState:
-    """Where a job stands."""
+    """State of a job."""
 
     status: str
     """Ray's word: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
     exit_code: int | None
-    """What its command returned; None until it is over."""
+    """Exit code of its command; None until it is over."""
     message: str
-    """Ray's first line about it."""
+    """First line of Ray's message."""
 
     @property
     def over(self) -> bool:
@@ -46,7 +46,7 @@ class JobState:
 
 
 class JobServer:
-    """The job server at an address; every request has a timeout, every fault is one sentence."""
+    """Job server at an address; every request has a timeout, every fault is one sentence."""
 
     def __init__(self, address: str = "") -> None:
         self.address = server_address(address)
@@ -57,7 +57,7 @@ class JobServer:
             self._client = _connect(self.address)
 
     def submit(self, submission: Submission) -> str:
-        """Uploads the package if the cluster has not got it, starts the job and returns its id."""
+        """Upload the package if the cluster lacks it, start the job and return its id."""
         with self._asking():
             return self._client.submit_job(entrypoint=submission.entrypoint, runtime_env=submission.runtime_env)
 
@@ -71,24 +71,24 @@ class JobServer:
         )
 
     def log(self, job_id: str) -> str:
-        """All that the job has printed so far."""
+        """Return all that the job has printed so far."""
         with self._asking(job_id):
             return self._client.get_job_logs(job_id)
 
     def follow(self, job_id: str, say: Callable[[str], None]) -> JobState:
-        """Hands on what the job prints until it is over."""
-        said = 0
+        """Pass what the job prints to `say` until it is over."""
+        length = 0
         while True:
             state = self.patiently(lambda: self.state(job_id))
             log = self.patiently(lambda: self.log(job_id))
-            say(log[said:])
-            said = len(log)
+            say(log[length:])
+            length = len(log)
             if state.over:
                 return state
             time.sleep(POLL_S + len(log) / LOG_BYTES_PER_S)
 
     def stop(self, job_id: str) -> JobState:
-        """Asks the job to stop and waits while it writes its checkpoint; one that is over stays as it is."""
+        """Ask the job to stop and wait while it writes its checkpoint."""
         self.ask_to_stop(job_id)
         deadline = time.monotonic() + STOP_WAIT_S + PATIENCE_S
         while time.monotonic() < deadline:
@@ -103,7 +103,7 @@ class JobServer:
             self._client.stop_job(job_id)
 
     def patiently(self, ask: Callable[[], Any]) -> Any:
-        """The answer, even if the server is out of reach for a while."""
+        """Return the answer, even if the server is out of reach for a while."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -117,7 +117,7 @@ class JobServer:
         return f"{self.address}/#/jobs/{job_id}"
 
     def machines(self) -> list[Machine]:
-        """The nodes of the cluster, with all that they have, in use or not; a new cluster lists them after a while."""
+        """Return the nodes with their total CPUs and GPUs; wait for a new cluster to list them."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             with self._asking():
@@ -149,14 +149,14 @@ class JobServer:
 
 
 class _Client(JobSubmissionClient):
-    """Ray's client, which would wait for ever."""
+    """Ray's client with a timeout, which it lacks."""
 
     def _do_request(self, *arguments: Any, **options: Any) -> Any:
         return super()._do_request(*arguments, timeout=REQUEST_S, **options)
 
 
 def server_address(given: str) -> str:
-    """The address of the dashboard: given, else that of the environment, else of this machine."""
+    """Return the address of the dashboard: the given one, else that of the environment, else of this machine."""
     joined = os.environ.get("RAY_ADDRESS", "")
     found = given or os.environ.get("RAY_API_SERVER_ADDRESS") or (joined if joined.startswith("http") else LOCAL)
     if not found.startswith(("http://", "https://")):
@@ -175,7 +175,7 @@ def _connect(address: str) -> JobSubmissionClient:
 
 
 def _token() -> str:
-    """Ray's own places of a cluster's token; its client looks there only when RAY_AUTH_MODE=token is set."""
+    """Return the token from where Ray keeps it; Ray's client looks there only if RAY_AUTH_MODE=token."""
     default = str(Path.home() / ".ray" / "auth_token")
     file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", default))
     return os.environ.get("RAY_AUTH_TOKEN") or (file.read_text().strip() if file.is_file() else "")

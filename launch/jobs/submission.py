@@ -1,4 +1,4 @@
-"""What a Ray job of a training is: its command, its folder, its environment."""
+"""The command, the folder and the environment of a training as a Ray job."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -16,23 +16,23 @@ from launch.jobs.package import Package
 TREE = Path(__file__).resolve().parents[2]
 SECRETS = ("WANDB_API_KEY", "HF_TOKEN")
 TRAVELLING = (*SECRETS, "WANDB_MODE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT")
-"""Environment variables that a job gets from whoever submits it."""
+"""Environment variables that are copied to a job."""
 PATHS = ("data.root", "data.lessons", "data.knowledge.file", "model.path", "resume")
 """Keys that name files."""
 STOP_WAIT_S = 240
-"""How long Ray lets a stopped job write its checkpoint before it kills it; left alone, Ray waits 3 s."""
+"""Seconds that Ray lets a stopped job write its checkpoint before it kills it; by default 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What the job server is sent."""
+    """Arguments of a request to the job server."""
 
     entrypoint: str
     runtime_env: dict[str, Any]
 
 
 def submission(package: Package, arguments: Sequence[str], environment: Mapping[str, str]) -> Submission:
-    """`assay train` with these arguments; secrets are in its environment only."""
+    """Return the submission of `assay train` with these arguments; secrets are in its environment only."""
     travelling = {name: environment[name] for name in TRAVELLING if environment.get(name)}
     return Submission(
         entrypoint=shlex.join(["python", "-m", "launch.train", *arguments]),
@@ -44,11 +44,12 @@ def submission(package: Package, arguments: Sequence[str], environment: Mapping[
 
 
 def overrides_in_job(config: TrainConfig, overrides: Sequence[str], package: Package, here: Path) -> list[str]:
-    """The overrides, with every path that is relative to `here` named as it is found in the job's folder."""
+    """Return the overrides with every path relative to `here` changed to the path in the job."""
     values = {"output": str(here / config.output)}
     paths = {key: attrgetter(key)(config) for key in PATHS}
     for stage in stages_of(config):
-        paths |= {f"stages.{stage.name}.{key}": stage.said_now[key] for key in PATHS if key in stage.said_now}
+        values_at_start = stage.values_at_start
+        paths |= {f"stages.{stage.name}.{key}": values_at_start[key] for key in PATHS if key in values_at_start}
     if any(training.cluster.reference is ReferenceKind.cached for training in trainings_of(config)):
         values["cluster.reference_cache"] = str(here / config.cluster.reference_cache)
     for key, path in paths.items():

@@ -10,43 +10,22 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from conf.schema import TrainConfig
-from launch.chain.stages import check_run_elsewhere
+from launch.chain.stages import check_run
 from launch.command.app import RUN_FAULT, USAGE_FAULT, fault
 from launch.command.arguments import Parser
 from launch.command.composing import open_composer
+from launch.jobs.help_page import HELP
 from rl.faults import AssayError, UserError
 
 if TYPE_CHECKING:
     from launch.jobs.server import JobServer
 
-SUMMARY = "Run a training on a Ray cluster, as a job."
-HELP = f"""{SUMMARY}
-
-usage: assay submit [key=value …] [--address URL] [--detach] [--config-dir FOLDER]
-       assay submit --status ID | --logs ID | --stop ID [--address URL]
-
-  --address URL        the cluster's dashboard; else RAY_API_SERVER_ADDRESS, RAY_ADDRESS, port 8265 here
-  --detach             print the job's id and leave; otherwise its log is followed, and its exit code is ours
-  --config-dir FOLDER  a folder with groups of your own, e.g. FOLDER/experiment/mine.yaml
-  --status ID          print where the job stands
-  --logs ID            print the job's log until it is over; its exit code is ours
-  --stop ID            stop the job, with time to write a checkpoint
-
-The keys are those of `assay train --help`. The working tree travels with the job, except what .gitignore or
-.rayignore names. A relative path of output, data.root, model.path or resume that does not travel becomes absolute, from
-the current folder: on a cluster that shares no files with this machine, give absolute paths of the cluster.
-WANDB_API_KEY, HF_TOKEN and W&B's other variables travel in the job's environment.
-
-Examples
-  assay submit experiment=demo --address http://<head>:8265
-  assay submit experiment=mmr_ad model=qwen2_5_vl_7b cluster=8xh100 data.root=/shared/photos output=/shared/runs/1
-  assay submit --stop raysubmit_1234"""
 INTERRUPTED = 130
 WANDB_RUN = re.compile(r"https?://\S+/runs/\w+")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Returns the exit code: the job's own where one is followed."""
+    """Return the exit code; for a job that is followed, the job's own."""
     try:
         options = _parse(argv)
         if options.help:
@@ -77,10 +56,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _checked(options: argparse.Namespace) -> TrainConfig:
-    """The config, refused here if it would be refused there."""
+    """Return the config; raise a UserError here for what the job would refuse there."""
     with open_composer("train", TrainConfig, options.hydra_arguments) as composer:
         config = composer.compose(options.overrides)
-    check_run_elsewhere(config)
+    check_run(config)
     return config
 
 
@@ -140,5 +119,5 @@ def _follow(server: "JobServer", job_id: str, address: str) -> int:
 
 
 def _say(text: str) -> None:
-    """Apart from the job's log, whose last line is the summary."""
+    """Print to stderr; stdout is for the job's log, whose last line is the summary."""
     print(f"assay submit: {text}", file=sys.stderr, flush=True)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from rl.data.config import DataConfig
 from rl.data.prompts import answer_text
-from rl.data.readers import read_mvtec, split_heldout
+from rl.data.reading import read_samples
+from rl.data.split import split_heldout
 
 
 def write_verdict_pairs(demo_data: Path, file: Path, count: int) -> Path:
     """Write `count` pairs of training samples, spread over them; return the file."""
-    training, _ = split_heldout(read_mvtec(DataConfig(root=str(demo_data))), 0.2, 0)
+    training, _ = split_heldout(read_samples(DataConfig(root=str(demo_data))), 0.2, 0)
     lines = []
     for sample in training[:: len(training) // count][:count]:
         other = "normal" if sample.target.label == "defective" else "defective"

@@ -7,7 +7,7 @@ import pytest
 
 from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
-from launch.chain.stages import check_run_elsewhere, stages_of
+from launch.chain.stages import check_run, stages_of
 from launch.command.composing import open_composer
 from rewards.config import weights
 from rewards.presets import preset
@@ -118,14 +118,14 @@ def test_dcr2ads_72b_learns_by_an_adapter():
     large = ("model=qwen2_5_vl_72b_lora", "algo.num_prompts=6", "cluster.num_learners=6", "stages.prefer.algo.lr=2e-5")
     prefer = stages("dcr2ad", *GIVEN, *large)["prefer"]
     assert prefer.model.lora.rank > 0 and prefer.algo.lr == 2e-5
-    check_run_elsewhere(recipe("dcr2ad", *GIVEN, *large))
+    check_run(recipe("dcr2ad", *GIVEN, *large))
 
 
 @pytest.mark.parametrize("ablation", ["sft", "dpo", "kto", "grpo", "kr_dpo", "kr_dpo_related"])
 @pytest.mark.parametrize("name", ["dcr2ad", "dcr2ad_mini"])
 def test_each_ablation_of_dcr2ad_is_a_chain_without_contradiction(name, ablation):
     given = {"dcr2ad": GIVEN, "dcr2ad_mini": ("output=runs/x",)}[name]
-    check_run_elsewhere(recipe(name, *given, f"ablation={ablation}"))
+    check_run(recipe(name, *given, f"ablation={ablation}"))
 
 
 def test_a_key_of_a_stage_that_the_ablation_leaves_out_does_not_bring_it_back():

@@ -8,7 +8,7 @@ import pytest
 
 from actors.config import ClusterConfig, LoraConfig, ModelConfig, Placement, ReferenceKind
 from conf.schema import DemoDataConfig, TrainConfig
-from conf.validate import check_demo_data, check_elsewhere, check_resources, check_train
+from conf.validate import check_demo_data, check_elsewhere, check_here, check_resources
 from rewards.component import ComponentConfig
 from rewards.config import RewardConfig
 from rewards.presets import preset
@@ -36,6 +36,11 @@ def good(tmp_path: Path) -> TrainConfig:
         reward=preset("yes_no").config,
         cluster=ClusterConfig(cpus_per_actor=0.1, cpus_per_reward_worker=0.1),
     )
+
+
+def check_train(config: TrainConfig) -> None:
+    check_elsewhere(config)
+    check_here(config)
 
 
 def test_a_sound_config_passes(good):

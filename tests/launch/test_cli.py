@@ -11,7 +11,8 @@ import pytest
 
 from conf.schema import TrainConfig
 from launch.cli import assay
-from launch.command.app import App, run_app
+from launch.command.app import run_verb
+from launch.command.verb import Verb
 from rl.faults import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -29,12 +30,8 @@ class Recorder:
         return self.code
 
 
-def nothing_to_check(config: TrainConfig) -> None:
-    """The config contradicts itself nowhere."""
-
-
-def train_app(main, check=nothing_to_check) -> App:
-    return App(verb="train", summary="Train.", examples=("assay train",), schema=TrainConfig, check=check, main=main)
+def training(run) -> Verb:
+    return Verb(name="train", summary="Train.", examples=(), schema=TrainConfig, run=run)
 
 
 @pytest.fixture(autouse=True)
@@ -108,13 +105,13 @@ def test_an_experiment_of_ones_own_runs(empty_folder):
     (empty_folder / "own/experiment").mkdir(parents=True)
     (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nseed: 5\n")
     ran = Recorder()
-    assert run_app(train_app(ran), ["experiment=mine", "--config-dir", "own"]) == 0
+    assert run_verb(training(ran), ["experiment=mine", "--config-dir", "own"]) == 0
     assert ran.configs[0].seed == 5 and ran.configs[0].output.startswith("runs/mine/")
 
 
 def test_the_verb_gets_a_plain_config_and_its_exit_code_comes_back(empty_folder):
     ran = Recorder(code=3)
-    assert run_app(train_app(ran), ["experiment=demo", "algo.lr=1e-5", "output=here"]) == 3
+    assert run_verb(training(ran), ["experiment=demo", "algo.lr=1e-5", "output=here"]) == 3
     (config,) = ran.configs
     assert type(config) is TrainConfig
     assert (config.algo.lr, config.algo.num_prompts, config.output) == (1e-5, 16, "here")
@@ -124,14 +121,14 @@ def test_the_verb_gets_a_plain_config_and_its_exit_code_comes_back(empty_folder)
 
 def test_a_sweep_runs_every_combination_in_folders_of_their_own(empty_folder):
     ran = Recorder()
-    assert run_app(train_app(ran), ["-m", "algo.lr=1e-4,1e-5", "seed=0,1", "output=sweep"]) == 0
+    assert run_verb(training(ran), ["-m", "algo.lr=1e-4,1e-5", "seed=0,1", "output=sweep"]) == 0
     seen = [(config.algo.lr, config.seed, config.output) for config in ran.configs]
     assert seen == [(1e-4, 0, "sweep/0"), (1e-4, 1, "sweep/1"), (1e-5, 0, "sweep/2"), (1e-5, 1, "sweep/3")]
 
 
 def test_a_sweep_with_one_wrong_job_runs_none(capsys):
     ran = Recorder()
-    assert run_app(train_app(ran), ["-m", "algo.num_completions=8,1"]) == 2
+    assert run_verb(training(ran), ["-m", "algo.num_completions=8,1"]) == 2
     assert ran.configs == [] and "must be ≥ 2; got 1" in capsys.readouterr().err
 
 
@@ -141,7 +138,7 @@ def test_a_sweep_ends_with_its_worst_exit_code(capsys):
             raise UserError("photos/1.png is corrupt; remove it")
         return 0
 
-    assert run_app(train_app(odd_seeds_fail), ["-m", "seed=0,1,2", "output=sweep"]) == 1
+    assert run_verb(training(odd_seeds_fail), ["-m", "seed=0,1,2", "output=sweep"]) == 1
     assert capsys.readouterr().err == "assay train: photos/1.png is corrupt; remove it\n"
 
 
@@ -151,7 +148,7 @@ def have_a_bug(config: TrainConfig) -> int:
 
 def test_a_bug_keeps_its_traceback_in_the_run_folder_and_the_last_line_says_where(empty_folder, capsys):
     (empty_folder / "here").mkdir()
-    assert run_app(train_app(have_a_bug), ["output=here"]) == 1
+    assert run_verb(training(have_a_bug), ["output=here"]) == 1
     traceback, sentence = capsys.readouterr().err.rstrip("\n").rsplit("\n", 1)
     told = "assay train: a bug of Assay (KeyError: 'x'); its traceback is in here/crash.txt; please report it with"
     assert sentence.startswith(told)
@@ -160,7 +157,7 @@ def test_a_bug_keeps_its_traceback_in_the_run_folder_and_the_last_line_says_wher
 
 
 def test_a_bug_before_there_is_a_run_folder_is_shown_alone(empty_folder, capsys):
-    assert run_app(train_app(have_a_bug), ["output=here"]) == 1
+    assert run_verb(training(have_a_bug), ["output=here"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback") and lines[-1].endswith("please report it with the traceback above")
     assert list(empty_folder.iterdir()) == []
@@ -170,7 +167,7 @@ def test_a_bug_of_one_member_does_not_end_the_sweep(empty_folder, capsys):
     def odd_seeds_have_a_bug(config: TrainConfig) -> int:
         return have_a_bug(config) if config.seed == 1 else 0
 
-    assert run_app(train_app(odd_seeds_have_a_bug), ["-m", "seed=0,1,2", "output=sweep"]) == 1
+    assert run_verb(training(odd_seeds_have_a_bug), ["-m", "seed=0,1,2", "output=sweep"]) == 1
     assert capsys.readouterr().err.count("a bug of Assay") == 1
 
 
@@ -178,7 +175,7 @@ def test_a_full_disk_is_one_sentence(capsys):
     def fill_the_disk(config: TrainConfig) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", "here/metrics.jsonl")
 
-    assert run_app(train_app(fill_the_disk), ["output=here"]) == 1
+    assert run_verb(training(fill_the_disk), ["output=here"]) == 1
     assert capsys.readouterr().err == "assay train: [Errno 28] No space left on device: 'here/metrics.jsonl'\n"
 
 
@@ -197,7 +194,7 @@ def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):
 
 def test_cfg_prints_the_composed_config_and_runs_nothing(capsys, empty_folder):
     ran = Recorder()
-    assert run_app(train_app(ran), ["--cfg", "job", "experiment=mmr_ad"]) == 0
+    assert run_verb(training(ran), ["--cfg", "job", "experiment=mmr_ad"]) == 0
     assert "num_updates: 4" in capsys.readouterr().out
     assert ran.configs == [] and list(empty_folder.iterdir()) == []
 
@@ -222,6 +219,17 @@ def test_data_writes_the_demo_and_does_not_overwrite_it(capsys, empty_folder):
     assert summary["output"] == "parts" and summary["images"] == len(list(empty_folder.glob("parts/*/t*/*/*.png"))) > 0
     assert assay(arguments) == 1
     assert "parts is not empty" in capsys.readouterr().err
+
+
+def test_the_verbs_are_listed_before_hydra_is_imported():
+    code = (
+        "import sys; from launch.cli import assay; assay(['--help']); "
+        "print(sorted({'ray', 'torch', 'hydra', 'omegaconf', 'scipy', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_mistake_is_named_before_anything_heavy_is_imported():

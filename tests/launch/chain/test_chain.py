@@ -10,8 +10,9 @@ import pytest
 
 from conf.schema import TrainConfig
 from launch.chain.run import Chain, run
-from launch.chain.stages import Stage, Verb, stages_of
-from launch.command.app import App, run_app
+from launch.chain.stages import Stage, stages_of
+from launch.command.app import run_verb
+from launch.command.verb import Verb
 from rl.faults import RunFailure, UserError
 
 
@@ -35,14 +36,20 @@ class Work:
         return ending
 
 
-def fine(config: TrainConfig) -> None:
-    """The config contradicts itself nowhere."""
+def training(run, trains: bool) -> Verb:
+    return Verb(
+        name="train",
+        summary="Train.",
+        examples=(),
+        schema=TrainConfig,
+        run=run,
+        trains=trains,
+    )
 
 
 def stages(folder: Path, work: Work, lr: float = 1e-5, names: str = "a b c") -> list[Stage]:
     config = TrainConfig(output=str(folder), stages={name: {"algo": {"lr": lr}} for name in names.split()})
-    verb = Verb(schema=TrainConfig, check_elsewhere=fine, check_here=fine, main=work, makes_model=False, unread={})
-    return [replace(stage, verb=verb) for stage in stages_of(config)]
+    return [replace(stage, verb=training(work, trains=False)) for stage in stages_of(config)]
 
 
 def chain(folder: Path, work: Work, resume: str = "auto", **changed: Any) -> Chain:
@@ -145,9 +152,8 @@ def test_a_chain_can_be_a_member_of_a_sweep(tmp_path, monkeypatch):
         (Path(config.output) / "summary.json").write_text(json.dumps(summary))
         return 0
 
-    app = App(verb="train", summary="", examples=(), schema=TrainConfig, check=fine, main=write_summary, ranks=True)
     typed = ["-m", "output=swept", "stages.a.algo.lr=1e-5,1e-4", "logging.rank_by=stages.a.reward_last"]
-    assert run_app(app, [*typed, "stages.b.data.root=${stage:a}/parts"]) == 0
+    assert run_verb(training(write_summary, trains=True), [*typed, "stages.b.data.root=${stage:a}/parts"]) == 0
     assert seen[1] == [("swept/1/1_a", "data/demo"), ("swept/1/2_b", "swept/1/1_a/parts")]
     best = (tmp_path / "swept/sweep.csv").read_text().splitlines()[1]
     assert best.startswith("1,1,0.0001,")

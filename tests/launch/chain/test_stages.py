@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conf.schema import TrainConfig
-from launch.chain.stages import check_run, check_run_elsewhere, stages_of, trainings_of
+from launch.chain.stages import check_run, check_run_here, stages_of, trainings_of
 from launch.command.composing import jobs_of, open_composer
 
 CHAIN = """# @package _global_
@@ -89,9 +89,9 @@ def test_what_an_earlier_stage_makes_is_named_by_the_stage_and_not_asked_for_yet
     _, rl = stages_of(config)
     assert (rl.config.data.root, rl.config.model.path) == ("runs/x/1_sft/parts", "runs/x/1_sft/model")
     check_run(config)
-    check_run_elsewhere(config)
+    check_run_here(config)
     with pytest.raises(ValueError, match=r"stage rl: data.root: there is no folder 'runs/x/other'"):
-        check_run(compose("stages.rl.data.root=${output}/other"))
+        check_run_here(compose("stages.rl.data.root=${output}/other"))
 
 
 REFUSED = {

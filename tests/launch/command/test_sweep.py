@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from conf.schema import TrainConfig
-from launch.command.app import App, run_app
+from launch.command.app import run_verb
 from launch.command.composing import jobs_of, open_composer
-from launch.command.sweep import begin_member, fail_member, finish_sweep, main, member_value
+from launch.command.members import begin_member, fail_member, member_value
+from launch.command.sweep import finish_sweep, main
+from launch.command.verb import Verb
 from rl.faults import UserError
 
 
@@ -100,17 +102,16 @@ def write_summary(config: TrainConfig) -> int:
     return 0
 
 
-def sweep(arguments: list[str], main: Callable[[TrainConfig], int] = write_summary) -> int:
-    app = App(
-        verb="train",
+def sweep(arguments: list[str], run: Callable[[TrainConfig], int] = write_summary) -> int:
+    verb = Verb(
+        name="train",
         summary="Train.",
         examples=(),
         schema=TrainConfig,
-        check=lambda config: None,
-        main=main,
-        ranks=True,
+        run=run,
+        trains=True,
     )
-    return run_app(app, ["-m", "output=swept", *arguments])
+    return run_verb(verb, ["-m", "output=swept", *arguments])
 
 
 def test_optuna_chooses_within_the_interval_and_makes_the_ranking_entry_high(tmp_path, monkeypatch):

@@ -1,0 +1,51 @@
+"""What Hydra has no public function for."""
+
+import sys
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import hydra
+from hydra._internal import core_plugins
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+
+def run_jobs(
+    config_folder: str, name: str, arguments: Sequence[str], job: Callable[[DictConfig], float | None]
+) -> None:
+    """Run `job` with the config `name`, once or as often as Hydra's sweeper asks for."""
+    # hydra.main is made for the main function of a program: it reads sys.argv, and composes each config itself. So
+    # what was composed to be checked is composed again, but every sweeper, launcher and option of Hydra works.
+    before, sys.argv = sys.argv, [f"assay {name}", *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=config_folder, config_name=name)(job)()
+    finally:
+        sys.argv = before
+
+
+def open_repository(name: str, hydra_arguments: list[str]) -> IConfigRepository:
+    """Return the repository that lists the options of config groups; Hydra must be initialized."""
+    # ConfigLoader.get_group_options opens one for every group, and to open one copies all configs.
+    loader = cast(ConfigLoaderImpl, GlobalHydra.instance().config_loader())
+    return loader._parse_overrides_and_create_caching_repo(name, hydra_arguments)[1]
+
+
+def launcher_target(launcher: str, class_name: str) -> str:
+    """Return the `_target_` of a launcher that `add_launcher` makes known."""
+    return f"{core_plugins.__name__}.{launcher}.{class_name}"
+
+
+def add_launcher(name: str, launcher: type[Launcher], options: type) -> None:
+    """Make hydra/launcher=<name> known; `options` is the dataclass of hydra.launcher.*."""
+    # Hydra makes a launcher only of a class in its own package or in hydra_plugins, which every program of this
+    # environment that uses Hydra would import.
+    inside = type(launcher.__name__, (launcher,), {"__module__": f"{core_plugins.__name__}.{name}"})
+    setattr(core_plugins, name, SimpleNamespace(**{launcher.__name__: inside}))
+    Plugins.instance().register(inside)
+    ConfigStore.instance().store(group="hydra/launcher", name=name, node=options)

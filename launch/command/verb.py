@@ -1,0 +1,38 @@
+"""The class of everything that `assay` does with a config."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def nothing_to_check(config: Any) -> None:
+    """Accept every config."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Word after `assay`, with its config and the function that runs it."""
+
+    name: str
+    """The word; conf/<name>.yaml is the primary config."""
+    summary: str
+    """One line for the list of verbs."""
+    examples: tuple[str, ...]
+    """Commands that work as they stand."""
+    schema: type
+    """Dataclass of the config; its key `output` names the folder that a run writes."""
+    check: Callable[[Any], None] = nothing_to_check
+    """Raises a UserError for a contradiction in the config."""
+    check_here: Callable[[Any], None] = nothing_to_check
+    """Raises a UserError for what this machine lacks, such as files and GPUs; skipped for a run on another machine."""
+    run: Callable[[Any], int]
+    """Takes the config, returns the exit code."""
+    lists: tuple[str, ...] = ()
+    """Keys whose value is a list of files with commas between; only -m makes jobs of them."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Keys and sections that this verb ignores, each with the reason."""
+    is_stage: bool = False
+    """True if a chain can have the verb as a stage; its run leaves summary.json in `output`."""
+    trains: bool = False
+    """True if a run makes a model: the next stages of a chain start from it, a sweep ranks such runs by an entry of
+    their summaries, and they can run as Ray jobs."""
