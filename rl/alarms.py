@@ -65,7 +65,7 @@ class Watch:
         return list(dict.fromkeys(self._sentences.values()))
 
     def see(self, row: Metrics) -> list[str]:
-        """Add a row of metrics.jsonl and return the warnings that it is the first to give."""
+        """Add a row of metrics.jsonl and return the warnings that are new with it."""
         num_known = len(self.warnings)
         if "reward/zero_std_groups" in row:
             self._rows.append(row)
@@ -107,7 +107,7 @@ def silence(rows: Sequence[Metrics]) -> str:
 
 
 def constant(name: str, ends: Range | None, rows: Sequence[Metrics]) -> str:
-    """Return a warning if a component gave every completion the same value below its top, else ""."""
+    """Return a warning if a component gave every completion the same value, other than its top, else ""."""
     means, spreads = values(rows, f"reward/{name}/mean"), values(rows, f"reward/{name}/std")
     if min(len(means), len(spreads)) < WINDOW:
         return ""
@@ -141,9 +141,9 @@ def saturated(name: str, ends: Range | None, rows: Sequence[Metrics]) -> str:
 
 
 def opposite(best: Standing, now: Standing, metrics: Mapping[str, str], rows: Sequence[Metrics]) -> dict[str, str]:
-    """Return, by name, the one warning for all rewards that rose while held-out accuracy fell.
+    """Return one warning for all rewards that rose while held-out accuracy fell, by the name of each; {} if none did.
 
-    `metrics` is the metric of each reward by its name, `rows` those of all training steps so far.
+    `metrics` names the metric of each reward; `rows` are those of all training steps so far.
     """
     if not fell(best, now):
         return {}

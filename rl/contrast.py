@@ -106,7 +106,7 @@ class Draw:
     """The same groups in the same order, after those without contrast were repaired where possible."""
 
     def batch(self, count: int) -> list[Group]:
-        """Return the `count` groups to learn from, in order; of the surplus, groups without contrast go first."""
+        """Return the `count` groups to learn from, in order; leave out the oldest of those without contrast."""
         flat = [index for index, group in enumerate(self.repaired) if lacks_contrast(group)]
         out = set(flat[: max(len(self.repaired) - count, 0)])
         return [group for index, group in enumerate(self.repaired) if index not in out]

@@ -1,4 +1,4 @@
-"""GRPO as the papers write it: sample groups, score them, compare within each, update, publish."""
+"""GRPO as in the papers: sample groups, score them, compare completions within each, update, publish."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -18,7 +18,7 @@ from rl.unjudged import check_unjudged
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """The players that do the work of a run, one for each role."""
+    """Everyone who does the work of a run."""
 
     sampler: Sampler
     judge: Judge
@@ -50,7 +50,7 @@ class Exam:
 
 
 async def train(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Exam, start: int, num_steps: int) -> None:
-    """Train with GRPO from step `start` to `num_steps`.
+    """Train with GRPO, from `start` steps done until `num_steps` are.
 
     Weights are published once before the first step, so that a broken transfer fails at the start.
     """
@@ -76,12 +76,12 @@ async def train(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Ex
 
 
 async def evaluate(roles: Roles, samples: Sequence[Sample], step: int) -> None:
-    """Answer the held-out samples greedily, score the answers and log them as those after `step` training steps."""
+    """Answer the held-out samples greedily, after `step` training steps, then score the answers and log them."""
     roles.tracker.log_evaluation(step, await collect(roles, samples, greedy=True))
 
 
 async def draw(config: AlgoConfig, roles: Roles, stream: SampleStream, step: int) -> Draw:
-    """Sample the groups of a step and repair those without contrast; while some lack it, draw more, by config."""
+    """Sample the groups of a step and repair those without contrast; if some still lack it, draw more, by config."""
     drawn = Draw(sampled=[], repaired=[])
     missing = config.num_prompts
     for _ in range(1 + config.max_refills):
@@ -96,7 +96,7 @@ async def draw(config: AlgoConfig, roles: Roles, stream: SampleStream, step: int
 
 
 async def repaired(roles: Roles, groups: list[Group], step: int) -> list[Group]:
-    """Return the groups in order, each one without contrast in its repaired form if that has contrast."""
+    """Return the groups in order; replace each one without contrast by its repaired form, if that has contrast."""
     if roles.repairer is None:
         return groups
     plans = [plan_repair(group, step=step, has_teacher=roles.repairer.has_teacher) for group in groups]

@@ -21,7 +21,7 @@ class Sampler(Protocol):
 
 
 class Judge(Protocol):
-    """The reward."""
+    """The reward that scores completions."""
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -67,10 +67,10 @@ class Policy(Protocol):
 
 
 class Observer(Protocol):
-    """The learners as observers of where the policy looks."""
+    """The observer of where the policy looks while it writes."""
 
     async def observe(self, groups: Sequence[Group], *, with_maps: bool) -> list[Group]:
-        """Return the groups with the policy's log-probs and looks, both from one pass; maps only `with_maps`."""
+        """Return the groups with the policy's log-probs and looks, both from one pass; the looks may include maps."""
 
 
 class Tracker(Protocol):

@@ -1,4 +1,4 @@
-"""The seconds that each part of a step took; the roles add to them, the tracker drains them, the loop needs neither."""
+"""The seconds that each part of a step took; the roles add to them, the tracker drains them."""
 
 import time
 from collections import defaultdict

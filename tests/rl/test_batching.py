@@ -130,7 +130,7 @@ def test_completions_of_others_count_in_the_loss_and_not_for_parity():
 def test_bounded_advantages_shrink_for_unlikely_negatives_of_others():
     group = token_group(bare_prompt([1]), [[2, 3]] * 4, totals=[0.0, 0.0, 1.0, 1.0], advantages=[-1.0, -1.0, 1.0, 1.0])
     origins = (Origin.policy, Origin.teacher, Origin.policy, Origin.reference_text)
-    foreign = (replace(each, origin=origin) for each, origin in zip(group.completions, origins, strict=True))
+    foreign = (replace(answer, origin=origin) for answer, origin in zip(group.completions, origins, strict=True))
     batch = to_batch([replace(group, completions=tuple(foreign))])
     old = torch.tensor([[0.5, 0.1]]).log().expand(4, 2)
     expected = [[-1.0, -1.0], [-0.5, -0.1], [1.0, 1.0], [1.0, 1.0]]

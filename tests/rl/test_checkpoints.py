@@ -24,16 +24,16 @@ from rl.checkpoints import (
 
 def test_a_checkpoint_has_its_record_before_its_name(tmp_path, monkeypatch):
     written = write_unfinished(tmp_path, 3)
-    seen = []
+    renames = []
     rename = Path.rename
 
     def watched(self: Path, target: Path) -> Path:
-        seen.append((self == written, (self / "run.json").is_file(), target.exists()))
+        renames.append((self == written, (self / "run.json").is_file(), target.exists()))
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", watched)
     commit(checkpoint_folder(tmp_path, 3), record(3))
-    assert seen == [(True, True, False)]
+    assert renames == [(True, True, False)]
     assert names(tmp_path) == ["step_3"]
 
 

@@ -225,10 +225,10 @@ def test_cispo_leaves_every_token_a_gradient_of_clipped_weight(ratio, weight, ad
 def test_a_completion_that_does_not_count_leaves_the_others_ratios_alone():
     given = inputs()
     unjudged = replace(given, mask=given.mask & torch.tensor([[True], [True], [False], [True]]))
-    kept = [0, 1, 3]
+    judged = [0, 1, 3]
     names = ("logprobs", "old_logprobs", "reference_logprobs", "advantages", "mask")
-    without = LossInputs(**{name: getattr(given, name)[kept] for name in names})
-    lengths = tuple(LENGTHS[index] for index in kept)
+    without = LossInputs(**{name: getattr(given, name)[judged] for name in names})
+    lengths = tuple(LENGTHS[index] for index in judged)
     for policy in PolicyLoss:
         config = AlgoConfig(policy_loss=policy)
         found = [policy_loss(part, config, scale(lengths))[0].item() for part in (unjudged, without)]
