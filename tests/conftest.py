@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Read when torch loads: spinning threads of several processes on the same cores slow each other down a hundredfold.
+# Torch reads this when it loads: spinning threads of several processes slow each other down a hundredfold.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Time is for benchmarks: a machine that others use too may be slow at any moment.
+# No deadlines: a machine that others use too may be slow at any moment.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
@@ -22,7 +22,7 @@ SLOW_AS_A_WHOLE = re.compile(r"^pytestmark = \[?pytest\.mark\.slow", flags=re.MU
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Where slow tests are left out, do not even import the files that hold nothing else: some import TRL or vLLM."""
+    """Skip the import of files with slow tests only if slow tests are left out: some import TRL or vLLM."""
     if collection_path.suffix != ".py" or config.option.markexpr not in ("not slow", "not slow and not rare"):
         return None
     return SLOW_AS_A_WHOLE.search(collection_path.read_text()) is not None or None
@@ -35,6 +35,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def starter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real `vllm serve` of the starter; one a pytest process, for it takes half a minute to start."""
+    """Start a real `vllm serve` of the starter, once per pytest process, in half a minute; yield its address."""
     with serving(STARTER, tmp_path_factory.mktemp("server") / "log.txt") as url:
         yield url

@@ -1,4 +1,4 @@
-"""Rules about the sources that no linter knows."""
+"""Rules for the sources that no linter checks."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ def name(file: Path) -> str:
 
 
 def kept_files() -> list[Path]:
-    """What the repository holds or is about to."""
+    """List the files that git tracks or would add."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
@@ -38,7 +38,7 @@ def kept_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=name)
-def test_a_file_is_at_most_400_lines_and_opens_with_what_it_is_for(file):
+def test_a_file_is_at_most_400_lines_and_has_a_docstring(file):
     text = file.read_text()
     assert len(text.splitlines()) <= 400
     assert not text or ast.get_docstring(ast.parse(text))
@@ -49,7 +49,7 @@ def test_no_module_has_a_vague_name():
 
 
 def defensive(tree: ast.AST) -> Iterator[str]:
-    """Where code asks whether something is there, or drops an exception."""
+    """Yield the lines that call hasattr or a defaulted getattr, or drop an exception."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3):
@@ -76,7 +76,7 @@ def test_the_rule_against_defensive_code_finds_it(code):
 
 
 def traces(text: str) -> list[str]:
-    """Paths, hosts and addresses that belong to somebody's machine."""
+    """List the paths, hosts and addresses that belong to somebody's machine."""
     paths = re.findall(r"(?<![\w.*/])/(?:home|root|Users|work|mnt|opt)/[\w.-]+", text)
     hosts = [host for host in re.findall(r"https?://([\w.-]+)", text) if host not in PUBLIC_HOSTS]
     octets = re.findall(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.])", text)
@@ -106,7 +106,7 @@ NOT_NEEDED = {
     "rollout.engine": ("verl", "peft", "sklearn"),
     "actors.reward_worker": ("torch", "transformers", "vllm", "sklearn"),
 }
-"""What a process would import for seconds without using it."""
+"""Slow imports that a process with these modules does not need, by the modules."""
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Boxes of the defects in a pixel mask."""
 
 import numpy as np
-from scipy import ndimage
 
 from rl.types import Box
 
@@ -16,6 +15,9 @@ def mask_boxes(mask: np.ndarray) -> tuple[Box, ...]:
     >>> mask_boxes(np.pad(np.ones((2, 3), bool), 1))
     ((1.0, 1.0, 4.0, 3.0),)
     """
+    # Imported here: it takes long, and the command line needs no masks.
+    from scipy import ndimage
+
     regions, _ = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
     sizes = np.bincount(regions.ravel())[1:]
     return tuple(

@@ -1,4 +1,4 @@
-"""conf/algo: each preset is its paper's method, and nothing else."""
+"""conf/algo: each preset changes what its paper says, and nothing else."""
 
 from dataclasses import fields
 from typing import Any
@@ -53,7 +53,7 @@ PAPERS: dict[str, dict[str, Any]] = {
 
 
 def preset(name: str) -> AlgoConfig:
-    """The file over the defaults, without what an experiment adds."""
+    """Merge the preset's file over the defaults, without an experiment."""
     file = OmegaConf.load(CONF / "algo" / f"{name}.yaml")
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(AlgoConfig), file))
 
@@ -70,7 +70,7 @@ def test_every_preset_is_listed_here():
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_the_demo_runs_by_every_preset(name):
+def test_the_demo_composes_with_every_preset(name):
     with open_composer("train", TrainConfig, []) as composer:
         algo = composer.compose([f"algo={name}", "experiment=demo"]).algo
     assert algo.num_prompts % algo.num_updates == 0

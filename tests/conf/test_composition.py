@@ -1,4 +1,4 @@
-"""The YAML files: each composes, only overrides, and stays short."""
+"""The YAML files: each composes and stays short."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What follows from a model's folder."""
+"""Config values that follow from a model's folder."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from conf.models import only_compares, precision_of
 
 
 @pytest.mark.parametrize(
-    ("told", "precision"),
+    ("config", "precision"),
     [
         ({"dtype": "float32"}, "fp32"),
         ({"torch_dtype": "float32"}, "fp32"),
@@ -18,13 +18,13 @@ from conf.models import only_compares, precision_of
         ({}, "bf16"),
     ],
 )
-def test_the_precision_is_that_of_the_kept_weights(told, precision, tmp_path: Path):
-    (tmp_path / "config.json").write_text(json.dumps(told))
+def test_the_precision_is_that_of_the_saved_weights(config, precision, tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps(config))
     assert precision_of(str(tmp_path)) == precision
 
 
 @pytest.mark.parametrize("path", ["", "owner/name", "nowhere"])
-def test_what_is_no_folder_is_bf16(path):
+def test_a_path_that_is_no_folder_is_bf16(path):
     assert precision_of(path) == "bf16"
 
 
@@ -38,6 +38,6 @@ def test_a_broken_config_is_one_sentence_with_its_path(content, tmp_path: Path):
     assert "\n" not in sentence
 
 
-def test_starters_only_compare_but_for_the_one_of_one_image():
+def test_all_starters_but_yes_no_only_compare():
     assert only_compares("models/starter") and only_compares("/there/starter_forms")
     assert not only_compares("models/starter_yes_no") and not only_compares("owner/name")

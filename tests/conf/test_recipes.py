@@ -1,4 +1,4 @@
-"""The recipes have the papers' numbers, and those in miniature keep what makes the recipe."""
+"""Recipes: the papers' numbers, and the same algorithm in miniature."""
 
 from functools import cache
 from typing import Any
@@ -68,7 +68,7 @@ def test_cgro_has_the_numbers_of_the_paper():
 
 
 @pytest.mark.parametrize("name", REWARDS)
-def test_a_recipe_asks_what_its_reward_reads(name):
+def test_a_recipe_has_the_task_of_its_reward(name):
     for config in (recipe(name), recipe(f"{name}_mini")):
         assert config.reward == preset(REWARDS[name]).config
         assert config.data.task is preset(REWARDS[name]).task
@@ -81,7 +81,7 @@ def test_a_recipe_holds_no_contradiction(name):
 
 
 @pytest.mark.parametrize("name", REWARDS)
-def test_in_miniature_the_algorithm_is_the_same(name):
+def test_a_miniature_has_the_algorithm_of_its_recipe(name):
     full, mini = recipe(name).algo, recipe(f"{name}_mini").algo
     for key in ("num_completions", "num_updates", "kl_weight", "aggregation", "normalize_std", "contrastive"):
         assert getattr(mini, key) == getattr(full, key), key
@@ -128,13 +128,13 @@ def test_each_ablation_of_dcr2ad_is_a_chain_without_contradiction(name, ablation
     check_run(recipe(name, *given, f"ablation={ablation}"))
 
 
-def test_a_key_of_a_stage_that_the_ablation_leaves_out_does_not_bring_it_back():
+def test_a_key_of_a_stage_that_the_ablation_leaves_out_is_refused():
     sentence = "stages.prefer.algo.lr: stages.prefer is null here, .* or give algo.lr, which is for all"
     with pytest.raises(ValueError, match=sentence):
         recipe("dcr2ad_mini", "output=runs/x", "ablation=sft", "stages.prefer.algo.lr=1e-5")
 
 
-def test_the_ablations_differ_in_what_they_are_called_by():
+def test_the_ablations_differ_in_what_their_names_say():
     last = {
         name: list(stages("dcr2ad_mini", "output=runs/x", f"ablation={name}").values())[-1]
         for name in ("sft", "dpo", "kto", "grpo", "kr_dpo", "kr_dpo_related")

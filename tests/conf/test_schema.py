@@ -1,4 +1,4 @@
-"""The schema: every key explained, read by code, and cheap to import."""
+"""The schema: every key is explained and read by code, and its import is cheap."""
 
 import ast
 import subprocess
@@ -20,7 +20,7 @@ SCHEMAS = [TrainConfig, DemoDataConfig, ScoreConfig, PredictConfig, PairsConfig]
 
 
 def section_classes(schema: type, name: str = "") -> Iterator[tuple[str, type]]:
-    """Each config class with the name of its section."""
+    """Yield the name of each section with its config class."""
     yield name, schema
     for field, kind in get_type_hints(schema).items():
         for part in (kind, *get_args(kind)):
@@ -29,20 +29,20 @@ def section_classes(schema: type, name: str = "") -> Iterator[tuple[str, type]]:
 
 
 def without(names: set[str], file: Path) -> ast.Module:
-    """The file's code but for these classes."""
+    """Parse the file without the classes `names`."""
     tree = ast.parse(file.read_text())
     tree.body = [node for node in tree.body if not (isinstance(node, ast.ClassDef) and node.name in names)]
     return tree
 
 
 def reads(tree: ast.AST) -> set[tuple[str, str]]:
-    """(holder, attribute) of each attribute that is read: ("config", "lr") for `self._config.lr`."""
+    """Return (holder, attribute) of each attribute that is read: ("config", "lr") for `self._config.lr`."""
     loads = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)]
     return {(_last_name(node.value), node.attr) for node in loads}
 
 
 def typed_names(tree: ast.AST) -> dict[str, set[str]]:
-    """The names that a file annotates with each class."""
+    """Return the names that a file annotates, by the name of their class."""
     found: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign) and isinstance(node.annotation, ast.Name):
@@ -58,7 +58,7 @@ def _last_name(node: ast.expr) -> str:
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_every_key_is_read_by_code(schema):
-    """As `<section>.<key>`, or from a name that a file annotates with the config's class; definitions do not count."""
+    """Find each key read as `<section>.<key>`, or from a name annotated with the config's class; skip definitions."""
     classes = list(section_classes(schema))
     names = {kind.__name__ for _, kind in classes}
     trees = [without(names, file) for package in PACKAGES for file in (ROOT / package).rglob("*.py")]

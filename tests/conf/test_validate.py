@@ -1,4 +1,4 @@
-"""Contradictions are refused, each with a sentence that names the keys."""
+"""Refusals of contradictions in a config, each a sentence that names the keys."""
 
 import os
 from dataclasses import replace
@@ -43,7 +43,7 @@ def check_train(config: TrainConfig) -> None:
     check_here(config)
 
 
-def test_a_sound_config_passes(good):
+def test_a_config_without_contradiction_passes(good):
     check_train(good)
 
 
@@ -163,13 +163,13 @@ def test_a_reference_actor_counts_only_when_the_kl_needs_it():
         check_resources(config, cpus=3, gpus=2)
 
 
-def test_one_machine_does_not_keep_the_kinds_apart():
+def test_one_machine_cannot_keep_the_kinds_apart():
     config = replace(needs_three_cpus_and_two_gpus(), cluster=ClusterConfig(placement=Placement.apart))
     with pytest.raises(ValueError, match="on machines of their own"):
         check_resources(config, cpus=100, gpus=8)
 
 
-def test_the_size_of_another_machine_is_left_to_ray(good, monkeypatch):
+def test_the_size_of_another_machine_is_not_checked_here(good, monkeypatch):
     many = ClusterConfig(num_reward_workers=10_000)
     check_train(replace(good, cluster=replace(many, address="auto")))
     with pytest.raises(ValueError, match=f"this machine has {os.cpu_count()} CPUs"):
@@ -178,7 +178,7 @@ def test_the_size_of_another_machine_is_left_to_ray(good, monkeypatch):
     check_train(replace(good, cluster=many))
 
 
-def test_the_folders_of_another_machine_are_left_to_it(good):
+def test_the_folders_of_another_machine_are_not_checked_here(good):
     config = replace(good, data=DataConfig(root="only/there"), model=ModelConfig(path="/only/there/too"))
     check_elsewhere(config)
     with pytest.raises(ValueError, match="there is no folder 'only/there'"):
@@ -191,6 +191,6 @@ def test_demo_data_needs_a_folder():
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
-def test_a_number_that_is_none_is_refused(value):
+def test_a_number_that_is_not_finite_is_refused(value):
     with pytest.raises(ValueError, match=r"reward\.box\.weight must be a finite number"):
         check_ranges(TrainConfig(reward=RewardConfig(box=ComponentConfig(weight=value))))

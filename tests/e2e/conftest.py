@@ -1,4 +1,4 @@
-"""One small run of the real thing, shared by the tests that look at it."""
+"""A small real run and its data, shared by the tests of the folder."""
 
 from pathlib import Path
 
@@ -17,6 +17,6 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Ten steps without a break."""
+    """Train ten steps without a break."""
     folder = tmp_path_factory.mktemp("run") / "first"
     return finished_run(folder, *TEN_STEPS, f"data.root={demo_data}", f"output={folder}")

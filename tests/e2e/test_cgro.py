@@ -1,4 +1,4 @@
-"""A run that rewards where the policy looks, from the command to the report."""
+"""A run with the consistency reward of CGRO, from the command to the report."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def run(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return finished_run(folder, *OPTIONS, *small, "algo.kl_weight=0.04", f"data.root={demo_data}", f"output={folder}")
 
 
-def test_every_step_says_how_far_looks_agree_and_what_that_earned(run):
+def test_every_step_has_the_metrics_of_looks_and_their_reward(run):
     assert len(run.steps) == 3
     for row in run.steps:
         assert 0 <= row["reward/consistency/mean"] <= 1 and 0 < row["attention/selected/mean"] <= 1

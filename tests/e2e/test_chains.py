@@ -1,4 +1,4 @@
-"""A chain of two trainings: stopped in one stage it goes on, and killed between two it comes to the same."""
+"""A chain of two trainings goes on after a stop in a stage and after a kill between stages, to the same result."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ def options(data: Path, output: Path, *more: str) -> list[str]:
 
 
 def chain_of(folder: Path) -> dict[str, Any]:
-    """Read the record of the stages that are done."""
+    """Read the record of the finished stages."""
     return json.loads((folder / "chain.json").read_text())["done"]
 
 
@@ -42,11 +42,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(demo_data: Path, folder: Path) -> tuple[int, str, str, bool]:
-    """Exit code, output, what the summary says, and whether the second stage was begun."""
+    """Interrupt the first stage; return exit code, output, the summary's sentence, and True if stage 2 has a folder."""
     with start("train", *options(demo_data, folder)) as run:
         run.wait_for_step(folder / "1_first", 2)
         family = children(run)
-        # As a terminal does: to the whole group.
+        # To the whole process group, as a terminal sends it.
         run.signal_group(signal.SIGINT)
         output, _ = run.process.communicate(timeout=120)
         assert not still_alive(family, 30)
@@ -59,19 +59,19 @@ def finished(stopped: Any, demo_data: Path, folder: Path) -> Run:
     return finished_run(folder, *options(demo_data, folder))
 
 
-def test_ctrl_c_ends_the_chain_with_the_code_of_its_stage_and_says_how_to_go_on(stopped, folder: Path):
+def test_ctrl_c_ends_the_chain_with_its_code_and_says_how_to_go_on(stopped, folder: Path):
     code, output, said, begun = stopped
     assert code == 130, output[-2000:]
     assert f"resume=auto output={folder} goes on from {folder / '1_first/checkpoints/step_'}" in output
     assert said.startswith("stage first: stopped by Ctrl-C") and not begun
 
 
-def test_started_again_it_goes_on_in_its_first_stage_and_does_the_second(finished: Run):
+def test_started_again_it_resumes_the_first_stage_and_does_the_second(finished: Run):
     assert finished.summary["stages"].keys() == {"first", "second"}
     assert [row["step"] for row in measured(finished.folder / "1_first") if "actor/loss" in row] == list(range(1, 9))
 
 
-def test_the_second_stage_starts_from_the_weights_that_the_first_one_learned(finished: Run):
+def test_the_second_stage_starts_from_the_weights_of_the_first(finished: Run):
     folder = finished.folder
     made = weights_of(folder / "1_first/model")
     learned = weights_of(folder / "1_first/checkpoints/step_8/hf")
@@ -83,7 +83,7 @@ def test_the_second_stage_starts_from_the_weights_that_the_first_one_learned(fin
 
 
 @pytest.mark.rare
-def test_a_chain_killed_between_its_stages_equals_one_that_was_not(demo_data: Path, tmp_path: Path):
+def test_a_chain_killed_between_its_stages_equals_one_without_a_break(demo_data: Path, tmp_path: Path):
     short = ("stages.first.num_steps=2", "stages.second.num_steps=6")
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     expected = finished_run(straight, *options(demo_data, straight, *short)).summary
@@ -91,7 +91,7 @@ def test_a_chain_killed_between_its_stages_equals_one_that_was_not(demo_data: Pa
         run.wait_for(killed / "1_first/summary.json")
         kill_all(run)
     assert "2_second" not in chain_of(killed)
-    # Wherever the kill hit, a model that is half written.
+    # A half-written model, wherever the kill hit.
     torn = killed / "1_first/.model.unfinished"
     torn.mkdir(exist_ok=True)
     (torn / "model.safetensors").write_bytes(b"torn")

@@ -1,4 +1,4 @@
-"""Contrastive and dynamic sampling in runs of the real thing: how many groups have nothing to teach."""
+"""Contrastive and dynamic sampling in real runs: the share of groups without contrast."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from builders.vllm_server import LOCAL
 
 pytestmark = pytest.mark.slow
 CONTRASTIVE = ("algo.contrastive=true", "logging.wandb=disabled", "algo.num_prompts=8")
-"""A reference text for every sample: the demo's generator writes one."""
+"""Options of all runs here; the demo has a reference text for every sample."""
 NOWHERE = f"http://{LOCAL}:9/v1"
 Rows = list[dict[str, float]]
 
@@ -29,7 +29,7 @@ def borrowed(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     return trained(demo_data, tmp_path_factory.mktemp("borrowed"), "rollout.teacher.kind=borrowed")
 
 
-def test_no_group_is_left_without_contrast_where_there_is_a_reference_text(borrowed: Rows):
+def test_with_reference_texts_no_group_is_left_without_contrast(borrowed: Rows):
     sampled = fmean(row["reward/zero_std_groups"] for row in borrowed)
     assert len(borrowed) == 3 and sampled > 0.3
     for row in borrowed:
@@ -39,12 +39,12 @@ def test_no_group_is_left_without_contrast_where_there_is_a_reference_text(borro
     print(f"figure: groups without contrast {sampled:.2f} as sampled, 0.00 as learnt from")
 
 
-def test_what_others_wrote_is_no_part_of_what_is_said_of_the_policy(borrowed: Rows):
+def test_the_policys_metrics_leave_out_what_others_wrote(borrowed: Rows):
     assert all(0 < row["parity/logprob_abs_max"] < 1e-4 for row in borrowed)
     assert all(row["staleness/max"] == 0 and row["response/length/clipped"] < 0.5 for row in borrowed)
 
 
-def test_the_runs_own_workers_write_negatives_and_groups_without_contrast_are_replaced(demo_data: Path, tmp_path: Path):
+def test_own_workers_write_negatives_and_refills_replace_groups(demo_data: Path, tmp_path: Path):
     options = ("rollout.teacher.kind=policy", "algo.num_prompts=4", "algo.max_refills=3")
     found = trained(demo_data, tmp_path, *options)
     assert sum(row["contrastive/repaired_all_right"] for row in found) > 0
@@ -56,7 +56,7 @@ def test_the_runs_own_workers_write_negatives_and_groups_without_contrast_are_re
 
 
 @pytest.mark.rare
-def test_refills_alone_take_further_samples_and_leave_out_what_has_no_contrast(demo_data: Path, tmp_path: Path):
+def test_refills_alone_replace_groups_without_contrast(demo_data: Path, tmp_path: Path):
     found = trained(demo_data, tmp_path, "algo.contrastive=false", "algo.max_refills=3", "algo.num_prompts=4")
     assert any(row["contrastive/left_out"] > 0 for row in found)
     assert all(row["contrastive/left_out"] <= row["contrastive/left"] for row in found)

@@ -1,6 +1,6 @@
-"""Whatever of a run dies or hangs, the run ends soon, says what and where, leaves nothing behind, and can go on.
+"""A run whose actor dies or hangs ends soon, names the actor and its node, leaves no process, and can go on.
 
-That a learner dies is among what happens in test_going_on.py.
+test_going_on.py has the death of a learner.
 """
 
 import json
@@ -24,9 +24,7 @@ def options(data: Path, output: Path, *more: str) -> list[str]:
     return [*SMALL, f"data.root={data}", f"output={output}", "logging.wandb=offline", "checkpoint.every=2", *more]
 
 
-def test_a_killed_actor_of_each_kind_ends_the_run_with_one_sentence_and_the_run_goes_on(
-    demo_data: Path, tmp_path: Path
-):
+def test_a_killed_actor_of_each_kind_ends_the_run_which_then_goes_on(demo_data: Path, tmp_path: Path):
     done = 0
     for kind in ACTORS:
         with start("train", *options(demo_data, tmp_path, "num_steps=200", "resume=auto")) as run:
@@ -57,7 +55,7 @@ def test_a_killed_actor_of_each_kind_ends_the_run_with_one_sentence_and_the_run_
     assert sorted({row["step"] for row in whole.rows}) == list(range(done + 3))
 
 
-def test_a_hung_actor_ends_the_run_in_the_time_of_a_call(demo_data: Path, tmp_path: Path):
+def test_a_hung_actor_ends_the_run_after_the_timeout_of_a_call(demo_data: Path, tmp_path: Path):
     more = [*FEW, "num_steps=200", "cluster.call_timeout_s=15"]
     with start("train", *options(demo_data, tmp_path, *more)) as run:
         run.wait_for_step(tmp_path, 3)

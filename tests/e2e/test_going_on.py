@@ -1,4 +1,4 @@
-"""A run that was stopped, lost an actor, was killed and found its checkpoint cut off equals one left alone."""
+"""A run that is stopped, loses an actor, is killed and finds its checkpoint truncated equals one without a break."""
 
 import json
 import re
@@ -32,15 +32,15 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What became of a run that was cut off; the next one goes on in its folder."""
+    """End of an interrupted run; the next run goes on in its folder."""
 
     folder: Path
     code: int
     output: str
     seconds: float
-    """From what ended it to the end of all its processes."""
+    """Seconds from the interruption to the end of all processes."""
     step: int
-    """Of its newest checkpoint."""
+    """Step of its newest checkpoint."""
     summary: dict[str, Any]
     killed_pid: int = 0
 
@@ -66,22 +66,22 @@ def options(data: Path, output: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def stopped(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """SIGTERM in the second step or soon after, in a run that writes no checkpoint of its own accord."""
+    """Send SIGTERM in the second step or soon after to a run without regular checkpoints."""
     folder = tmp_path_factory.mktemp("going_on")
     with start("train", *options(demo_data, folder), "checkpoint.every=0") as run:
         run.wait_for_step(folder, 1)
         family, began = children(run), time.monotonic()
-        # As a scheduler does: to the whole group.
+        # To the whole process group, as a scheduler sends it.
         run.signal_group(signal.SIGTERM)
         return ended(run, folder, family, began)
 
 
 @pytest.fixture(scope="module")
 def bereft(stopped: Ended, demo_data: Path) -> Ended:
-    """One learner is killed after the next checkpoint."""
+    """Kill a learner a step after the next checkpoint."""
     folder = stopped.folder
     with start("train", *options(demo_data, folder)) as run:
-        assert stopped.step < 6, "the machine was too slow to be stopped where this test wants it"
+        assert stopped.step < 6, "the run was stopped too late for this test: the machine is too slow"
         # A step after the next checkpoint.
         run.wait_for_step(folder, 3 * (stopped.step // 3) + 4)
         family = children(run)
@@ -92,7 +92,7 @@ def bereft(stopped: Ended, demo_data: Path) -> Ended:
 
 @pytest.fixture(scope="module")
 def finished(bereft: Ended, demo_data: Path) -> Run:
-    """All processes are killed, the newest checkpoint is cut off, and the run is left to end."""
+    """Kill all processes, truncate the newest checkpoint, and let the run finish."""
     folder = bereft.folder
     with start("train", *options(demo_data, folder)) as run:
         run.wait_for(folder / "checkpoints/step_6")
@@ -115,7 +115,7 @@ def test_sigterm_writes_a_checkpoint_and_ends_all_processes(stopped: Ended):
     print(f"figure: SIGTERM to the end of all processes in {stopped.seconds:.0f} s")
 
 
-def test_a_killed_learner_ends_the_run_with_one_sentence_that_says_how_to_go_on(bereft: Ended):
+def test_a_killed_learner_ends_the_run_and_says_how_to_go_on(bereft: Ended):
     assert bereft.code == 1, bereft.output[-2000:]
     assert bereft.seconds < 60
     sentence = bereft.output.strip().splitlines()[-1]
@@ -126,7 +126,7 @@ def test_a_killed_learner_ends_the_run_with_one_sentence_that_says_how_to_go_on(
     print(f"figure: a killed learner ended the run and all its processes in {bereft.seconds:.0f} s")
 
 
-def test_after_all_that_every_row_and_tensor_equals_ten_steps_straight_bit_for_bit(finished: Run, small_run: Run):
+def test_the_interrupted_run_equals_ten_steps_straight_bit_for_bit(finished: Run, small_run: Run):
     assert "passed over" in finished.output
     rows = measured(finished.folder)
     assert rows == measured(small_run.folder)
@@ -135,7 +135,7 @@ def test_after_all_that_every_row_and_tensor_equals_ten_steps_straight_bit_for_b
     print(f"figure: {len(rows)} rows of metrics and {num_tensors} tensors identical, bit for bit")
 
 
-def test_a_run_that_has_done_its_steps_says_so_and_ends_well(finished: Run, demo_data: Path):
+def test_a_run_that_has_done_its_steps_says_so_and_exits_with_0(finished: Run, demo_data: Path):
     done = assay("train", *options(demo_data, finished.folder))
 
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""A real Ray head with its job server: submit, follow, ask after, stop, and a sweep side by side."""
+"""A real Ray head with its job server: submit, follow, status, stop, and a sweep in parallel."""
 
 import json
 import os
@@ -42,7 +42,7 @@ class Head:
     address: str
     logs: Path
     environment: dict[str, str]
-    """That of whoever submits: the token of the cluster and secrets."""
+    """Environment of the submitting process, with the cluster's token and secrets."""
 
     def assay(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -66,7 +66,7 @@ class Done:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    """One Ray head with a token, ports and a folder of its own."""
+    """Start a Ray head with its own token, ports and folder."""
     with TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
         token = Path(folder) / "token"
         token.write_text("a-token-of-this-test")
@@ -109,7 +109,7 @@ def server(head: Head) -> Iterator[JobServer]:
 
 @pytest.fixture(scope="module")
 def done(head: Head, demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """A small demo run as a job, followed to its end, with secrets in the environment."""
+    """Submit a small demo run with secrets in the environment; follow it to its end."""
     folder = tmp_path_factory.mktemp("job") / "run"
     ran = head.assay("submit", *TINY, f"data.root={demo_data}", f"output={folder}", "logging.wandb=offline")
     return Done(folder=folder, code=ran.returncode, out=ran.stdout, err=ran.stderr)
@@ -131,7 +131,7 @@ def test_no_secret_is_printed_kept_or_logged_by_us(done: Done, head: Head):
     assert {path.name for path in _files_with_secrets(head.logs)} <= {"runtime_env_agent.log"}
 
 
-def test_a_wrong_override_of_a_plain_ray_job_is_one_line_and_its_exit_code(server: JobServer, tmp_path: Path):
+def test_a_wrong_override_of_a_plain_ray_job_is_one_line_and_exit_code_2(server: JobServer, tmp_path: Path):
     sent = submission(pack(TREE, tmp_path / "tree.zip"), ["algo.num_promts=4"], {})
     lines: list[str] = []
     state = server.follow(server.submit(sent), lines.append)
@@ -153,7 +153,7 @@ def wait_for_step(metrics: Path) -> None:
         time.sleep(0.5)
 
 
-def test_a_detached_job_is_asked_after_stopped_and_read(head: Head, demo_data: Path, tmp_path: Path):
+def test_a_detached_job_has_a_status_stops_and_shows_its_logs(head: Head, demo_data: Path, tmp_path: Path):
     options = [
         *TINY,
         "num_steps=500",
@@ -240,7 +240,7 @@ def _files_with_secrets(folder: Path) -> set[Path]:
 
 
 def _end(cluster: subprocess.Popen[bytes]) -> None:
-    """Ends what this head started, and nothing else."""
+    """End the processes that this head started, and no others."""
     family = psutil.Process(cluster.pid).children(recursive=True)
     cluster.terminate()
     psutil.wait_procs([psutil.Process(cluster.pid)], timeout=START_S)

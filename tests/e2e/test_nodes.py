@@ -1,4 +1,4 @@
-"""Three nodes: kinds of actors keep to nodes of their own, a small cluster is refused, a lost node is named."""
+"""Three nodes: each kind of actor has its own, a small cluster is refused, a lost node is named."""
 
 import json
 import re
@@ -30,14 +30,14 @@ def options(cluster: Cluster, data: Path, output: Path, *more: str) -> list[str]
 
 
 def nodes_of(folder: Path) -> dict[str, set[str]]:
-    """Ids of the nodes of each kind of actor."""
+    """Read the ids of the nodes of each kind of actor."""
     found: dict[str, set[str]] = {}
     for name, place in json.loads((folder / "actors.json").read_text()).items():
         found.setdefault(name.rpartition(" ")[0], set()).add(re.match(r"node \S+ (\w+),", place)[1])
     return found
 
 
-def test_each_kind_of_actor_has_a_node_of_its_own_and_the_run_ends_well(cluster: Cluster, demo_data: Path, tmp_path):
+def test_each_kind_of_actor_has_its_own_node_and_the_run_finishes(cluster: Cluster, demo_data: Path, tmp_path):
     finished_run(tmp_path, *options(cluster, demo_data, tmp_path))
     nodes = nodes_of(tmp_path)
     assert nodes.keys() == {"learner", "rollout worker", "reward worker"}

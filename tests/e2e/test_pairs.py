@@ -1,4 +1,4 @@
-"""`assay pairs` as a user types it: stopped, killed and gone on with, it writes the bytes of a run left alone."""
+"""`assay pairs` as a user types it: stopped or killed and resumed, it writes the bytes of a run without a break."""
 
 import json
 import signal
@@ -19,9 +19,9 @@ SMALL = (
     "cluster.cpus_per_actor=0.25",
 )
 DOUBTS = ("pairs.margin=0.6", "pairs.num_answers=4")
-"""The starter knows nothing of knowledge: with one wrong piece of it, some of its answers give an option."""
+"""Options that select samples; the starter knows no knowledge, but with one wrong piece some answers give an option."""
 BY_ITSELF = ("pairs.margin=1", "pairs.teacher=policy", "pairs.attempts=2")
-"""And none of its texts is verified: what it wrote is compared."""
+"""Options that let the starter write the texts; none passes the checks, so the journals are compared."""
 LOCAL = "127.0.0.1"
 
 
@@ -34,7 +34,7 @@ def arguments(data: Path, folder: Path) -> list[str]:
 
 
 def interrupted(typed: list[str], file: Path, count: int, number: int) -> tuple[int, str]:
-    """Runs until the file has that many lines, then sends the signal; exit code and what was said."""
+    """Run until the file has `count` lines, send the signal `number`, and return exit code and output."""
     with start("pairs", *typed) as run:
         run.wait_for_lines(file, count)
         run.signal_group(number)
@@ -55,7 +55,7 @@ def whole(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(whole: Path, demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same run, ended by Ctrl-C after its first lines."""
+    """End the same run by Ctrl-C after its first lines."""
     folder = tmp_path_factory.mktemp("pairs") / "stopped"
     code, said = interrupted(arguments(demo_data, folder), folder / "selection.jsonl", 1, signal.SIGINT)
     assert code == 130, said
@@ -87,7 +87,7 @@ def test_kill_9_changes_no_byte(whole: Path, demo_data: Path, tmp_path: Path):
 
 
 @pytest.mark.rare
-def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, tmp_path: Path):
+def test_the_models_own_texts_are_the_same_after_a_kill(demo_data: Path, tmp_path: Path):
     typed = [*SMALL, *BY_ITSELF, f"data.root={demo_data}", "data.heldout_share=0.7"]
     done = assay("pairs", *typed, f"output={tmp_path}/whole")
     assert done.returncode == 1 and "got two verified texts" in done.stderr, done.stdout + done.stderr
@@ -99,7 +99,7 @@ def test_what_the_model_writes_itself_is_the_same_after_a_kill(demo_data: Path, 
 
 
 @pytest.mark.rare
-def test_a_model_that_knows_another_form_is_found_out_after_two_batches(demo_data: Path, tmp_path: Path):
+def test_a_model_that_knows_another_form_is_refused_after_two_batches(demo_data: Path, tmp_path: Path):
     typed = [*SMALL, "pairs.num_answers=1", "model=starter", f"data.root={demo_data}", f"output={tmp_path}/run"]
     done = assay("pairs", *typed)
     assert done.returncode == 1 and "to 16 samples gives an option; choose a model that knows" in done.stderr
@@ -116,7 +116,7 @@ def test_an_endpoint_that_is_gone_costs_no_selection(demo_data: Path, tmp_path: 
 
 def test_the_page_shows_the_yield_and_the_doubts(whole: Path):
     if not browser():
-        pytest.skip("no chromium or google-chrome is installed, in which the page could be looked at")
+        pytest.skip("no chromium or google-chrome is installed to open the page")
     summary = json.loads((whole / "summary.json").read_text())
     with opened(whole / "report.html") as tab:
         tiles = tab.evaluate("[...document.querySelectorAll('.tile b')].map(each => each.textContent)")

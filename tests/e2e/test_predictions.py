@@ -1,4 +1,4 @@
-"""`assay predict` as a user types it, with its page open in a real browser."""
+"""`assay predict` as a user types it, and its page in a real browser."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ class Inspected:
 
 @pytest.fixture(scope="module")
 def inspected(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspected:
-    """One run over sixteen photos and a damaged one, its masks known."""
+    """Inspect sixteen photos and a damaged one, with masks."""
     photos, folder = tmp_path_factory.mktemp("photos") / "my photos (1)", tmp_path_factory.mktemp("run") / "one"
     shutil.copytree(demo_data / "leather/test", photos)
     whole = next(iter(sorted(photos.glob("scratch/*.png"))))
@@ -72,7 +72,7 @@ def test_a_damaged_photo_is_named_counted_and_skipped(inspected: Inspected):
     assert inspected.summary["defective"] + inspected.summary["normal"] == 16
 
 
-def test_every_other_photo_has_a_verdict_its_probability_a_map_and_a_reason(inspected: Inspected):
+def test_every_other_photo_has_verdict_probability_map_and_reasoning(inspected: Inspected):
     found = [line for line in inspected.lines if not line["error"]]
     assert len({line["id"] for line in found}) == 16
     for line in found:
@@ -93,12 +93,12 @@ def test_the_starter_is_right_about_most_and_its_maps_mark_the_defects(inspected
 @pytest.fixture(scope="module")
 def tab(inspected: Inspected) -> Iterator[Tab]:
     if not browser():
-        pytest.skip("no chromium or google-chrome is installed, in which the page could be looked at")
+        pytest.skip("no chromium or google-chrome is installed to open the page")
     with opened(inspected.folder / "predictions.html") as tab:
         yield tab
 
 
-def test_the_page_shows_all_its_pictures_and_the_browser_complains_of_nothing(tab: Tab, tmp_path: Path):
+def test_the_page_shows_all_its_pictures_and_the_browser_logs_no_error(tab: Tab, tmp_path: Path):
     assert tab.evaluate(LOADED) == "loaded"
     assert tab.evaluate("document.images.length") == 32
     assert tab.evaluate("[...document.images].every(each => each.naturalWidth == 112)")
@@ -107,7 +107,7 @@ def test_the_page_shows_all_its_pictures_and_the_browser_complains_of_nothing(ta
     assert len(set(Image.open(tmp_path / "page.png").convert("RGB").resize((60, 40)).getdata())) > 100
 
 
-def test_filters_and_order_work_as_they_are_clicked(tab: Tab, inspected: Inspected):
+def test_filters_and_order_work_when_clicked(tab: Tab, inspected: Inspected):
     def click(name: str) -> None:
         tab.evaluate(f"document.querySelector('label[for={name}]').click()")
 
@@ -131,7 +131,7 @@ def test_the_page_fits_a_phone(inspected: Inspected, tab: Tab):
     tab.call("Emulation.clearDeviceMetricsOverride")
 
 
-def test_ctrl_c_ends_in_seconds_with_what_is_done_written(demo_data: Path, tmp_path: Path):
+def test_ctrl_c_ends_in_seconds_and_keeps_the_finished_predictions(demo_data: Path, tmp_path: Path):
     reference = next(iter((demo_data / "wood/train/good").glob("*.png")))
     lines = tmp_path / "run/predictions.jsonl"
     arguments = ("model=starter", f"input={demo_data}", f"reference={reference}", f"output={tmp_path}/run", "batch=2")

@@ -1,4 +1,4 @@
-"""DCR²-AD's chain, killed at a random point of each stage, comes to what one left alone comes to."""
+"""DCR²-AD's chain, killed at a random point of each stage, equals one without a break."""
 
 import json
 import random
@@ -46,11 +46,11 @@ def num_steps(stage: Path) -> int:
 
 
 @pytest.mark.timeout(1800)
-def test_a_chain_killed_in_each_of_its_stages_equals_one_that_was_not(straight: Path, demo_data: Path, tmp_path: Path):
+def test_a_chain_killed_in_each_stage_equals_one_without_a_break(straight: Path, demo_data: Path, tmp_path: Path):
     num_selected = len((straight / "3_pairs/selection.jsonl").read_bytes().splitlines())
     num_taught, num_preferred = num_steps(straight / "2_sft"), num_steps(straight / "4_prefer")
     step, line = random.randint(1, num_taught - 1), random.randint(1, num_selected - 16)
-    # In the first of two epochs: what is torn then is asked for in the second.
+    # In the first of two epochs, so that the second asks for the lines that are cut off.
     last = random.randint(1, num_preferred // 2 - 1)
     points = (
         f"step {step} of {num_taught} of SFT, sample {line} of {num_selected} of KR-RTS, step {last} of "
@@ -59,7 +59,7 @@ def test_a_chain_killed_in_each_of_its_stages_equals_one_that_was_not(straight: 
     print(points)
 
     def killed(wait: Callable[[Started], None]) -> list[str]:
-        """What was done when it was killed, which it is once it has waited."""
+        """Kill a chain when `wait` returns; return the stages that it has finished."""
         with start("train", *options(demo_data, tmp_path, "resume=auto")) as run:
             wait(run)
             kill_all(run)

@@ -1,4 +1,4 @@
-"""Supervised and preference training by the command that a user types; killed, they go on as if they had not been."""
+"""Preference training as a user types it; killed and resumed, it equals a run without a break."""
 
 import shutil
 from pathlib import Path
@@ -25,7 +25,7 @@ SMALL = (
 )
 NUM_LESSONS = 10
 NUM_STEPS = 8
-"""Three epochs of ten samples, four a step."""
+"""Steps of three epochs of ten samples, four a step."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def options(data: Path, pairs: Path, folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def straight(demo_data: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run without a break, which asks the reference about every lesson."""
+    """Train without a break; the reference computes log-probs of every lesson."""
     folder = tmp_path_factory.mktemp("straight")
     return finished_run(folder / "run", *options(demo_data, pairs, folder))
 
@@ -62,7 +62,7 @@ def test_pairs_are_learnt_in_whole_epochs_and_their_margin_grows(straight: Run):
     assert "Preference margin" in page and "DPO, sigmoid of the response" in page
 
 
-def test_a_whole_cache_spares_the_reference_and_a_kill_with_a_torn_one_changes_no_bit(
+def test_a_whole_cache_spares_the_reference_and_a_kill_changes_no_bit(
     straight: Run, demo_data: Path, pairs: Path, tmp_path: Path
 ):
     shutil.copytree(straight.folder.parent / "cache", tmp_path / "cache")

@@ -26,7 +26,7 @@ def test_the_last_line_is_the_summary_and_the_folder_is_whole(small_run: Run):
         assert (small_run.folder / name).exists(), name
 
 
-def test_every_step_passes_the_parity_gate_and_names_its_components(small_run: Run):
+def test_every_step_passes_the_parity_gate_and_has_its_components(small_run: Run):
     assert len(small_run.steps) == 10
     for row in small_run.steps:
         assert row["parity/logprob_abs_mean"] <= 1e-4

@@ -1,4 +1,4 @@
-"""What people type: verbs, keys, groups and sweeps; each mistake costs one line and exit code 2."""
+"""The command line: verbs, keys, groups and sweeps; each mistake costs one line and exit code 2."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Recorder:
-    """Stands for what a verb does: keeps the configs that it was run with."""
+    """Main function of a verb that records its configs."""
 
     code: int = 0
     configs: list[TrainConfig] = field(default_factory=list)
@@ -85,7 +85,7 @@ def test_a_mistake_costs_one_line_and_exit_code_2(argument, capsys, empty_folder
     assert list(empty_folder.iterdir()) == []
 
 
-def test_a_mistake_in_a_file_of_ones_own_names_the_key(capsys, empty_folder):
+def test_a_mistake_in_a_users_file_names_the_key(capsys, empty_folder):
     (empty_folder / "own/experiment").mkdir(parents=True)
     (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nalgo:\n  num_promts: 3\n")
     assert assay(["train", "--config-dir", "own", "experiment=mine"]) == 2
@@ -93,7 +93,7 @@ def test_a_mistake_in_a_file_of_ones_own_names_the_key(capsys, empty_folder):
     assert capsys.readouterr().err == f"assay train: {answer}\n"
 
 
-def test_a_wrong_value_in_a_file_of_ones_own_is_one_line(capsys, empty_folder):
+def test_a_wrong_value_in_a_users_file_is_one_line(capsys, empty_folder):
     (empty_folder / "own/experiment").mkdir(parents=True)
     (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nalgo:\n  num_prompts: many\n")
     assert assay(["train", "--config-dir", "own", "experiment=mine"]) == 2
@@ -101,7 +101,7 @@ def test_a_wrong_value_in_a_file_of_ones_own_is_one_line(capsys, empty_folder):
     assert "experiment/mine" in err and "algo.num_prompts" in err and "many" in err and err.count("\n") == 1
 
 
-def test_an_experiment_of_ones_own_runs(empty_folder):
+def test_a_users_experiment_runs(empty_folder):
     (empty_folder / "own/experiment").mkdir(parents=True)
     (empty_folder / "own/experiment/mine.yaml").write_text("# @package _global_\nseed: 5\n")
     ran = Recorder()
@@ -115,7 +115,7 @@ def test_the_verb_gets_a_plain_config_and_its_exit_code_comes_back(empty_folder)
     (config,) = ran.configs
     assert type(config) is TrainConfig
     assert (config.algo.lr, config.algo.num_prompts, config.output) == (1e-5, 16, "here")
-    # The verb itself makes its folder.
+    # Only the verb makes its folder.
     assert list(empty_folder.rglob("*")) == []
 
 
@@ -243,7 +243,7 @@ def test_a_mistake_is_named_before_anything_heavy_is_imported():
     assert done.stdout.strip() == "2 []"
 
 
-def test_a_training_starts_as_a_module_of_its_own_too():
+def test_a_training_also_starts_as_a_module():
     command = [sys.executable, "-m", "launch.train", "algo.num_promts=1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2

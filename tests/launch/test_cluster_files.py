@@ -1,4 +1,4 @@
-"""The files of launch/cluster: what can be checked of them without Kubernetes, AWS or Slurm."""
+"""The files of launch/cluster, checked without Kubernetes, AWS or Slurm."""
 
 import os
 import re
@@ -48,7 +48,7 @@ def pinned_ray() -> str:
 
 
 def trainings() -> dict[str, list[str]]:
-    """The overrides of the training in each file."""
+    """Read the overrides of the training in each file."""
     slurm = re.search(r"^TRAINING=\((.*?)\)$", SLURM.read_text(), re.MULTILINE | re.DOTALL)
     submitted = re.search(r"assay submit (.*)$", (CLUSTER / "ray_cluster.yaml").read_text(), re.MULTILINE)
     assert slurm and submitted
@@ -58,12 +58,12 @@ def trainings() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", ["rayjob.yaml", "ray_cluster.yaml", "slurm.sh"])
-def test_the_training_of_each_file_composes_fits_its_nodes_and_can_be_resumed(name):
+def test_each_files_training_composes_fits_its_nodes_and_can_resume(name):
     with open_composer("train", TrainConfig, []) as composer:
         config = composer.compose(trainings()[name])
     check_elsewhere(config)
     assert config.checkpoint.every and config.output.startswith("/shared/")
-    assert config.resume == "auto" or name == "ray_cluster.yaml", "what starts again by itself must resume"
+    assert config.resume == "auto" or name == "ray_cluster.yaml", "a training that the cluster restarts must resume"
     wanted = slots(config.cluster, with_reference=config.algo.kl_weight > 0)
     machines = [
         Machine(id=str(index), name=f"node {index}", cpus=c, gpus=g) for index, (c, g) in enumerate(nodes(name))
@@ -72,7 +72,7 @@ def test_the_training_of_each_file_composes_fits_its_nodes_and_can_be_resumed(na
 
 
 def nodes(name: str) -> list[tuple[int, int]]:
-    """CPUs and GPUs of the nodes that the file asks for."""
+    """Read the CPUs and GPUs of the nodes in the file."""
     if name == "rayjob.yaml":
         limits = [container["resources"]["limits"] for pod in pods() for container in pod["containers"]]
         return [(int(limit["cpu"]), int(limit.get("nvidia.com/gpu", 0))) for limit in limits]
@@ -83,7 +83,7 @@ def nodes(name: str) -> list[tuple[int, int]]:
     return [(64, int(gpus))]
 
 
-def test_every_pod_of_the_ray_job_has_the_shared_folder_the_secrets_and_memory_to_share():
+def test_every_pod_has_the_shared_folder_the_secrets_and_shared_memory():
     for pod in pods():
         volumes = {volume["name"] for volume in pod["volumes"]}
         for container in pod["containers"]:
@@ -92,7 +92,7 @@ def test_every_pod_of_the_ray_job_has_the_shared_folder_the_secrets_and_memory_t
             assert container["envFrom"] == [{"secretRef": {"name": "assay-secrets"}}]
 
 
-def test_the_ray_job_gives_what_kuberay_would_refuse_or_leave_open():
+def test_the_ray_job_has_the_fields_that_kuberay_needs():
     job = manifest()
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     cluster = job["spec"]["rayClusterSpec"]
@@ -103,7 +103,7 @@ def test_the_ray_job_gives_what_kuberay_would_refuse_or_leave_open():
             assert container["resources"].keys() == {"limits", "requests"}
 
 
-def test_a_stopped_ray_job_has_the_time_for_a_checkpoint():
+def test_a_stopped_ray_job_has_time_for_a_checkpoint():
     environment = yaml.safe_load(manifest()["spec"]["runtimeEnvYAML"])["env_vars"]
     wait_s = int(environment["RAY_JOB_STOP_WAIT_TIME_S"])
     assert 120 <= wait_s < min(pod["terminationGracePeriodSeconds"] for pod in pods())
@@ -118,7 +118,7 @@ def test_kubectl_reads_the_ray_job(tmp_path):
     assert done.stdout == "rayjob.ray.io/assay\n", done.stderr
 
 
-def test_the_cluster_launcher_takes_its_file():
+def test_the_cluster_launcher_accepts_its_file():
     validate_config(prepare_config(launcher_config()))
 
 
@@ -138,11 +138,11 @@ def test_shellcheck_finds_nothing_in_the_batch_script():
     assert done.returncode == 0, done.stdout
 
 
-STANDS_FOR = {
-    # Slurm: nodes are folders of one machine, a step is a command.
+STAND_INS = {
+    # Slurm on one machine: a step runs as a plain command.
     "scontrol": 'if [ "$1" = show ]; then printf "n1\\nn2\\n"; else echo "$@" >> "$LOG"; fi',
     "srun": 'while [[ $1 == --* ]]; do shift; done; exec "$@"',
-    # The tree's own commands.
+    # Commands of the working tree.
     "ray": 'trap "echo ray ended >> $LOG; exit" TERM; echo "ray $*" >> "$LOG"; while :; do sleep 0.1; done',
     "python": "if [[ $2 == *get_node_ip_address* ]]; then echo 127.0.0.1; exit; fi\n"
     'touch "$LOG"; echo ${ALIVE:-$(grep -c "^ray start" "$LOG")}',
@@ -152,13 +152,13 @@ STANDS_FOR = {
 
 
 class Allocation:
-    """The batch script, running in a tree and on nodes of its own."""
+    """Run of the batch script with stand-ins for its commands."""
 
     def __init__(self, tree: Path) -> None:
         self._tree, self._log = tree, tree / "log"
         commands = tree / ".venv/bin"
         commands.mkdir(parents=True)
-        for name, body in STANDS_FOR.items():
+        for name, body in STAND_INS.items():
             (commands / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
             (commands / name).chmod(0o755)
 
@@ -183,7 +183,7 @@ class Allocation:
             assert time.monotonic() < deadline, self.said()
             time.sleep(0.05)
 
-    def time_is_nearly_up(self) -> None:
+    def warn_of_time_limit(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
     def end(self) -> tuple[int, str]:
@@ -216,16 +216,16 @@ def test_the_batch_script_trains_on_every_node_and_cleans_up(allocation):
     assert said.count("ray ended") == 2 and not any(line.startswith("requeue") for line in said)
 
 
-def test_a_training_that_runs_out_of_time_writes_a_checkpoint_and_queues_again(allocation):
+def test_a_training_out_of_time_writes_a_checkpoint_and_is_requeued(allocation):
     allocation.start(STEPS="300")
     allocation.wait_for("assay train")
-    allocation.time_is_nearly_up()
+    allocation.warn_of_time_limit()
     allocation.end()
     said = allocation.said()
     assert said.index("checkpoint") < said.index("requeue 7") and said.count("ray ended") == 2
 
 
-def test_a_node_that_does_not_join_is_not_waited_for_for_ever(allocation):
+def test_the_wait_for_a_node_that_does_not_join_ends(allocation):
     allocation.start(timeout_s=1, ALIVE="1")
     code, err = allocation.end()
     assert code == 1 and "not all of n1 n2 joined Ray within 1 s" in err

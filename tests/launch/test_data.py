@@ -1,4 +1,4 @@
-"""`assay data` writes a folder, or says in one sentence why not."""
+"""`assay data` writes a folder, or refuses in one sentence."""
 
 import json
 
@@ -9,7 +9,7 @@ from launch.data import main
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_is_written_that_is_missing_or_empty(tmp_path, capsys, exists):
+def test_a_missing_or_empty_folder_is_written(tmp_path, capsys, exists):
     folder = tmp_path / "new" / "parts"
     if exists:
         folder.mkdir(parents=True)
@@ -27,7 +27,7 @@ def test_the_working_folder_can_be_written_when_it_is_empty(tmp_path, monkeypatc
     assert json.loads(capsys.readouterr().out)["images"] == len(list(folder.glob("*/t*/*/*.png"))) > 0
 
 
-def test_a_file_is_no_folder_to_write(tmp_path):
+def test_a_file_as_output_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(ValueError) as raised:
         main(DemoDataConfig(output=str(tmp_path / "README.md")))
@@ -35,7 +35,7 @@ def test_a_file_is_no_folder_to_write(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
-def test_what_is_in_a_folder_is_kept(tmp_path):
+def test_a_folder_with_files_is_refused_and_kept(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"mine")
     with pytest.raises(ValueError, match="is not empty; remove it, or give another folder: output=FOLDER"):
         main(DemoDataConfig(output=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""An exported checkpoint is a model of its own, with a card that says where it comes from."""
+"""An exported checkpoint is a model folder with a card on its origin."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from rl.checkpoints import Progress, Record, checkpoint_folder, commit, unfinish
 
 @pytest.fixture
 def adapted_run(tiny_model: Path, tmp_path: Path) -> Path:
-    """A run folder whose one checkpoint is an adapter that changes the model."""
+    """Make a run folder whose only checkpoint is an adapter that changes the model."""
     run = tmp_path / "run"
     step = checkpoint_folder(run, 4)
     model = AutoModelForImageTextToText.from_pretrained(tiny_model, dtype=torch.float32)
@@ -56,7 +56,7 @@ def test_an_adapter_is_merged_into_a_folder_that_loads_by_itself(adapted_run: Pa
     assert gap < 1e-5
 
 
-def test_the_card_tells_base_data_config_and_results_of_the_checkpoints_step(adapted_run: Path, tmp_path: Path):
+def test_the_card_has_base_data_config_and_results_at_the_checkpoint(adapted_run: Path, tmp_path: Path):
     output = tmp_path / "exported"
     main(ExportConfig(checkpoint=str(adapted_run / "checkpoints/step_4"), output=str(output)))
 
@@ -73,7 +73,7 @@ def test_the_card_tells_base_data_config_and_results_of_the_checkpoints_step(ada
     assert "root: photos" in body
 
 
-def test_what_cannot_be_exported_is_refused_in_a_sentence(adapted_run: Path, tmp_path: Path):
+def test_a_full_output_and_a_missing_checkpoint_are_refused(adapted_run: Path, tmp_path: Path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     with pytest.raises(ValueError, match="not empty"):

@@ -66,7 +66,7 @@ def test_the_knowledge_that_an_answer_names_is_measured(tmp_path: Path, capsys):
         (LINE | {"agreement": 1.5}, "line 2: agreement must be a number in"),
     ],
 )
-def test_a_bad_line_is_told_with_its_number_and_the_others_are_scored(line, sentence, tmp_path: Path, capsys):
+def test_a_bad_line_is_reported_by_number_and_the_others_are_scored(line, sentence, tmp_path: Path, capsys):
     answers, scores = write(tmp_path, LINE, line, LINE), tmp_path / "scores.jsonl"
     assert assay(["score", f"input={answers}", f"output={scores}"]) == 1
     assert [score["total"] for score in read(scores)] == [3.0, 3.0]
@@ -75,7 +75,7 @@ def test_a_bad_line_is_told_with_its_number_and_the_others_are_scored(line, sent
     assert re.search(sentence, err), err
 
 
-def test_an_answer_that_cannot_be_judged_is_null_and_told(tmp_path: Path):
+def test_an_answer_that_cannot_be_judged_is_null_with_the_reason(tmp_path: Path):
     answers, scores = write(tmp_path, LINE | {"target": {"label": "defective"}}, LINE), tmp_path / "scores.jsonl"
     assert assay(["score", f"input={answers}", f"output={scores}"]) == 1
     first, second = read(scores)
@@ -105,7 +105,7 @@ def test_standard_input_and_output_and_an_explanation(monkeypatch, capsys):
         ),
     ],
 )
-def test_the_form_of_the_answers_is_that_of_the_rewards_paper(reward, completion, target, total, tmp_path: Path):
+def test_answers_have_the_form_of_the_rewards_paper(reward, completion, target, total, tmp_path: Path):
     line = {"id": "a", "completion": completion, "target": target}
     answers, scores = write(tmp_path, line), tmp_path / "scores.jsonl"
     assert assay(["score", f"reward={reward}", f"input={answers}", f"output={scores}"]) == 0
@@ -113,7 +113,7 @@ def test_the_form_of_the_answers_is_that_of_the_rewards_paper(reward, completion
     assert score["total"] == pytest.approx(total, abs=1e-5)
 
 
-def test_the_agreement_of_where_tokens_look_is_judged_by_the_consistency_reward(tmp_path: Path):
+def test_the_consistency_reward_judges_the_agreement_of_a_line(tmp_path: Path):
     line = {"id": "a", "completion": "<think>.</think><answer>Yes.</answer>", "target": {"label": "defective"}}
     answers, scores = write(tmp_path, line | {"agreement": 0.4}, line), tmp_path / "scores.jsonl"
     assert assay(["score", "reward=cgro", f"input={answers}", f"output={scores}"]) == 1

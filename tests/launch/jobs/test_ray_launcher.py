@@ -1,4 +1,4 @@
-"""How the members of a sweep share a cluster; a scripted server stands for that of Ray."""
+"""Members of a sweep share a cluster; a scripted server stands in for Ray's."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CLUSTER = replace(TrainConfig().cluster, num_learners=2, cpus_per_actor=1.0, cpu
 
 @dataclass
 class ScriptedServer:
-    """Ends each job as its command says, when it has been asked `patience` times."""
+    """Server that ends each job as its command says, after `patience` requests for its state."""
 
     patience: int = 1
     asked: dict[str, int] = field(default_factory=dict)
@@ -121,7 +121,7 @@ def test_a_member_that_was_stopped_stops_no_other(tmp_path, capsys):
 
 
 class Refusing(ScriptedServer):
-    """Takes no second job, and does not answer when asked to stop the first."""
+    """Server that refuses the second job and does not answer a request to stop the first."""
 
     def submit(self, submission: Submission) -> str:
         if len(self.asked) == 1 and not self.stopped:
@@ -156,7 +156,7 @@ def test_ctrl_c_stops_the_jobs_that_still_run(tmp_path):
     assert server.stopped == ["job0", "job1"] and len(server.asked) == 2
 
 
-def test_as_many_run_as_the_cluster_has_room_for():
+def test_as_many_members_run_as_fit_the_cluster():
     config = TrainConfig(cluster=CLUSTER)
     needed = 2 + 1 + 1 + (config.algo.kl_weight > 0)
     machine = Machine(id="a", name="a", cpus=2 * needed, gpus=0)

@@ -1,4 +1,4 @@
-"""What a Ray job of a training is sent, and what `assay submit` refuses before it sends anything."""
+"""The Ray job that `assay submit` sends, and mistakes that it refuses before it sends anything."""
 
 import shlex
 import socket
@@ -25,7 +25,7 @@ KEY, TOKEN = "sentinel-of-wandb", "sentinel-of-hf"
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A working tree with one file of each kind."""
+    """Make a working tree with a file of each kind."""
     folder = tmp_path / "tree"
     files = "pyproject.toml", "launch/train/run.py", "models/own/config.json", "rl/data/reading.py"
     left_out = "data/demo/1.png", "runs/a/summary.json", ".venv/bin/python", ".git/config", "photos/1.png"
@@ -46,7 +46,7 @@ def config_with(output: str = "runs/demo/1", root: str = "data/demo", path: str 
     return replace(config, data=replace(config.data, root=root), model=replace(config.model, path=path))
 
 
-def test_the_tree_travels_without_what_git_ignores_and_what_runs_write(package: Package):
+def test_the_package_leaves_out_ignored_files_and_files_that_runs_write(package: Package):
     files = {name for name in ZipFile(package.archive).namelist() if not name.endswith("/")}
     assert files == {
         ".gitignore",
@@ -57,14 +57,14 @@ def test_the_tree_travels_without_what_git_ignores_and_what_runs_write(package: 
     }
 
 
-def test_this_tree_travels_with_all_that_a_training_reads(tmp_path: Path):
+def test_the_package_of_this_tree_has_all_that_a_training_reads(tmp_path: Path):
     package = pack(TREE, tmp_path / "tree.zip")
     for name in ("launch/train/run.py", "conf/train.yaml", "conf/experiment/demo.yaml", "models/starter", "rl/data"):
         assert package.carries(TREE / name), name
     assert not package.carries(TREE / "data/demo") and not package.carries(TREE / ".venv")
 
 
-def test_a_tree_that_ray_does_not_take_is_refused_with_its_largest_files(tree: Path, tmp_path: Path):
+def test_a_tree_too_large_for_ray_is_refused_with_its_largest_files(tree: Path, tmp_path: Path):
     with pytest.raises(
         ValueError, match=r"packs to 0\.0 MiB and Ray takes less than 0\.0; .*\.rayignore.* largest are"
     ):
@@ -76,7 +76,7 @@ def test_an_installed_package_is_no_working_tree(tmp_path: Path):
         pack(tmp_path, tmp_path / "tree.zip")
 
 
-def test_paths_that_travel_stay_relative_and_the_others_become_absolute(package: Package, tree: Path):
+def test_packed_paths_stay_relative_and_the_others_become_absolute(package: Package, tree: Path):
     sent = overrides_in_job(config_with(), ["seed=1", "output=runs/demo/1"], package, tree)
     assert sent == ["seed=1", f"output={tree}/runs/demo/1", f"data.root={tree}/data/demo"]
 
@@ -95,7 +95,7 @@ def test_a_checkpoint_to_resume_from_is_found_and_auto_is_no_path(package: Packa
     assert sent == ["resume=auto", "output=/runs/1"]
 
 
-def test_the_folders_of_a_stage_are_found_in_the_job_and_stages_keep_their_order(package: Package, tree: Path):
+def test_the_folders_of_a_stage_are_found_and_stages_keep_their_order(package: Package, tree: Path):
     typed = ["stages.sft.data.root=photos", "stages.rl.model.path=${stage:sft}/model"]
     stages = {"sft": {"data": {"root": "photos"}}, "rl": {"model": {"path": "/runs/1/1_sft/model"}}}
     config = replace(config_with(output="/runs/1", root="/photos"), stages=stages)
@@ -130,7 +130,7 @@ def test_secrets_travel_in_the_environment_only(package: Package):
     }
 
 
-def test_neither_the_size_nor_the_folders_of_this_machine_count():
+def test_size_and_folders_of_this_machine_are_not_checked():
     config = config_with(root="/nowhere/photos", path="/nowhere/model")
     large = replace(config.cluster, num_reward_workers=1000, gpus_per_actor=8, micro_batch_tokens=10**6)
     check_elsewhere(replace(config, cluster=large))
@@ -178,7 +178,7 @@ def test_a_server_out_of_reach_is_one_sentence(capsys, monkeypatch):
     )
 
 
-def test_the_address_is_the_given_one_else_the_environments_else_this_machines(monkeypatch):
+def test_the_address_is_given_or_the_environments_or_this_machines(monkeypatch):
     joined, api, given = (f"http://{name}:8265" for name in ("joined", "api", "given"))
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)

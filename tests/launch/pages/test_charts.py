@@ -43,7 +43,7 @@ def test_a_logarithmic_axis_is_even_in_powers_of_ten_and_skips_zero() -> None:
     assert [y for _, y in points] == pytest.approx([100, 50, 0])
 
 
-def test_pointing_at_a_step_tells_all_its_values() -> None:
+def test_the_tooltip_of_a_step_has_all_its_values() -> None:
     titles = [title.text for title in parsed(draw(chart(line(1, 2), line(3, 4, name="kl")))).iter("title")]
     assert titles == ["step 0\nloss: 1\nkl: 3", "step 1\nloss: 2\nkl: 4"]
 
@@ -54,7 +54,7 @@ def test_words_are_escaped_and_values_that_are_not_numbers_are_skipped() -> None
     assert len(path_of(drawn, "line s0")) == 2
 
 
-def test_dots_stand_where_their_values_are_beside_the_line() -> None:
+def test_dots_are_drawn_at_their_values_beside_the_line() -> None:
     few = Series(name="held-out", points=((0, 4.0), (2, 0.0)), color=1, dots=True)
     drawn = draw(chart(few, line(0, 4, 2)))
     assert path_of(drawn, "dots s1") == [(0, 0), (100, 100)]
@@ -62,7 +62,7 @@ def test_dots_stand_where_their_values_are_beside_the_line() -> None:
     assert '<i class="s1 round">' in drawn
 
 
-def test_a_level_is_a_named_line_across_that_the_axis_reaches() -> None:
+def test_a_level_is_a_named_horizontal_line_within_the_axis() -> None:
     drawn = draw(chart(line(0, 1, 2), levels={"δ1 = 4": 4.0}))
     (across,) = [one.get("d") for one in parsed(drawn).iter("path") if one.get("class") == "level"]
     assert across == "M0 0.00H100"
@@ -101,7 +101,7 @@ def test_a_flat_zero_lies_on_the_bottom_of_an_axis_without_negative_values() -> 
     assert [span.text for span in parsed(drawn).iter("span") if span.get("class") == "tick"][0] == "0"
 
 
-def test_what_is_flat_stands_out_from_zero() -> None:
+def test_the_axis_of_a_flat_curve_includes_zero() -> None:
     assert nice_ticks(0, 0)[0] == 0 and nice_ticks(0, 0)[-1] == 1
     assert nice_ticks(1, 1) == (0, 0.2, 0.4, 0.6, 0.8, 1)
     assert nice_ticks(-2, -2)[-1] == 0 and nice_ticks(-2, -2)[0] == -2

@@ -69,9 +69,9 @@ def test_the_maps_quality_is_drawn_with_the_other_held_out_metrics() -> None:
 
 
 def test_unjudged_completions_and_length_against_reward_have_their_charts() -> None:
-    told = rows(**{"reward/unjudged": 0.0, "reward/length_correlation": -0.4})
-    assert "unjudged <b>0</b>" in draw(chart("Unjudged completions", told))
-    assert "correlation <b>-0.4</b>" in draw(chart("Length and reward", told))
+    measured = rows(**{"reward/unjudged": 0.0, "reward/length_correlation": -0.4})
+    assert "unjudged <b>0</b>" in draw(chart("Unjudged completions", measured))
+    assert "correlation <b>-0.4</b>" in draw(chart("Length and reward", measured))
     assert draw(chart("Length and reward", rows())) == ""
 
 

@@ -46,14 +46,14 @@ def marked(picture: Image.Image) -> np.ndarray:
     return (np.asarray(picture) == TRUE).all(axis=2)
 
 
-def test_a_masks_outline_runs_around_the_defect_however_thin_it_is(image: Path, mask: Path) -> None:
+def test_a_masks_outline_runs_around_the_thinnest_defect(image: Path, mask: Path) -> None:
     shown = part(image, mask=mask).prompt
     edge = marked(with_truth(inspected(shown, 40), shown))
     assert edge.any() and not edge[20, 12:28].any()
     assert edge[18, 12:28].all() and edge[22, 12:28].all() and not edge[:17].any()
 
 
-def test_without_a_mask_the_true_boxes_are_drawn_where_the_model_saw_them(image: Path) -> None:
+def test_without_a_mask_the_true_boxes_are_drawn_in_the_pictures_scale(image: Path) -> None:
     # Boxes refer to 10 x 10, the picture is 40 x 40.
     shown = part(image).prompt
     edge = marked(with_truth(inspected(shown, 40), shown))
@@ -64,7 +64,7 @@ def test_without_a_mask_the_true_boxes_are_drawn_where_the_model_saw_them(image:
     assert not marked(with_truth(inspected(normal, 40), normal)).any()
 
 
-def test_a_place_has_the_same_colour_whatever_else_the_map_holds(image: Path) -> None:
+def test_the_colour_of_a_place_does_not_depend_on_the_rest_of_the_map(image: Path) -> None:
     picture = inspected(part(image).prompt, 40)
     calm, wild = kept(heat=[[2.0, 0.0]]), kept(heat=[[2.0, 50.0]])
     first, second = (with_map(picture, each, "nearest").getpixel((5, 5)) for each in (calm, wild))
@@ -97,7 +97,7 @@ def test_a_missing_map_is_a_dash_and_samples_that_are_gone_are_left_out(image: P
     assert looks_section({}, [here], "bilinear", None) == ""
 
 
-def test_of_many_evaluations_six_are_shown_with_the_first_and_the_last(image: Path) -> None:
+def test_six_of_many_evaluations_are_shown_with_the_first_and_the_last(image: Path) -> None:
     here = part(image)
     found = {step: {here.prompt.sample.id: kept()} for step in range(0, 110, 10)}
     drawn = looks_section(found, [here], "bilinear", None)
@@ -115,7 +115,7 @@ def test_ids_are_escaped(image: Path) -> None:
 def test_only_evaluations_that_the_run_recorded_are_read(tmp_path: Path) -> None:
     for step in (0, 20, 40):
         write_maps(maps_file(tmp_path, step), [looked(group([score()]), look(step / 100, rdam=[[1.0]]))])
-    # The run was taken up at 20 and has not come to 40 again; it was evaluated after 10 steps without maps.
+    # The run was resumed at 20 and has not reached 40 again; its evaluation after 10 steps kept no maps.
     rows = [{"step": float(step), "eval/heldout/samples": 1.0} for step in (0, 10, 20)]
     rows.append({"step": 40.0, "reward/mean": 1.0})
     found = recorded_maps(tmp_path, rows)

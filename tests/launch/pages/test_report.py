@@ -22,7 +22,7 @@ HOSTILE = "<think></blockquote><script>alert(1)</script><img src=x onerror=y></t
 
 
 class Page(HTMLParser):
-    """The tags, attributes and words of a page."""
+    """Tags, attributes and words of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def page(folder: Path, **changes) -> Page:
     return Page(write_report(folder, record(**changes), parse_answer).read_text(encoding="utf-8"))
 
 
-def test_a_page_tells_title_facts_reward_and_evaluation_before_and_after(tmp_path: Path) -> None:
+def test_a_page_has_title_facts_reward_and_evaluation_before_and_after(tmp_path: Path) -> None:
     shown = page(
         tmp_path, before=[answered(NO, (1, 0, 0), 1, boxes=BOX)], after=[answered(YES, (1, 1, 1), 1, boxes=BOX)]
     )
@@ -138,7 +138,7 @@ def asked(task: Task, components: dict[str, float | None], text: str, images: tu
     return replace(made, prompt=replace(prompt, image_size=(160, 160)))
 
 
-def test_a_card_of_a_choice_tells_the_options(images: tuple[Path, Path]) -> None:
+def test_a_card_of_a_choice_names_the_options(images: tuple[Path, Path]) -> None:
     said = "<think>Bent.</think><answer>C</answer>"
     drawn = draw_case(
         Case(after=asked(Task.choice, {"choice": 0.0}, said, images, option="B"), before=None), parse_answer
@@ -146,7 +146,7 @@ def test_a_card_of_a_choice_tells_the_options(images: tuple[Path, Path]) -> None
     assert "✗ said C" in drawn and "is B" in drawn
 
 
-def test_a_card_shows_the_knowledge_that_was_chosen_as_hostile_words(images: tuple[Path, Path]) -> None:
+def test_a_card_shows_the_chosen_knowledge_escaped(images: tuple[Path, Path]) -> None:
     said = "<knowledge>Cut: <b>thin</knowledge><think>Bent.</think><answer>B</answer>"
     after = asked(Task.routed, {"choice": 1.0, "knowledge": 1.0}, said, images, option="B")
     drawn = draw_case(Case(after=after, before=None), parse_answer)
@@ -162,7 +162,7 @@ def test_a_card_of_a_grid_draws_its_cells(images: tuple[Path, Path]) -> None:
     assert "✓ B" in drawn
 
 
-def test_a_card_whose_reward_does_not_tell_what_is_right_says_neither(images: tuple[Path, Path]) -> None:
+def test_a_card_without_a_judge_of_right_and_wrong_claims_neither(images: tuple[Path, Path]) -> None:
     group = asked(Task.boxes, {"iad_r1": 1.5}, YES, images)
     assert "said defective" in draw_case(Case(after=group, before=None), parse_answer)
     assert list(shelves([], [group])) == ["Unknown"]
@@ -176,7 +176,7 @@ def test_a_page_of_many_pictures_stays_small(tmp_path: Path) -> None:
     assert path.stat().st_size < 1_500_000
 
 
-def test_a_card_draws_true_and_predicted_boxes_in_the_coordinates_the_model_saw(images: tuple[Path, Path]) -> None:
+def test_a_card_draws_true_and_predicted_boxes_in_the_models_coordinates(images: tuple[Path, Path]) -> None:
     after = answered(YES.replace("[2, 2, 6, 6]", "[1, 2, 5, 6]"), (1, 1, 0.6), 1, boxes=BOX, images=images)
     drawn = draw_case(Case(after=after, before=None), parse_answer)
     assert 'viewBox="0 0 10 10"' in drawn
@@ -197,7 +197,7 @@ def test_pictures_are_embedded_whole(images: tuple[Path, Path]) -> None:
     assert [Image.open(io.BytesIO(base64.b64decode(text))).size for text in encoded] == [(40, 40), (40, 40)]
 
 
-def test_answers_are_shelved_by_what_became_of_them() -> None:
+def test_answers_are_shelved_by_their_outcome() -> None:
     before = [
         answered(NO, (1, 0, 0), 1, boxes=BOX),
         answered(YES, (1, 1, 0.9), 2, boxes=BOX),
@@ -225,7 +225,7 @@ def test_first_cards_come_from_all_categories_with_defects_first() -> None:
     assert [case.after.prompt.sample.category for case in cases] == ["c", "a", "b", "a", "a"]
 
 
-def test_where_it_looks_is_shown_from_the_files_of_the_run(tmp_path: Path, images: tuple[Path, Path]) -> None:
+def test_where_it_looks_is_drawn_from_the_files_of_the_run(tmp_path: Path, images: tuple[Path, Path]) -> None:
     asked = [answered(NO, (1, 1, 1), number, images=images) for number in range(8)]
     rows = [
         {"step": step, "eval/heldout/samples": 8.0, "eval/heldout/pixel_auroc": 0.5 + step / 400} for step in (0, 100)

@@ -9,7 +9,7 @@ from launch.run.members import Member
 
 
 class Words(HTMLParser):
-    """The words of a page, and its links."""
+    """Words and links of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ def words(members: Sequence[Member], rank_by: str = "reward_last") -> str:
     return re.sub(r"\s+", " ", Words(sweep_page("spring", members, rank_by)).words)
 
 
-def test_the_page_ranks_the_members_and_tells_best_median_and_worst() -> None:
+def test_the_page_ranks_the_members_and_has_best_median_and_worst() -> None:
     shown = words([member(0), member(1), member(2)])
     assert "3 runs, ranked by reward_last ; higher is better." in shown
     assert "Best reward 2.500 lr=0" in shown and "Median reward 2.400" in shown and "Worst reward 2.300 lr=2" in shown
@@ -48,7 +48,7 @@ def test_a_failed_member_shows_its_sentence_instead_of_numbers() -> None:
     assert "1 failed" in shown and "✗ algo.lr= 1 learner 1 <died> & went 1" in shown
 
 
-def test_what_a_member_says_is_no_markup() -> None:
+def test_a_members_texts_are_escaped() -> None:
     hostile = "<script>alert(1)</script>"
     page = sweep_page(hostile, [member(0, name=hostile, varied={hostile: hostile}, failed=hostile)], hostile)
     assert "<script" not in page and "&lt;script&gt;" in page

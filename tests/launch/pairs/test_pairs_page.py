@@ -1,4 +1,4 @@
-"""The page of `assay pairs`: every number that it is given, where it belongs, no word of a model as HTML."""
+"""The page of `assay pairs`: every number in its place, every text of a model escaped."""
 
 import re
 from dataclasses import replace
@@ -28,12 +28,12 @@ RECORD = PairsRecord(
 )
 
 
-def test_the_tiles_tell_how_many_came_through():
+def test_the_tiles_count_samples_kept_and_pairs():
     assert re.findall(r"<b>(\d+)</b>", page(RECORD)) == ["10", "4", "3", "1"]
     assert "p(right) within 0.1 of chance" in page(RECORD)
 
 
-def test_the_histogram_counts_kept_and_other_samples_over_the_band_around_chance():
+def test_the_histogram_counts_kept_and_other_samples_with_the_band_of_chance():
     drawn = page(RECORD)
     assert "p from 0.25 to 0.275: 4 kept, 0 not" in drawn
     assert "p from 0.975 to 1: 0 kept, 5 not" in drawn
@@ -47,12 +47,12 @@ def test_each_number_of_options_has_its_band_cut_at_0():
     assert bands == [("0.00", "15.00"), ("40.00", "20.00")]
 
 
-def test_where_nobody_was_asked_there_is_no_histogram():
+def test_without_a_selection_there_is_no_histogram():
     drawn = page(replace(RECORD, margin=None, selected=(), unanswered=0))
     assert "Histogram" not in drawn and "all of them, unasked" in drawn
 
 
-def test_rules_that_were_broken_are_explained_and_counted_by_side():
+def test_broken_rules_are_explained_and_counted_by_side():
     rows = re.findall(r"<tr><th>(\w+)</th><td>[^<]+?</td>((?:<td>\d+</td>)+)", page(RECORD))
     assert [(kind, re.findall(r"\d+", counts)) for kind, counts in rows] == [
         ("form", ["2", "1", "0"]),

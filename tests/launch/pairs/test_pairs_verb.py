@@ -1,4 +1,4 @@
-"""`assay pairs` without engines: mistakes cost a sentence, a kill anywhere changes no byte, the page tells all."""
+"""`assay pairs` without engines: mistakes, kills at any byte, and the folder's files."""
 
 import json
 import random
@@ -34,7 +34,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def given(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What all runs here have in common; uniform choice needs no encoder."""
+    """Return the arguments of all runs here; uniform choice needs no encoder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     return [
@@ -153,7 +153,7 @@ def test_a_folder_of_other_pairs_is_refused(changed, what, given, capsys, tmp_pa
     assert capsys.readouterr().err.endswith(sentence)
 
 
-def test_what_decides_no_byte_may_change_on_the_way(given, capsys, tmp_path, demo):
+def test_keys_that_change_no_byte_may_change_between_runs(given, capsys, tmp_path, demo):
     run(given, capsys)
     shutil.copytree(demo, tmp_path / "moved")
     typed = [*given, f"data.root={tmp_path}/moved", "rollout.teacher.timeout_s=5", "data.num_heldout=7"]
@@ -185,7 +185,7 @@ def test_another_model_is_another_key(given, tmp_path):
     assert {name for name in first if first[name] != second[name]} == {"model"}
 
 
-def test_no_pair_at_all_is_a_failure_that_the_folder_tells_of(given, tmp_path):
+def test_a_run_without_a_pair_fails_and_its_folder_says_so(given, tmp_path):
     config = composed([*given, "pairs.margin=0.1"])
     samples = samples_of(config)
     (tmp_path / "run").mkdir()
@@ -202,7 +202,7 @@ def test_no_pair_at_all_is_a_failure_that_the_folder_tells_of(given, tmp_path):
     assert '<span class="status bad">failed</span>' in (tmp_path / "run/report.html").read_text()
 
 
-def test_a_model_without_the_form_is_named_where_nothing_is_answered(given, tmp_path):
+def test_a_model_that_gives_no_option_is_named(given, tmp_path):
     config = composed([*given, "pairs.margin=0.1"])
     samples = samples_of(config)
     (tmp_path / "run").mkdir()
@@ -213,7 +213,7 @@ def test_a_model_without_the_form_is_named_where_nothing_is_answered(given, tmp_
         main(config)
 
 
-def test_an_endpoint_that_is_gone_is_told_of_before_anything_is_selected(given, capsys, monkeypatch):
+def test_an_endpoint_out_of_reach_is_named_before_the_selection(given, capsys, monkeypatch):
     monkeypatch.setattr(endpoint, "PAUSE_S", 0.01)
     assert assay(["pairs", *given, *ENDPOINT.split()]) == 1
     assert f"the teacher at rollout.teacher.url=http://{LOCAL}:9/v1 is out of reach" in capsys.readouterr().err
@@ -226,7 +226,7 @@ def test_a_folder_with_something_else_is_refused(given, capsys, tmp_path):
     assert "holds something else (metrics.jsonl); give another folder" in capsys.readouterr().err
 
 
-def test_what_the_model_doubts_is_kept_and_the_rest_is_counted(given, tmp_path):
+def test_samples_that_the_model_doubts_are_kept_and_the_rest_are_counted(given, tmp_path):
     config = composed([*given, "pairs.margin=0.1"])
     samples = samples_of(config)[:4]
     (tmp_path / "run").mkdir()
@@ -256,5 +256,5 @@ def test_what_the_model_doubts_is_kept_and_the_rest_is_counted(given, tmp_path):
     assert (pair["id"], pair["p_right"]) == (samples[3].id, 0.2)
 
 
-def test_every_unread_key_is_a_key():
+def test_every_key_listed_as_unread_exists():
     assert set(UNREAD_BY_PAIRS) <= {key.path for key in walk(PairsConfig)} | set(sections(PairsConfig))

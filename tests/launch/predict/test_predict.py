@@ -1,4 +1,4 @@
-"""`assay predict` up to where actors start: what is wrong is said in a sentence, and every photo becomes a sample."""
+"""`assay predict` without actors: mistakes cost a sentence, every photo becomes a sample, answers become files."""
 
 import io
 import json
@@ -69,7 +69,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("typed", MISTAKES)
 def test_a_mistake_costs_one_line_and_exit_code_2(typed, photos, monkeypatch, capsys):
-    # A group's options name folders from the repository's root.
+    # No chdir here: groups name folders relative to the repository's root.
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     words = [word.replace("=in", f"={photos / 'in'}").replace("=normal", f"={photos}/normal") for word in typed.split()]
     assert assay(["predict", *words]) == 2
@@ -122,10 +122,10 @@ def test_damaged_photos_are_set_aside_with_a_sentence_each(photos):
     Image.new("RGB", (2000, 4)).save(photos / "in/thin.png")
     work = read_work(config(photos, reference=str(photos / "normal/1.png")))
     assert [sample.id for sample in work.samples] == ["good/1", "hole/2"]
-    told = {photo.id: sentence for photo, sentence in work.damaged}
-    assert told.keys() == {"cut", "text", "thin"}
-    assert all(str(photos / "in") in sentence for sentence in told.values())
-    assert "the image is damaged" in told["cut"] and "the image is 2000x4" in told["thin"]
+    sentences = {photo.id: sentence for photo, sentence in work.damaged}
+    assert sentences.keys() == {"cut", "text", "thin"}
+    assert all(str(photos / "in") in sentence for sentence in sentences.values())
+    assert "the image is damaged" in sentences["cut"] and "the image is 2000x4" in sentences["thin"]
 
 
 def test_only_damaged_photos_are_refused(photos):
@@ -148,7 +148,7 @@ def test_a_mask_of_another_size_is_refused_before_anything_starts(photos):
         read_work(config(photos, masks=str(photos / "masks")))
 
 
-def test_a_folder_may_be_used_again_when_nothing_came_of_it(tmp_path):
+def test_a_folder_without_predictions_may_be_used_again(tmp_path):
     check_free(tmp_path / "new")
     for name in (".lock", "config.yaml", "summary.json", "predictions.html", "crash.txt"):
         (tmp_path / name).touch()
@@ -158,7 +158,7 @@ def test_a_folder_may_be_used_again_when_nothing_came_of_it(tmp_path):
         check_free(tmp_path)
 
 
-def test_anomaly_words_are_asked_for_only_where_they_select(photos):
+def test_anomaly_words_are_required_only_if_they_select(photos):
     asked = config(photos, data=DataConfig(instructions=Instructions.none, question="Is it broken?"))
     read_work(replace(asked, localize=LocalizeConfig(selection=Selection.all)))
     with pytest.raises(ValueError, match="add one of its words to them"):
@@ -173,7 +173,7 @@ def test_a_key_that_would_do_nothing_is_refused(key, photos, capsys):
     assert err.startswith(f"assay predict: {key} does nothing here: ") and err.endswith("; leave it out\n")
 
 
-def test_help_is_silent_about_keys_that_would_do_nothing(capsys):
+def test_help_leaves_out_keys_that_would_do_nothing(capsys):
     assert UNREAD_BY_PREDICT.keys() <= {key.path for key in walk(PredictConfig)} | sections(PredictConfig).keys()
     assert assay(["predict", "--help"]) == 0
     page = capsys.readouterr().out
@@ -183,7 +183,7 @@ def test_help_is_silent_about_keys_that_would_do_nothing(capsys):
 
 @pytest.mark.parametrize("model", ["starter", "starter_yes_no", "qwen2_5_vl_3b"])
 @pytest.mark.parametrize("groups", ["data=demo", "cluster=1xh100", "cluster=4x8xh100 rollout=graphs"])
-def test_what_the_groups_say_of_training_is_no_mistake(model, groups, photos, capsys):
+def test_training_keys_set_by_groups_are_no_mistake(model, groups, photos, capsys):
     words = [f"input={photos}/in", f"model={model}", f"reference={photos}/normal", *groups.split()]
     assert assay(["predict", *words, "--cfg", "job"]) == 0
 
@@ -196,7 +196,7 @@ def test_a_file_may_have_any_name(name, photos, capsys):
     (photos / name).write_bytes((photos / "normal/1.png").read_bytes())
     words = ["model=starter", f"output={photos}/run {name}", f"masks={photos}/{name}", f"reference={photos}/{name}"]
     assert assay(["predict", *words, f"input={photos}/{name}"]) == 1
-    # Each was read as it stands: the masks alone are no folder.
+    # Each name was read unchanged: only the masks are refused, as no folder.
     assert capsys.readouterr().err == f"assay predict: masks: there is no folder '{photos}/{name}'\n"
 
 
@@ -211,7 +211,7 @@ def test_a_models_folder_may_have_any_name(name, photos, monkeypatch):
         assert (found.model.path, found.model.precision) == (path, Precision.fp32)
 
 
-def test_what_hydra_cannot_read_elsewhere_is_to_be_quoted(capsys):
+def test_a_value_that_hydra_cannot_read_must_be_quoted(capsys):
     assert assay(["predict", "batch=(1"]) == 2
     assert capsys.readouterr().err == "assay predict: cannot read 'batch=(1'; put its value in quotes, \"batch='…'\"\n"
 
@@ -224,7 +224,7 @@ def test_a_models_broken_config_is_one_sentence(photos, capsys):
     assert err.startswith(f"assay predict: {photos}/model/config.json: cannot be read (") and err.count("\n") == 1
 
 
-def test_what_is_typed_in_short_is_read_in_full():
+def test_short_arguments_are_expanded():
     choices = {"model": None, "cluster": "local"}
     typed = ["model=starter", "model=runs/a/hf", "cluster=a/b", "input=a.png,b c.png", "seed=1,2"]
     read = in_full(typed, choices, ["input"], ())
@@ -244,7 +244,7 @@ def test_what_is_typed_in_short_is_read_in_full():
         ("model=owner/name data.task=boxes model.precision=fp32", "boxes", "paper", "fp32"),
     ],
 )
-def test_what_is_asked_and_in_which_precision_follows_from_the_model(typed, task, instructions, precision):
+def test_task_instructions_and_precision_follow_from_the_model(typed, task, instructions, precision):
     with open_composer("predict", PredictConfig, []) as composer:
         found = composer.compose(in_full(typed.split(), composer.choices, (), ()))
     assert (found.data.task.name, found.data.instructions.name, found.model.precision.name) == (
@@ -255,7 +255,7 @@ def test_what_is_asked_and_in_which_precision_follows_from_the_model(typed, task
 
 
 def looked_at(work, index: int, text: str, weight: float) -> Group:
-    """What actors would give back of a sample: an answer and, unless it weighs nothing, a look at the top left."""
+    """Make the group that actors would return: an answer and, if `weight` is above 0, a look at the top left."""
     sample = work.samples[index]
     prompt = replace(work.builder.build(sample), pixels=None)
     tokens = work.builder.encode_answer(text)
@@ -299,7 +299,7 @@ def test_an_album_writes_lines_and_pictures_in_pixels_of_the_file(photos, tmp_pa
     )
     assert (second["verdict"], second["reasoning"]) == ("defective", "A hole.")
     assert second["boxes"] == [[0.0, 21.0, 56.0, 42.0]] and second["map"] == "maps/hole/2.png"
-    # Where no token was selected the map has no colour.
+    # Without a selected token the map has no colour.
     unmarked, photo = (np.asarray(Image.open(path)) for path in (run / "maps/good/1.png", photos / "in/good/1.png"))
     assert (unmarked == photo).all()
     drawn = np.asarray(Image.open(run / "maps/hole/2.png")).astype(int)
@@ -311,7 +311,7 @@ def test_an_album_writes_lines_and_pictures_in_pixels_of_the_file(photos, tmp_pa
     assert album.pixel_metrics()["pixel_auroc"] == 1.0
 
 
-def test_progress_without_a_terminal_is_a_line_now_and_then():
+def test_progress_without_a_terminal_is_about_twenty_lines():
     out = io.StringIO()
     progress = ImageProgress(400, Console(file=out))
     for done in range(4, 401, 4):

@@ -44,7 +44,7 @@ def cards(text: str) -> list[str]:
 
 
 class Reader(HTMLParser):
-    """Collects the tags, and the text of the body."""
+    """Parser that collects tags and text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,9 +69,9 @@ def test_the_examples_hold(tested):
     assert doctest.testmod(tested).failed == 0
 
 
-def test_a_line_says_what_was_found_and_where_its_words_stand():
-    told = json.loads(json.dumps(line(FOUND)))
-    assert told == {
+def test_a_line_has_the_findings_and_the_places_of_marked_words():
+    fields = json.loads(json.dumps(line(FOUND)))
+    assert fields == {
         "id": "scratch/003",
         "image": "/photos/scratch/003.png",
         "verdict": "defective",
@@ -84,13 +84,13 @@ def test_a_line_says_what_was_found_and_where_its_words_stand():
         "map": "maps/scratch/003.png",
         "error": None,
     }
-    assert told["reasoning"][1:9] == " scratch"
+    assert fields["reasoning"][1:9] == " scratch"
 
 
-def test_a_line_of_a_damaged_image_says_why_and_nothing_else():
-    told = line(DAMAGED)
-    assert told["error"] == DAMAGED.error
-    assert {told[name] for name in ("verdict", "p_yes", "map", "agreement")} == {None}
+def test_a_line_of_a_damaged_image_has_the_error_and_nothing_else():
+    fields = line(DAMAGED)
+    assert fields["error"] == DAMAGED.error
+    assert {fields[name] for name in ("verdict", "p_yes", "map", "agreement")} == {None}
 
 
 @given(st.lists(st.text(max_size=4), max_size=8), st.integers(0, 20), st.integers(0, 20))
@@ -115,7 +115,7 @@ def test_a_card_shows_pictures_boxes_verdict_and_marked_words():
 
 
 @pytest.mark.parametrize(("num_places", "shown_chips"), [(49, 0), (50, 1)])
-def test_the_agreement_is_shown_of_images_with_fifty_places(num_places, shown_chips):
+def test_the_agreement_is_shown_from_fifty_places_on(num_places, shown_chips):
     (card,) = cards(shown(replace(FOUND, num_places=num_places)))
     assert card.count(">agreement 0.50</span>") == shown_chips
     assert line(replace(FOUND, num_places=num_places))["agreement"] == 0.5
@@ -131,7 +131,7 @@ def test_the_likeliest_defects_come_first_and_damaged_images_last():
     assert [next(name for name in names if text.endswith(name)) for text in order] == names
 
 
-def test_counts_stand_on_tiles_and_filters():
+def test_tiles_and_filters_have_counts():
     text = shown(FOUND, DAMAGED, replace(FOUND, id="a", verdict="normal"))
     for kind, count in {"defective": 1, "normal": 1, "unreadable": 0, "error": 1}.items():
         assert re.search(rf'class="card tile {kind}">.*?<b>{count}</b>', text)
@@ -139,7 +139,7 @@ def test_counts_stand_on_tiles_and_filters():
     assert 'id="show-unreadable"' not in text
 
 
-def test_metrics_facts_and_the_reason_of_a_stop_are_told():
+def test_metrics_facts_and_the_reason_of_a_stop_are_shown():
     text = shown(FOUND, facts={"Model": "m & n"}, metrics={"pixel_auroc": 0.91234}, ended="stopped by Ctrl-C")
     assert "m &amp; n" in text and "Pixel AUROC</dt><dd>0.912" in text
     assert '<span class="status warn">stopped</span>' in text and "stopped by Ctrl-C" in text

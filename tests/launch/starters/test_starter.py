@@ -1,4 +1,4 @@
-"""The starter before its training loads everywhere, and its training is seeded and learns."""
+"""The untrained starter loads everywhere; its training is seeded and learns."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +45,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def taught(batch: GroupBatch, tokenizer: Any) -> list[str]:
-    """The answers of a batch in the order of its lessons."""
+    """Decode the answers of a batch in the order of its lessons."""
     return [tokenizer.decode(answer) for answer in batch.labels.split(batch.sampled.sum(1).tolist())]
 
 
@@ -119,11 +119,11 @@ def test_the_other_forms_are_short_and_survive_the_tokenizer(forms):
             assert len(tokenizer.encode(question)) <= 16 and tokenizer.decode(tokenizer.encode(question)) == question
 
 
-def test_a_kind_is_the_same_token_among_the_options_and_in_the_reasoning(forms):
+def test_a_kind_of_defect_is_the_same_token_in_options_and_reasoning(forms):
     tokenizer = AutoProcessor.from_pretrained(forms).tokenizer
     for kind in DEFECTS:
-        (told,) = set(tokenizer.encode(f"A {kind} at the top")) & set(tokenizer.encode(f"\nA: {kind}"))
-        assert tokenizer.decode([told]) == f" {kind}"
+        (shared,) = set(tokenizer.encode(f"A {kind} at the top")) & set(tokenizer.encode(f"\nA: {kind}"))
+        assert tokenizer.decode([shared]) == f" {kind}"
 
 
 def test_boxes_keep_their_tokens_and_old_words_their_weights(untrained, forms):
@@ -163,7 +163,7 @@ def test_lessons_take_the_tasks_in_turn(forms):
     assert ["The answer is" in text for text in texts] == [True, True, False] * 2
 
 
-def test_it_goes_on_from_careful_to_busy_annotators():
+def test_the_forms_are_learnt_from_careful_then_busy_annotators():
     careful, busy = FORMS_CURRICULUM
     assert careful.annotators == Annotators() and busy.annotators == BUSY_CHOOSING
     assert set(careful.tasks) == set(busy.tasks) == {Task.choice, Task.grid, Task.boxes}
@@ -177,7 +177,7 @@ def test_lessons_of_yes_and_no_show_one_image_and_name_no_box(untrained):
     assert all(text.endswith(("<answer>Yes.</answer><|im_end|>", "<answer>No.</answer><|im_end|>")) for text in texts)
 
 
-def test_lessons_of_routed_answers_offer_all_knowledge_and_state_a_piece_of_it(forms, tmp_path):
+def test_routed_lessons_offer_all_knowledge_and_state_a_piece_of_it(forms, tmp_path):
     write_forms(tmp_path, forms, SEQUELS["routed"].words)
     phase = replace(ROUTED_CURRICULUM[0], num_steps=1, batch_size=6)
     batch, tokenizer = next(iter(Lessons(tmp_path, phase, [0]))), AutoProcessor.from_pretrained(tmp_path).tokenizer
@@ -190,7 +190,7 @@ def test_lessons_of_routed_answers_offer_all_knowledge_and_state_a_piece_of_it(f
 
 
 @pytest.mark.parametrize("name", ["starter", "starter_forms", "starter_yes_no", "starter_routed"])
-def test_a_committed_starter_is_small_and_has_the_tokenizer_that_is_written_today(name, untrained, forms, tmp_path):
+def test_a_committed_starter_is_small_and_has_the_current_tokenizer(name, untrained, forms, tmp_path):
     written = {"starter": untrained, "starter_forms": forms, "starter_yes_no": untrained, "starter_routed": tmp_path}
     if name == "starter_routed":
         write_forms(tmp_path, MODELS / "starter_forms", SEQUELS["routed"].words)

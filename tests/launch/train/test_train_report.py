@@ -26,7 +26,7 @@ REWARD = RewardConfig(
 )
 
 
-def test_only_what_counts_is_watched_and_the_range_of_a_users_function_is_not_known() -> None:
+def test_ranges_are_of_counted_components_and_unknown_for_user_functions() -> None:
     assert counted_ranges(REWARD) == {"format": (0.0, 1.0), "overlong": (-1.0, 0.0), "shininess": None}
 
 
@@ -38,7 +38,7 @@ def test_only_what_counts_is_watched_and_the_range_of_a_users_function_is_not_kn
         ({}, '"status">finished'),
     ],
 )
-def test_summary_and_report_tell_the_ending_and_the_warnings(tmp_path: Path, ended: dict, status: str) -> None:
+def test_summary_and_report_have_the_ending_and_the_warnings(tmp_path: Path, ended: dict, status: str) -> None:
     config = TrainConfig(output=str(tmp_path), reward=REWARD)
     plan = Plan(num_steps=20, config={}, ranges={"format": (0.0, 1.0)})
     tracker = RunTracker(tmp_path, LoggingConfig(wandb=WandbMode.disabled), plan, Timings())
@@ -74,9 +74,9 @@ def test_the_summary_has_looks_before_and_after_even_of_a_resumed_run(tmp_path: 
     reward = replace(REWARD, consistency=ConsistencyConfig(weight=1.0))
     config = TrainConfig(output=str(tmp_path / "run"), reward=reward)
     summary = summarize(config, again, 1.0)
-    told = {"samples": 1, "mean_iou": 1, "agreement_defective": 0.25}
-    assert summary["heldout_before"].items() >= {**told, "accuracy": 0, "pixel_auroc": 0}.items()
-    assert summary["heldout_after"].items() >= {**told, "accuracy": 1, "pixel_auroc": 1}.items()
+    common = {"samples": 1, "mean_iou": 1, "agreement_defective": 0.25}
+    assert summary["heldout_before"].items() >= {**common, "accuracy": 0, "pixel_auroc": 0}.items()
+    assert summary["heldout_after"].items() >= {**common, "accuracy": 1, "pixel_auroc": 1}.items()
     assert "recall" not in summary["heldout_after"]
     write_run_report(config, again, summary, (10, 1))
     page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
