@@ -11,7 +11,7 @@ from rewards.component import Judge, Values
 from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, components, is_computed, weights
 from rewards.functions import BatchReward, load_function
 from rewards.item import Item, items_of
-from rl.faults import UserError
+from rl.faults import AssayError, UserError
 from rl.types import Group, Sample, Score
 
 Judgement = float | None | str
@@ -68,9 +68,10 @@ class Composer:
             return value
         else:
             sentence = f"reward {name} gave {value} on sample {item.id}; it must be a finite number or None"
-        if self._config.on_error is OnError.stop:
-            raise UserError(sentence)
-        return sentence
+        if self._config.on_error is OnError.unjudged:
+            return sentence
+        is_ours = name in COMPONENTS and isinstance(value, Exception) and not isinstance(value, AssayError)
+        raise (RuntimeError if is_ours else UserError)(sentence) from (value if isinstance(value, Exception) else None)
 
 
 def read(items: Sequence[Item]) -> list[Answer]:

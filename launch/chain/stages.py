@@ -71,7 +71,7 @@ def check_run_here(config: TrainConfig) -> None:
 def _named(stage: Stage) -> Iterator[None]:
     try:
         yield
-    except ValueError as error:
+    except UserError as error:
         raise UserError(f"stage {stage.name}: {error}") from error
 
 

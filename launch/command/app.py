@@ -50,7 +50,7 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
             for config in configs if not options.cfg else []:
                 for check in checks:
                     check(config)
-    except ValueError as error:
+    except UserError as error:
         return fault(verb.name, error, USAGE_FAULT)
     if options.multirun and not options.cfg:
         return _sweep(verb, options, configs[0])
@@ -93,7 +93,7 @@ def _sweep(verb: Verb, options: argparse.Namespace, first: Any) -> int:
 
     try:
         return max(code, finish_sweep(folder, first.logging.rank_by))
-    except ValueError as error:
+    except UserError as error:
         return fault(verb.name, error, RUN_FAULT)
 
 

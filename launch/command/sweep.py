@@ -22,6 +22,7 @@ from launch.run.members import (
     short_keys,
     sweep_table,
 )
+from rl.faults import UserError
 
 TERMINAL_COLUMNS = 3
 """Entries of the summaries that fit beside the overrides."""
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     try:
         return finish_sweep(options.folder, options.rank_by)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
 
 

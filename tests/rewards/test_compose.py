@@ -9,6 +9,7 @@ from rewards.compose import Composer, check_boxes, read, reward_range
 from rewards.config import FunctionConfig, OnError, RewardConfig, Signature, check_reward, weights
 from rewards.item import Item
 from rewards.presets import PRESETS, preset
+from rl.faults import AssayError
 from rl.types import Box, Completion, Group, Prompt, Sample, Score, Target, Task
 
 HALF_RIGHT = "<think>A line.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': 'cut'}</answer>"
@@ -85,6 +86,12 @@ def test_a_reward_that_raises_names_itself_and_the_sample():
         ValueError, match="reward accuracy raised UserError on sample part/test/cut/003: the label must"
     ):
         scored(HALF_RIGHT, Target(label="broken"), rewards())
+
+
+def test_a_bug_in_a_reward_of_ours_is_no_fault_of_the_user():
+    with pytest.raises(RuntimeError, match="reward box raised TypeError on sample part/test/cut/003") as caught:
+        scored(HALF_RIGHT, defective((0, "0", 4, 8)), rewards())
+    assert not isinstance(caught.value, AssayError) and isinstance(caught.value.__cause__, TypeError)
 
 
 def test_on_error_unjudged_affects_only_the_answer_that_raised():
