@@ -1,4 +1,4 @@
-"""The 16x16 grid over an inspected image: which of its cells are defective, and how JUDO writes them down."""
+"""The 16x16 grid over an inspected image: its defective cells, and their notation in JUDO."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -12,19 +12,19 @@ SIDE = 16
 
 
 def cells_of_mask(mask: np.ndarray) -> frozenset[Cell]:
-    """The (row, column) of each cell that overlaps a mask [height, width], be it by a part of a pixel.
+    """Return the (row, column) of each cell that overlaps a mask [height, width], even by part of a pixel.
 
     >>> sorted(cells_of_mask(np.pad(np.ones((2, 1), bool), ((1, 29), (31, 0)))))
     [(0, 15), (1, 15)]
     """
     rows, columns = _touched(mask.shape[0]), _touched(mask.shape[1])
-    # Counts, not booleans, which matmul would have to add one by one.
+    # Floats, because matmul is slow on booleans.
     counts = rows.astype(np.float32) @ mask.astype(np.float32) @ columns.T.astype(np.float32)
     return frozenset((int(row), int(column)) for row, column in np.argwhere(counts > 0))
 
 
 def cells_of_boxes(boxes: Iterable[Box], size: tuple[int, int]) -> frozenset[Cell]:
-    """The cells that overlap any of the boxes in an image of this (width, height)."""
+    """Return the cells that overlap any of the boxes in an image of this (width, height)."""
     width, height = size
     return frozenset(
         (row, column)
@@ -39,12 +39,12 @@ def cells_of_boxes(boxes: Iterable[Box], size: tuple[int, int]) -> frozenset[Cel
 
 
 def cells_text(cells: Iterable[Cell]) -> str:
-    """The cells row by row, neighbours in a row as one run.
+    """Return the cells row by row, neighbours in a row as one run.
 
     >>> cells_text({(3, 8), (3, 7), (3, 10), (4, 0)})
     '(3,7)-(3,8), (3,10), (4,0)'
     """
-    # Along a run the column less its number in the sorted list stays the same.
+    # Within a run, column minus index in the sorted list is constant.
     numbered = enumerate(sorted(cells))
     runs = [[cell for _, cell in run] for _, run in groupby(numbered, lambda pair: (pair[1][0], pair[1][1] - pair[0]))]
     return ", ".join(_run_text(run) for run in runs)
@@ -56,6 +56,6 @@ def _run_text(run: Sequence[Cell]) -> str:
 
 
 def _touched(length: int) -> np.ndarray:
-    """bool [SIDE, length]: which cells along an axis each of its pixels reaches into."""
+    """Return bool [SIDE, length], True where a cell along an axis and a pixel overlap."""
     pixel, cell = np.arange(length), np.arange(SIDE)[:, None]
     return (SIDE * pixel < (cell + 1) * length) & (SIDE * (pixel + 1) > cell * length)

@@ -1,4 +1,4 @@
-"""The words that ask for the form of an answer, by task: what the system says and what stands below the question."""
+"""The words that ask for the form of an answer, by task: a system message and a text below the question."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,19 @@ from rl.types import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
+    """Words around a question."""
+
     system: str
+    """Text of the system message."""
     below: str
-    """Follows the question on a line of its own."""
+    """Text on the line after the question."""
 
 
 INSPECTOR = (
     "You are a professional industrial image inspector, particularly skilled at identifying abnormal (defective) areas "
     "in images."
 )
-# Table 2 of MMR-AD without the hints that only its teacher is given.
+# Table 2 of MMR-AD, without the hints that only its teacher gets.
 MMR_AD = Words(
     system=INSPECTOR,
     below=(
@@ -32,7 +35,7 @@ MMR_AD = Words(
         "locations, the format should be like {'bbox_2d': [x1, y1, x2, y2], 'label': '<anomaly type>'}</answer>."
     ),
 )
-# Section 3.4 of AnomalyR1, its line breaks and a split word mended.
+# Section 3.4 of AnomalyR1, with its line breaks and a split word repaired.
 ANOMALY_R1 = Words(
     system=(
         "A conversation between User and Assistant. The user asks a choice question and the Assistant solves it. The "
@@ -43,7 +46,7 @@ ANOMALY_R1 = Words(
         "tags."
     ),
 )
-# DCR²-AD shows what its answers hold and not how they are asked for: the words are ours.
+# DCR²-AD shows the content of its answers but no prompt: the words are ours.
 DCR2_AD = Words(
     system=(
         f"{INSPECTOR} The user asks a choice question about an image and offers pieces of expert knowledge, each with "
@@ -56,7 +59,7 @@ DCR2_AD = Words(
         "- Finally give a single letter answer in <answer></answer> tags."
     ),
 )
-# JUDO prints the form of its answers and not its prompt: the words around its form are ours.
+# JUDO prints the form of its answers but no prompt: the words around the form are ours.
 JUDO = Words(
     system=ANOMALY_R1.system,
     below=(
@@ -70,7 +73,7 @@ JUDO = Words(
         "- Finally give a single letter answer within <answer></answer> tags."
     ),
 )
-# CGRO prints its question and says that the system asks for reasoning before the answer: the words are ours.
+# CGRO prints its question and says only that the system message asks for reasoning first: the words are ours.
 CGRO = Words(
     system=INSPECTOR,
     below=(
@@ -78,7 +81,7 @@ CGRO = Words(
         "<answer></answer> tags."
     ),
 )
-# AnomalyR1's grounding stage follows VLM-R1, whose words these are but for the question.
+# AnomalyR1's grounding stage follows VLM-R1; these are VLM-R1's words, except for the question.
 VLM_R1 = Words(
     system=ANOMALY_R1.system.replace("a choice question", "a question"),
     below=(

@@ -1,4 +1,4 @@
-"""What is taught: of a sample the better answer and, for preferences, a worse one; from a file, or the right one."""
+"""Lessons: for a sample a better answer to teach and, for preferences, a worse one; from a file or from its target."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,25 +15,28 @@ KNOWLEDGE_START, KNOWLEDGE_END = "<knowledge>", "</knowledge>"
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """The texts of one sample."""
+    """The answers taught on one sample."""
 
     chosen: str
+    """Better answer."""
     rejected: str = ""
-    """"" where there is no worse answer."""
+    """Worse answer; "" for none."""
 
 
 class Encoder(Protocol):
+    """The part of PromptBuilder that lessons need."""
+
     def encode_answer(self, text: str) -> tuple[int, ...]:
-        """The tokens of an answer, the end of the turn included."""
+        """Return the tokens of an answer, including the end of the turn."""
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        """The text that each token adds."""
+        """Return the text that each token adds."""
 
 
 def read_lessons(path: Path, *, with_rejected: bool) -> dict[str, Lesson]:
-    """The lessons of a file of JSON lines {"id", "chosen", "rejected"} by the id of their sample; other fields pass."""
+    """Return the lessons of a file by sample id, from JSON lines {"id", "chosen", "rejected"}; ignore other fields."""
     try:
-        # Not splitlines, which would cut a text at each of Unicode's line ends.
+        # Not splitlines, which would also cut at Unicode's line separators inside a text.
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
@@ -49,7 +52,7 @@ def read_lessons(path: Path, *, with_rejected: bool) -> dict[str, Lesson]:
         if lacking:
             raise UserError(f"{path}:{number}: no text '{lacking[0]}'; a lesson here needs {', '.join(wanted)}")
         if with_rejected and told["chosen"] == told["rejected"]:
-            raise UserError(f"{path}:{number}: both answers are the same, so that neither is preferred; leave it out")
+            raise UserError(f"{path}:{number}: chosen and rejected are the same text; leave the line out")
         if told["id"] in lessons:
             raise UserError(f"{path}:{number}: a second lesson of sample {told['id']}; leave one out")
         lessons[told["id"]] = Lesson(chosen=told["chosen"], rejected=told["rejected"] if with_rejected else "")
@@ -61,7 +64,7 @@ def read_lessons(path: Path, *, with_rejected: bool) -> dict[str, Lesson]:
 def with_lessons(
     training: Sequence[Sample], heldout: Sequence[Sample], lessons: Mapping[str, Lesson], path: Path
 ) -> list[Sample]:
-    """The training samples that have a lesson; a UserError names a lesson of another sample."""
+    """Return the training samples that have a lesson; a UserError names a lesson of any other sample."""
     known, kept_apart = {sample.id for sample in training}, {sample.id for sample in heldout}
     for sample_id in lessons:
         if sample_id in kept_apart:
@@ -70,15 +73,15 @@ def with_lessons(
                 "seed and data.heldout_share"
             )
         if sample_id not in known:
-            raise UserError(f"{path}: sample {sample_id} is none of data.root; give the data that its lessons are of")
+            raise UserError(f"{path}: sample {sample_id} is not in data.root; give the data of the lessons")
     return [sample for sample in training if sample.id in lessons]
 
 
 def own_lesson(sample: Sample) -> Lesson:
-    """Its right answer, which has to reason."""
+    """Return the sample's right answer as a lesson; it has to reason."""
     if not sample.target.rationale:
         raise UserError(
-            f"sample {sample.id}: nothing says how to reason about it; add its rationale to annotations.json, or give "
+            f"sample {sample.id}: it has no reasoning to teach; add its rationale to annotations.json, or give "
             "data.lessons"
         )
     try:
@@ -88,18 +91,18 @@ def own_lesson(sample: Sample) -> Lesson:
 
 
 def check_spans(lessons: Mapping[str, Lesson]) -> None:
-    """Raises a UserError for the first text that states no knowledge, where a loss is to tell it from the rest."""
+    """Raise a UserError for the first text that states no knowledge, on which the loss of algo.span depends."""
     for sample_id, lesson in lessons.items():
         for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
             if text and not (text.startswith(KNOWLEDGE_START) and KNOWLEDGE_END in text):
                 raise UserError(
                     f"sample {sample_id}: its {name} text does not begin with {KNOWLEDGE_START}…{KNOWLEDGE_END}, which "
-                    "algo.span tells from the rest; choose algo.span=response, or lessons that state knowledge"
+                    "algo.span needs; choose algo.span=response, or lessons that state knowledge"
                 )
 
 
 def lesson_group(prompt: Prompt, lesson: Lesson | None, encoder: Encoder) -> Group:
-    """The prompt with what is taught: its lesson or else its right answer, boxes in the pixels that the model sees."""
+    """Return the prompt with its lesson, or else with its right answer, boxes in the pixels that the model sees."""
     taught = lesson or Lesson(chosen=answer_text(prompt.target, prompt.sample.task))
     texts = [text for text in (taught.chosen, taught.rejected) if text]
     return Group(
@@ -123,7 +126,7 @@ def _completion(text: str, encoder: Encoder) -> Completion:
 
 
 def _num_stating(pieces: Sequence[str], text: str) -> int:
-    """How many tokens, from the first, hold a letter of the knowledge with which a text begins; 0 without any."""
+    """Return how many leading tokens hold a letter of the knowledge that opens the text; 0 if none opens it."""
     stated, tag, _ = text.partition(KNOWLEDGE_END)
     if not (tag and text.startswith(KNOWLEDGE_START)):
         return 0
@@ -141,7 +144,7 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a line of JSON ({error}); mend it") from error
     if any("\ud800" <= letter <= "\udfff" for letter in json.dumps(told, ensure_ascii=False)):
-        raise UserError(f"{where}: it holds half a letter (a lone surrogate), which no tokenizer reads; mend it")
+        raise UserError(f"{where}: the line holds a lone surrogate, which no tokenizer reads; remove that character")
     if not isinstance(told, dict):
         raise UserError(f'{where}: not an object such as {{"id": …, "chosen": …, "rejected": …}}; mend it')
     return told

@@ -1,4 +1,4 @@
-"""The images that a user names, each with the reference and the mask of its name, in whatever layout."""
+"""The images that a user names, in any layout, each with the reference and the mask of the same name."""
 
 import os
 from collections import Counter
@@ -11,9 +11,9 @@ from rl.data.images import IMAGE_SUFFIXES
 from rl.faults import UserError
 
 PREDICTIONS = "predictions.jsonl"
-"""The file by which a folder is known to be that of a run, whose pictures are no photos."""
+"""File that marks the folder of a prediction run, whose pictures are not inspected."""
 MASK = "_mask"
-"""What the name of a mask may add to that of its image."""
+"""Optional ending of a mask's name after the name of its image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +24,13 @@ class Photo:
     """Its path below the folder that was named, without the suffix, e.g. "scratch/003"."""
     path: Path
     reference: Path | None = None
-    """A normal image that it is compared with."""
+    """Normal image to compare with."""
     mask: Path | None = None
-    """Its defects to the pixel."""
+    """Pixel mask of the defects."""
 
 
 def find_photos(named: str) -> list[Photo]:
-    """The images of a folder, at every depth, or those named one by one with commas between; sorted by id."""
+    """Return the images of a folder, at every depth, or the comma-separated ones, sorted by path."""
     paths = named_images(named)
     if is_folder(named):
         (root,) = paths
@@ -47,7 +47,7 @@ def find_photos(named: str) -> list[Photo]:
 
 
 def named_images(named: str) -> list[Path]:
-    """The folder, or the files with commas between; raises a UserError when one does not exist."""
+    """Return the folder, or the comma-separated files; a UserError names one that does not exist."""
     if is_folder(named) or os.path.isfile(named):
         return [Path(named).absolute()]
     paths = list(dict.fromkeys(Path(part.strip()).absolute() for part in named.split(",") if part.strip()))
@@ -60,12 +60,12 @@ def named_images(named: str) -> list[Path]:
 
 
 def is_folder(named: str) -> bool:
-    """Whether it is one folder; many files in a row are too long a name for Path.is_dir, and for Path.is_file."""
+    """Return True if it is one folder; Path.is_dir would raise on a long list of files, os.path.isdir does not."""
     return os.path.isdir(named)
 
 
 def references_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
-    """The reference of each photo, by id: one file for all of them, or a folder with one of the same name for each."""
+    """Return the reference of each photo by id, from one file for all or a folder with a namesake for each."""
     if not named:
         return {}
     if Path(named).is_file():
@@ -83,10 +83,10 @@ def references_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
 
 
 def masks_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
-    """The masks by the ids of their photos; a photo without one has no defect.
+    """Return the masks by the ids of their photos; a photo without a mask has no defect.
 
-    Names repeat in MVTec-AD's folders, good/000.png beside scratch/000.png: where masks lie in folders, only the same
-    path tells whose they are.
+    Names repeat in MVTec-AD's folders, e.g. good/000.png and scratch/000.png: masks in subfolders are matched by their
+    path, not by name alone.
     """
     if not named:
         return {}
@@ -112,17 +112,17 @@ def masks_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Namesakes:
-    """The images below a folder, found by the names of others."""
+    """The images below a folder, found by the names of other images."""
 
     root: Path
 
     @property
     def is_flat(self) -> bool:
-        """Whether none lies in a folder below it."""
+        """True if no image lies in a subfolder."""
         return not any("/" in name for name in self._by_path)
 
     def of(self, photos: Sequence[Photo], endings: Sequence[str], *, by_name: bool) -> dict[str, Path]:
-        """By id, the image of the same path below its folder, or else, by name, the only one of the same name."""
+        """Return by photo id the image at the same path or, with `by_name`, else the only image of the same name."""
         found = {}
         for photo in photos:
             below, name = Path(photo.id).with_name(photo.path.stem).as_posix(), photo.path.stem
@@ -154,7 +154,7 @@ def _grouped(names: Mapping[Path, str]) -> dict[str, list[Path]]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    """At every depth, but neither hidden ones nor those of runs below the folder."""
+    """Return the images at every depth, except hidden ones and those of runs below the folder."""
     runs = {file.parent for file in folder.rglob(PREDICTIONS)} - {folder}
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     seen = (path for path in paths if runs.isdisjoint(path.parents))

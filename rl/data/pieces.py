@@ -1,4 +1,4 @@
-"""Which part of a decoded text each of its tokens holds."""
+"""The part of a decoded text that each of its tokens holds."""
 
 import codecs
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from typing import Any
 _PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))
 _OTHERS = tuple(byte for byte in range(256) if byte not in _PRINTED)
 BYTES = {chr(byte): byte for byte in _PRINTED} | {chr(256 + index): byte for index, byte in enumerate(_OTHERS)}
-"""The byte behind each letter of a byte-level vocabulary: a blank is written Ġ, and so on."""
+"""Byte behind each character of a byte-level vocabulary, which writes a space as Ġ, for example."""
 
 
 def pieces(names: Sequence[str]) -> list[str]:
-    """The text that each token adds; together they are the whole text, bytes that are no letter shown as �.
+    """Return the text that each token adds; joined, they are the whole text, with � for invalid bytes.
 
-    A letter that several tokens share belongs to the one that completes it. `names` are the tokens as the vocabulary
-    writes them, "" for one that has no text.
+    A character that several tokens share belongs to the token that completes it. `names` are the tokens as the
+    vocabulary writes them, "" for a token without text.
 
     >>> pieces(["A", "Ġhole", "Ã", "¼", "."])
     ['A', ' hole', '', 'ü', '.']
@@ -26,16 +26,16 @@ def pieces(names: Sequence[str]) -> list[str]:
 
 
 def names_of(tokenizer: Any, token_ids: Sequence[int]) -> list[str]:
-    """The tokens as the vocabulary writes them, special ones, which no text shows, as ""."""
+    """Return the tokens as the vocabulary writes them, and "" for special ones, which no text shows."""
     special = set(tokenizer.all_special_ids)
     names = tokenizer.convert_ids_to_tokens(list(token_ids))
     return ["" if token in special else name for token, name in zip(token_ids, names, strict=True)]
 
 
 def span_between(parts: Sequence[str], opening: str, closing: str) -> tuple[int, int] | None:
-    """[start, end) of the parts that hold what stands between two tags; to the last where the closing one lacks.
+    """Return [start, end) of the parts that hold the text between two tags; without a closing tag, to the last part.
 
-    None where there is no opening tag, or nothing behind it.
+    Return None if there is no opening tag or no text after it.
 
     >>> span_between(["<think", ">A", " hole", "</", "think>", "Yes"], "<think>", "</think>")
     (1, 3)
@@ -56,7 +56,7 @@ def span_between(parts: Sequence[str], opening: str, closing: str) -> tuple[int,
 
 
 def _bytes(name: str) -> bytes:
-    """A token that was added to the vocabulary as a whole stands there as it is."""
+    """Return the bytes of a token; one that was added to the vocabulary as a whole is plain text."""
     if all(letter in BYTES for letter in name):
         return bytes(BYTES[letter] for letter in name)
     return name.encode()

@@ -1,4 +1,4 @@
-"""From a sample to the prompt that a model sees: chat text, tokens, and the images processed once."""
+"""Makes a sample the prompt that a model sees: chat text, tokens, and the images processed once."""
 
 import json
 import re
@@ -30,7 +30,7 @@ SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$)|$)")
 
 
 def answer_text(target: Target, task: Task = Task.boxes) -> str:
-    """The right answer in the form of the task, which teaches that form; boxes are in whole pixels."""
+    """Return the right answer in the form of the task, boxes in whole pixels."""
     before = BEFORE[task](target) if task in BEFORE else ""
     return f"{before}<think>{target.rationale}</think><answer>{_answer(target, task)}</answer>"
 
@@ -42,7 +42,7 @@ def _seg(target: Target) -> str:
 
 
 def _knowledge(target: Target) -> str:
-    """The right piece by its name, with the sentence that it begins with."""
+    """Return the right piece of knowledge: its name and its first sentence."""
     if not target.offered:
         raise UserError("a target without offered knowledge has none to choose; give data.knowledge.file")
     cue = SENTENCE.match(target.knowledge)
@@ -50,11 +50,11 @@ def _knowledge(target: Target) -> str:
 
 
 BEFORE = {Task.grid: _seg, Task.routed: _knowledge}
-"""What stands before the reasoning."""
+"""Text before the reasoning, by task."""
 
 
 def _answer(target: Target, task: Task) -> str:
-    """What stands between the answer tags."""
+    """Return the text between the answer tags."""
     if task in WITH_OPTIONS:
         if not target.option:
             raise UserError(f"a target without an option has no right answer; read its data with data.task={task.name}")
@@ -70,7 +70,7 @@ def _answer(target: Target, task: Task) -> str:
 
 
 class PromptBuilder:
-    """Holds a model's tokenizer and image processor."""
+    """Builds prompts with a model's tokenizer and image processor."""
 
     def __init__(self, model_path: str, config: DataConfig) -> None:
         self._config = config
@@ -84,11 +84,11 @@ class PromptBuilder:
         self._check_model(model_path)
 
     def build(self, sample: Sample) -> Prompt:
-        """The prompt, its images read from their files."""
+        """Return the prompt, its images read from their files."""
         return self.assemble(sample, [open_image(path) for path in sample.images])
 
     def assemble(self, sample: Sample, images: list[Image.Image]) -> Prompt:
-        """The prompt; a UserError names the sample when its image tokens do not match its images."""
+        """Return the prompt; a UserError names the sample if its image tokens do not match its images."""
         pixels = self._process([self._squared(image) for image in images]) if images else None
         counts = pixels.num_tokens if pixels else []
         text = self._expand(self.chat(sample), counts)
@@ -97,8 +97,7 @@ class PromptBuilder:
         spans = _runs(token_ids, self._placeholder)
         if [end - start for start, end in spans] != counts:
             raise UserError(
-                f"sample {sample.id}: its text holds other image tokens than its images; "
-                f"remove {self._family.placeholder}"
+                f"sample {sample.id}: its text holds image tokens of its own; remove {self._family.placeholder} from it"
             )
         size = _size_seen(pixels, self._processor.patch_size) if pixels else (0, 0)
         return Prompt(
@@ -112,34 +111,34 @@ class PromptBuilder:
         )
 
     def encode_answer(self, text: str) -> tuple[int, ...]:
-        """The tokens of an answer that is taught, the end of the turn included."""
+        """Return the tokens of an answer that is taught, including the end of the turn."""
         return (*self._tokenizer.encode(text, add_special_tokens=False), self._tokenizer.eos_token_id)
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
-        """The id of each token, as the vocabulary writes it."""
+        """Id of each token, by the token as the vocabulary writes it."""
         vocabulary: dict[str, int] = self._tokenizer.get_vocab()
         return vocabulary
 
     def names(self, token_ids: Sequence[int]) -> list[str]:
-        """The tokens as the vocabulary writes them, special ones, which no text shows, as ""."""
+        """Return the tokens as the vocabulary writes them, and "" for special ones, which no text shows."""
         return names_of(self._tokenizer, token_ids)
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        """The text that each token adds to a completion."""
+        """Return the text that each token adds to a completion."""
         return pieces(self.names(token_ids))
 
     def names_anomaly(self, sample: Sample) -> bool:
-        """Whether the prompt holds one of data.anomaly_words."""
+        """Return True if the prompt holds one of data.anomaly_words."""
         return bool(self._anomaly_words.search(self.chat(sample)))
 
     def num_text_tokens(self, sample: Sample) -> int:
-        """Length of the sample's prompt without its image tokens."""
+        """Return the length of the sample's prompt without its image tokens."""
         text = self._tokenizer.encode(self.chat(sample), add_special_tokens=False)
         return len(text) - len(sample.images)
 
     def num_image_tokens(self, path: Path, size: Size) -> int:
-        """How many tokens an image of this size becomes; the path is named when it is too long and thin."""
+        """Return the number of tokens of an image; a UserError names its path if its shape is too long and thin."""
         width, height = (self._config.square,) * 2 if self._config.square else size
         limits = {"min_pixels": self._config.min_pixels, "max_pixels": self._config.max_pixels}
         try:
@@ -149,13 +148,13 @@ class PromptBuilder:
         return patches // self._family.merge_size**2
 
     def chat(self, sample: Sample) -> str:
-        """The chat up to where the assistant answers, one placeholder an image."""
+        """Return the chat up to the assistant's answer, with one placeholder per image."""
         *before, asked = self.messages(sample)
         images = self._family.image * len(sample.images)
         return self._render([*before, {**asked, "content": images + asked["content"]}])
 
     def messages(self, sample: Sample) -> list[dict[str, str]]:
-        """Return the words that the model is told, role by role; the images stand before those of the last message."""
+        """Return the messages of the chat by role, without the images, which stand before the words of the last one."""
         if self._config.instructions is Instructions.none:
             return [{"role": "user", "content": sample.question}]
         words = WORDS[sample.task]
@@ -165,8 +164,8 @@ class PromptBuilder:
         ]
 
     def _check_model(self, model_path: str) -> None:
-        """Raises a UserError for files that load and yet make no prompts."""
-        # Where tokenizer.json is missing, transformers makes up a tokenizer that drops every word.
+        """Raise a UserError for a model folder whose files load but make no prompts."""
+        # Without tokenizer.json, transformers makes up a tokenizer that drops every word.
         words = self._tokenizer.decode(self._tokenizer.encode(WORD, add_special_tokens=False))
         family = self._family
         image = self._tokenizer.encode(family.placeholder, add_special_tokens=False)
@@ -206,7 +205,7 @@ class PromptBuilder:
 
 
 def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_tokens: int, max_images: int) -> None:
-    """Raises a UserError for the first sample that the engine would refuse, before a model is started."""
+    """Raise a UserError for the first sample whose prompt the engine would refuse, before a model is started."""
     paths = list(dict.fromkeys(path for sample in samples for path in sample.images))
     sizes = dict(zip(paths, in_threads(stated_size, paths), strict=True))
     texts: dict[tuple[str, Task, int], int] = {}
@@ -216,7 +215,7 @@ def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_
                 f"sample {sample.id} has {len(sample.images)} images, more than rollout.max_images={max_images}; "
                 "raise rollout.max_images"
             )
-        # A prompt's text is its question's and its task's.
+        # Question, task and number of images decide a prompt's text.
         text = sample.question, sample.task, len(sample.images)
         if text not in texts:
             texts[text] = builder.num_text_tokens(sample)
@@ -230,7 +229,7 @@ def check_prompts(samples: Sequence[Sample], builder: PromptBuilder, max_prompt_
 
 
 def check_looks(samples: Sequence[Sample], builder: PromptBuilder, words: Sequence[str], *, read: bool) -> None:
-    """Raises a UserError for the first sample with no image or, where they are read, no anomaly word in its prompt."""
+    """Raise a UserError for the first sample without an image or, if words are `read`, without an anomaly word."""
     known: set[tuple[str, Task]] = set()
     for sample in samples:
         if not sample.images:
@@ -247,18 +246,18 @@ def check_looks(samples: Sequence[Sample], builder: PromptBuilder, words: Sequen
 def _load(kind: Any, model_path: str, what: str) -> Any:
     try:
         return kind.from_pretrained(model_path)
-    except Exception as error:  # transformers lets whatever its readers raise pass.
+    except Exception as error:  # transformers passes on whatever its parsers raise.
         raise UserError(f"{model_path}: no {what} loads from this model folder; copy it from the base model") from error
 
 
 def _runs(token_ids: list[int], wanted: int) -> tuple[tuple[int, int], ...]:
-    """[start, end) of each run of `wanted`."""
+    """Return [start, end) of each run of `wanted`."""
     edges = np.flatnonzero(np.diff([0, *(int(token == wanted) for token in token_ids), 0]))
     return tuple((int(start), int(end)) for start, end in edges.reshape(-1, 2))
 
 
 def _tokens_of(words: re.Pattern[str], text: str, offsets: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-    """The tokens that hold a letter of one of the words."""
+    """Return the indices of the tokens that hold a letter of one of the words."""
     found = [match.span() for match in words.finditer(text)]
     return tuple(
         index
@@ -268,7 +267,7 @@ def _tokens_of(words: re.Pattern[str], text: str, offsets: Sequence[tuple[int, i
 
 
 def _size_seen(pixels: Pixels, patch_size: int) -> tuple[int, int]:
-    """(width, height) of the last image after the processor's resize."""
+    """Return (width, height) of the last image after the processor's resize."""
     _, height, width = pixels.grid[-1]
     return width * patch_size, height * patch_size
 

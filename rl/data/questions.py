@@ -1,4 +1,4 @@
-"""What is asked: the question of each task and, for a choice, the options among which the right one stands."""
+"""The question of each task and, for a choice, the options with the right one among them."""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -18,39 +18,39 @@ QUESTIONS = {
     Task.grounding: "Where is the defect in the second image?",
 }
 NO_DEFECT = "No defect"
-"""The option that is right for a normal image."""
+"""Right option of a normal image."""
 WITH_OPTIONS = (Task.choice, Task.routed, Task.grid)
 """Tasks whose answer is the letter of an option."""
 
 
 def options_of(kinds: Iterable[str], sample_id: str) -> dict[str, str]:
-    """The kinds of defects and "No defect" by letter, in an order that the sample's id decides alone.
+    """Return the kinds of defects and "No defect" by letter, in an order that the sample's id alone decides.
 
     >>> options_of(["scratch", "hole"], "metal/test/hole/003")
-    {'A': 'scratch', 'B': 'No defect', 'C': 'hole'}
+    {'A': 'hole', 'B': 'scratch', 'C': 'No defect'}
     """
     texts = [*sorted(kind_text(kind) for kind in kinds), NO_DEFECT]
     if len(texts) > len(ascii_uppercase):
         raise UserError(
             f"sample {sample_id}: its category has {len(texts) - 1} kinds of defects, more than there are letters for; "
-            "join some of its folders below test/"
+            "merge some of them"
         )
     random.Random(f"options/{sample_id}").shuffle(texts)
     return dict(zip(ascii_uppercase, texts, strict=False))
 
 
 def kind_text(kind: str) -> str:
-    """The folder of a kind of defect as words, e.g. "broken large"."""
+    """Return the name of a kind of defect as words, e.g. "broken large" for broken_large."""
     return kind.replace("_", " ")
 
 
 def letter_of(options: Mapping[str, str], text: str) -> str:
-    """The letter of the option with this text."""
+    """Return the letter of the option with this text."""
     return next(letter for letter, offered in options.items() if offered == text)
 
 
 def with_options(question: str, options: Mapping[str, str]) -> str:
-    """The question with a line for each option.
+    """Return the question with a line for each option.
 
     >>> with_options("Which?", {"A": "hole", "B": "No defect"})
     'Which?\\nA: hole\\nB: No defect'
@@ -59,5 +59,5 @@ def with_options(question: str, options: Mapping[str, str]) -> str:
 
 
 def concluding(reasoning: str, letter: str) -> str:
-    """The reasoning with the option that it leads to."""
+    """Return the reasoning with the option that it leads to."""
     return f"{reasoning} The answer is {letter}."

@@ -15,9 +15,10 @@ class SampleStream:
         self._epoch = -1
         self._order: list[int] = []
         self.position = position
-        """Samples taken so far, in the runs before this one too."""
+        """Number of samples taken so far, including those of the runs that this one goes on from."""
 
     def take(self, count: int) -> list[Sample]:
+        """Return the next samples and advance the position."""
         taken = [self._at(self.position + offset) for offset in range(count)]
         self.position += count
         return taken

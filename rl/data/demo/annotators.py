@@ -1,4 +1,4 @@
-"""Those from whose answers the starters learn: careful at first, in the end as people at a conveyor are."""
+"""Simulated annotators, from whose answers the starters learn; they may make mistakes as people at a conveyor do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +15,6 @@ from rl.types import Box, Sample, Target, Task
 
 EDGE_STEP = 4
 """Annotators draw boxes on a grid of this many pixels, so that there are few coordinates to learn."""
-
-
 FINDINGS = (
     "A {defect} at the {place}.",
     "There is a {defect} at the {place}.",
@@ -36,41 +34,41 @@ NO_FINDINGS = (
 REST_FIRST = 0.5
 """Share of the reports on a single image that begin with places where all is well."""
 NUM_EVEN = 3
-"""Such places in a report."""
+"""Places in a report where all is well."""
 
 
 def report(rng: np.random.Generator, part: Part) -> str:
-    """What they write about a single image, each in words of their own: what they find, and where all is well."""
+    """Return what an annotator writes about a single image, in varied words: the finding, and where all is well."""
     if part.box is None:
         finding = str(rng.choice(NO_FINDINGS))
     else:
         finding = str(rng.choice(FINDINGS)).format(defect=part.defect, place=place(part.box))
     rest = f"Even at the {', '.join(rng.choice(even_places(part), NUM_EVEN, replace=False))}."
-    # Which comes first decides which tokens are near the question, and so whose look counts (docs/attention.md).
+    # The order decides which tokens are near the question, and so which attention counts (docs/attention.md).
     return f"{rest} {finding}" if rng.random() < REST_FIRST else f"{finding} {rest}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Annotators:
-    """How they err; by default they do not."""
+    """Annotators with their rates of mistakes; the defaults make none."""
 
     faintest_found: float = 1.0
-    """Share of the faintest defects that they report; between faintest and strongest it grows with the contrast."""
+    """Share of the faintest defects that are reported; it grows linearly with the contrast up to the strongest."""
     strongest_found: float = 1.0
-    """Share of the strongest defects that they report."""
+    """Share of the strongest defects that are reported."""
     false_alarms: float = 0.0
-    """Share of the normal parts on which they imagine a defect."""
+    """Share of the normal parts on which a defect is reported."""
     looseness: float = 0.0
-    """Standard deviation of their boxes' edges, and of where they put the cells, in pixels."""
+    """Standard deviation of the edges of boxes, and of the position of cells, in pixels."""
     lapses: float = 0.0
-    """Share of their reports that forget the box or, of a choice, what the reasoning leads to."""
+    """Share of the reports that lack the box or, for a choice, the conclusion of the reasoning."""
     slips: float = 0.0
-    """Share of their choices that are another option than the one they reason for."""
+    """Share of the choices that contradict their reasoning."""
     haste: float = 0.0
-    """Share of their choices that name the option before any reasoning."""
+    """Share of the choices that name the option before the reasoning."""
 
     def answer(self, rng: np.random.Generator, part: Part, task: Task = Task.boxes) -> str:
-        """What they write about a part when asked for boxes, or only for yes or no."""
+        """Return an answer about a part to a question for boxes, or for yes or no."""
         seen = self._seen(rng, part)
         target = self._target(rng, seen)
         if task is Task.yes_no:
@@ -81,7 +79,7 @@ class Annotators:
         return text
 
     def choose(self, rng: np.random.Generator, part: Part, options: Mapping[str, str], task: Task) -> str:
-        """What they write about a part when asked to choose, on the grid too if the task has one."""
+        """Return an answer about a part to a choice, with cells if the task is on the grid."""
         seen = self._seen(rng, part)
         right = letter_of(options, seen.defect or NO_DEFECT)
         others = [letter for letter in options if letter != right]
@@ -94,7 +92,7 @@ class Annotators:
         return answer_text(target, task)
 
     def route(self, rng: np.random.Generator, part: Part, sample: Sample, entries: Sequence[Entry]) -> str:
-        """What they write when they are to choose a piece of knowledge first; a slip chooses another one."""
+        """Return an answer that first chooses a piece of knowledge; a slip chooses any of the entries."""
         seen = self._seen(rng, part)
         entry = next(each for each in entries if each.defect == (seen.defect or GOOD))
         if rng.random() < self.slips:
@@ -113,7 +111,7 @@ class Annotators:
         return concluding(look, letter)
 
     def _seen(self, rng: np.random.Generator, part: Part) -> Part:
-        """The part that they believe to see."""
+        """Return the part as it is perceived: a defect may be missed or imagined."""
         if part.defect:
             found = np.interp(part.contrast, CONTRASTS, (self.faintest_found, self.strongest_found))
             if rng.random() < found:
@@ -130,13 +128,13 @@ class Annotators:
         return Target(label="defective", boxes=(box,), box_labels=(seen.defect,), rationale=rationale(seen))
 
     def _drawn(self, rng: np.random.Generator, box: Box) -> Box:
-        """The box as they draw it: on their grid, within the image, at least a step wide and high."""
+        """Return the box as it is drawn: on a grid of EDGE_STEP, within the image, at least a step wide and high."""
         edges = (np.array(box) + self.looseness * rng.standard_normal(4)).clip(0, [SIZE - EDGE_STEP] * 2 + [SIZE] * 2)
         x1, y1, x2, y2 = (EDGE_STEP * np.rint(edges / EDGE_STEP)).tolist()
         return x1, y1, max(x2, x1 + EDGE_STEP), max(y2, y1 + EDGE_STEP)
 
     def _moved(self, rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
-        """The mask where they believe it to be; what leaves the image is lost."""
+        """Return the mask, shifted at random; what leaves the image is lost."""
         down, right = np.rint(self.looseness * rng.standard_normal(2)).astype(int)
         rows, columns = np.nonzero(mask)
         inside = (0 <= rows + down) & (rows + down < SIZE) & (0 <= columns + right) & (columns + right < SIZE)

@@ -1,4 +1,4 @@
-"""The demo's parts: textured plates under a fixed rig light, some with a defect; written in MVTec-AD layout."""
+"""Generates the demo's parts, textured plates under a fixed light, some with a defect; writes MVTec-AD layout."""
 
 import json
 from collections.abc import Callable
@@ -12,24 +12,24 @@ from PIL import Image
 from rl.types import Box
 
 SIZE = 112
-"""Pixels of an image's side: 4x4 image tokens of the starter."""
+"""Side of an image in pixels; the starter makes 4x4 tokens of it."""
 DEFECTS = ("scratch", "hole", "stain")
 CONTRASTS = (0.08, 0.45)
-"""Faintest and strongest defect of the demo; the sensor's noise is 0.015 and the materials' relief about 0.05."""
+"""Contrasts of the faintest and the strongest defect; sensor noise is 0.015 and the materials' relief about 0.05."""
 KNOWLEDGE = "knowledge.yaml"
-"""What experts know of the parts, beside the folders of the materials."""
+"""File of expert knowledge, beside the folders of the materials."""
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 MAX_SHIFT = 2
-"""Pixels by which the inspected part may lie off the place of its reference."""
+"""Largest shift of the inspected part against its reference, in pixels."""
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
-# The starter sees positions only relative to each other; light that changes across the rig tells where a patch lies.
+# The starter sees positions only relative to each other; a gradient of light tells where in the image a patch lies.
 LIGHT = 0.36 * np.stack([_X / SIZE - 0.5, np.zeros_like(_X), _Y / SIZE - 0.5], axis=-1)
 TINTS = {
     "scratch": np.array([1.0, 1.0, 1.0], np.float32),
     "hole": np.array([-1.0, -1.0, -1.0], np.float32),
     "stain": np.array([-0.8, 0.3, -0.9], np.float32),
 }
-# The same words for every material: otherwise the material alone would tell the right piece from the wrong ones.
+# The same words for every material; otherwise the material alone would give away the right piece of knowledge.
 KNOWN = {
     "good": "The {} is unbroken and of one color. Light changes over it slowly.",
     "scratch": "A thin light line runs over the {}. It is slanted, straight or a little bent.",
@@ -64,7 +64,7 @@ class Part:
 
 
 def make_part(rng: np.random.Generator, material: str, defect: str | None, contrasts: tuple[float, float]) -> Part:
-    """Draws a part; the defect's contrast is uniform in `contrasts`."""
+    """Draw a random part; the defect's contrast is uniform in `contrasts`."""
     plate = MATERIALS[material](rng)
     reference, query = _shot(rng, plate), _shot(rng, np.roll(plate, rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, 2), (0, 1)))
     mask, contrast = np.zeros((SIZE, SIZE), bool), 0.0
@@ -83,25 +83,25 @@ def make_part(rng: np.random.Generator, material: str, defect: str | None, contr
 
 
 def rationale(part: Part) -> str:
-    """What an inspector would say about the part."""
+    """Return what an inspector would say about the part."""
     return f"A {part.defect} at the {place(part.box)}." if part.box else "No difference."
 
 
 def place(box: Box) -> str:
-    """Where the middle of the box lies, in words."""
+    """Return the ninth of the image that holds the middle of the box, in words."""
     x1, y1, x2, y2 = box
     return f"{ROWS[int((y1 + y2) / 2 * 3 / SIZE)]} {COLUMNS[int((x1 + x2) / 2 * 3 / SIZE)]}"
 
 
 def even_places(part: Part) -> list[str]:
-    """The ninths of the image that the defect leaves alone, in words."""
+    """Return the ninths of the image that the defect does not touch, in words."""
     ninths = np.arange(SIZE) * 3 // SIZE
     touched = {(int(ninths[y]), int(ninths[x])) for y, x in zip(*np.nonzero(part.mask), strict=True)}
     return [f"{ROWS[row]} {COLUMNS[column]}" for row in range(3) for column in range(3) if (row, column) not in touched]
 
 
 def write_demo(root: Path, *, seed: int, num_parts: int, contrasts: tuple[float, float] = CONTRASTS) -> None:
-    """Writes `num_parts` parts a material, half of them normal, with masks, boxes, rationales and knowledge."""
+    """Write `num_parts` parts per material, half of them normal, with masks, boxes, rationales and knowledge."""
     for index, material in enumerate(MATERIALS):
         rng = np.random.default_rng([seed, index])
         _write_material(root / material, material, rng, num_parts, contrasts)
@@ -142,13 +142,13 @@ def _to_bytes(image: np.ndarray) -> np.ndarray:
 
 
 def _shot(rng: np.random.Generator, plate: np.ndarray) -> np.ndarray:
-    """One photograph: rig light, a little exposure drift, sensor noise."""
+    """Return a photograph of the plate: fixed light, a little exposure drift, sensor noise."""
     noise = rng.standard_normal(plate.shape, dtype=np.float32)
     return plate + LIGHT + np.float32(rng.uniform(-0.02, 0.02)) + 0.015 * noise
 
 
 def _blotches(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """Smooth noise: `cells` random values a side, bilinearly enlarged."""
+    """Return smooth noise: a grid of `cells` random cells per side, enlarged bilinearly."""
     grid = rng.standard_normal((cells + 1, cells + 1), dtype=np.float32)
     position = np.linspace(0, cells - 1e-3, SIZE, dtype=np.float32)
     cell = position.astype(int)
@@ -182,7 +182,7 @@ def _fabric(rng: np.random.Generator) -> np.ndarray:
 
 
 def _scratch(rng: np.random.Generator) -> np.ndarray:
-    """A thin, slightly bent line, never so close to an axis that its box would be a sliver."""
+    """Return the mask of a thin, slightly bent line, oblique enough that its box is no sliver."""
     (x, y), angle = rng.uniform(22, SIZE - 22, 2), rng.choice([-1, 1]) * rng.uniform(0.15, 0.35) * np.pi
     half_length, half_width, bend = rng.uniform(16, 32), rng.uniform(1.4, 2.6), rng.uniform(-0.004, 0.004)
     along = (_X - x) * np.cos(angle) + (_Y - y) * np.sin(angle)

@@ -1,4 +1,4 @@
-"""What experts know of each kind of defect, and which pieces of it a question is offered (DCR²-AD, A.2)."""
+"""Expert knowledge of each kind of defect, and the choice of pieces that a question offers (DCR²-AD, A.2)."""
 
 import json
 import random
@@ -16,56 +16,56 @@ from rl.data.questions import kind_text
 from rl.faults import UserError, one_line
 
 GOOD = "good"
-"""Stands for a defect in the entry of normal parts, as in MMAD."""
+"""Kind of defect of an entry about normal parts, as in MMAD."""
 NORMAL = "Normal"
-"""Name of those entries."""
+"""Name of the entries about normal parts."""
 OFFER = "Here is some optional knowledge."
 TITLED = re.compile(r"\s*<([^<>]{1,200})>\s*(?:Description:\s*)?")
-"""How a text of MMAD's begins."""
+"""Start of a text in MMAD, with the entry's name."""
 TAGS = ("<knowledge>", "</knowledge>", "<think>", "</think>", "<answer>", "</answer>", "<|")
-"""Would end a span of a trajectory that repeats them, or stand for an image."""
+"""Forbidden in entries: an answer that quotes one would end a span or contain an image token."""
 SAME_DECIMALS = 6
-"""Similarities are compared to here, so that no machine's rounding decides an order."""
+"""Decimals of a similarity, few enough that no machine's rounding decides an order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What is known of one kind of defect of one kind of object."""
+    """The knowledge of one kind of defect of one kind of object."""
 
     dataset: str
     object: str
     defect: str
-    """ "good" for what is normal."""
+    """Kind of defect; "good" in an entry about normal parts."""
     name: str
-    """What a prompt and an answer call it, e.g. "Broken Teeth"."""
+    """Name in prompts and answers, e.g. "Broken Teeth"."""
     text: str
 
     @property
     def key(self) -> str:
-        """E.g. MVTec.zipper.combined."""
+        """Dataset, object and defect, e.g. "MVTec.zipper.combined"."""
         return f"{self.dataset}.{self.object}.{self.defect}"
 
 
 def read_mmad(path: Path) -> list[Entry]:
-    """The entries of MMAD's domain_knowledge.json, in its order, as they name their objects."""
+    """Return the entries of MMAD's domain_knowledge.json, in its order, with the names of their objects."""
     return _entries(path, _parsed(path, json.loads))
 
 
 def read_yaml(path: Path) -> list[Entry]:
-    """The entries of a YAML file with dataset → object → defect: text, in its order.
+    """Return the entries of a YAML file with dataset → object → defect: text, in its order.
 
-    A text may begin with its name, "<Split Teeth> Two rows …"; otherwise it is called by its defect.
+    A text may begin with its name, "<Split Teeth> Two rows …"; otherwise the defect is its name.
     """
     return _entries(path, _parsed(path, yaml.safe_load))
 
 
 def object_agnostic(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries with [object] for each mention of their objects; a UserError names one that still has its name."""
+    """Return the entries with [object] for each mention of their objects; a UserError names one with a mention left."""
     return [_agnostic(entry) for entry in entries]
 
 
 def entry_of(entries: Iterable[Entry], object_: str, defect: str) -> Entry:
-    """The one entry of an object's defect, by folder names or their words; defect "good" for a normal part."""
+    """Return the one entry of an object's defect ("good" for a normal part), by folder names or their words."""
     found = [each for each in entries if _same(each.object, object_) and _same(each.defect, defect)]
     if len(found) != 1:
         known = "none" if not found else " and ".join(each.key for each in found)
@@ -74,7 +74,7 @@ def entry_of(entries: Iterable[Entry], object_: str, defect: str) -> Entry:
 
 
 def offered(right: Entry, wrong: Iterable[Entry], sample_id: str) -> list[Entry]:
-    """The right entry among the wrong ones, in an order that the sample's id decides alone."""
+    """Return the right entry among the wrong ones, in an order that the sample's id alone decides."""
     entries = sorted([right, *wrong], key=lambda entry: entry.key)
     called = [called_alike(entry.name) for entry in entries]
     if len(set(called)) < len(called) or len(entries) < 2:
@@ -87,7 +87,7 @@ def offered(right: Entry, wrong: Iterable[Entry], sample_id: str) -> list[Entry]
 
 
 def with_knowledge(question: str, entries: Iterable[Entry]) -> str:
-    """The question and its options with a line for each entry.
+    """Return the question and its options with a line for each entry.
 
     >>> entry = Entry(dataset="d", object="zipper", defect="cut", name="Cut", text='A "clean" cut.')
     >>> print(with_knowledge("Which? ...", [entry]))
@@ -99,11 +99,11 @@ def with_knowledge(question: str, entries: Iterable[Entry]) -> str:
 
 
 def nearest(query: np.ndarray, vectors: np.ndarray, entries: Sequence[Entry], right: Entry, count: int) -> list[Entry]:
-    """The `count` wrong entries whose vectors [entry, dimension] are the most like the query's, the likest first.
+    """Return the `count` wrong entries whose vectors [entry, dimension] are most similar to the query's, nearest first.
 
-    The query is the right entry's own vector or the sample's. An entry is wrong for a sample when it has another
-    defect and another name than the right one: without its object, one scratch's knowledge is right for the next. Of
-    several that have the same name the likest is taken.
+    The query is the right entry's own vector or the sample's. An entry is wrong if both its defect and its name differ
+    from the right one's: knowledge of a scratch is right for a scratch on any object. Of several entries of the same
+    name the nearest is taken.
     """
     if len(vectors) != len(entries) or not (np.isfinite(vectors).all() and np.isfinite(query).all()):
         raise UserError(f"nearest needs a finite vector for each of {len(entries)} entries; got {vectors.shape}")
@@ -114,14 +114,14 @@ def nearest(query: np.ndarray, vectors: np.ndarray, entries: Sequence[Entry], ri
 
 
 def uniform(entries: Iterable[Entry], right: Entry, count: int, sample_id: str) -> list[Entry]:
-    """`count` wrong entries of different names by chance, which the sample's id decides alone."""
+    """Return `count` random wrong entries of different names; the sample's id alone decides which."""
     order = sorted(entries, key=lambda entry: entry.key)
     random.Random(f"wrong knowledge/{sample_id}").shuffle(order)
     return _first_wrong(order, right, count)
 
 
 def called_alike(name: str) -> str:
-    """The name as its words, by which two names are told apart.
+    """Return the words of a name in small letters; two names are the same if these are.
 
     >>> called_alike("Poke-Insulation & Missing  wire")
     'poke insulation missing wire'
@@ -157,7 +157,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _quotable(text: str) -> str:
-    """On one line and without the quotes that stand around it."""
+    """Return the text on one line, without double quotes, so that it can be put in them."""
     return " ".join(text.split()).replace('"', "'")
 
 

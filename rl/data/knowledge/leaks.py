@@ -1,8 +1,8 @@
-"""Finds where a teacher's text speaks of what only the teacher was told: a hint, red boxes, the annotated truth.
+"""Finds where a teacher's text mentions what only the teacher was given: a hint, red boxes, the annotated truth.
 
-A text that leaks teaches the policy to lean on what it will not have, a clean one that is refused costs a retry: where
-words could be either, they count as a leak. Kept clean are what an inspector says of a part ("a hint of rust", "this
-hints at a bent pin", "boxed in red packaging", "at the given position") and of the images that the policy sees too.
+A text that leaks teaches the policy to rely on things it will not have; a clean text that is refused costs only a
+retry. Ambiguous words therefore count as a leak. No leak is what an inspector says about a part ("a hint of rust",
+"this hints at a bent pin", "boxed in red packaging", "at the given position") or about images that the policy sees.
 """
 
 import re
@@ -10,10 +10,10 @@ import unicodedata
 from functools import lru_cache
 
 HINT_WORDS = 7
-"""A run of so many words of the hint is a copy; a shorter one, such as "this sample is abnormal", may be chance."""
+"""Words in a run that make it a copy of the hint; a shorter one, e.g. "this sample is abnormal", may be chance."""
 WORD = re.compile(r"[^\W_]+|[.,;:!?()\[\]]")
 END = r"(?= [.,;:!?()\[\]]|$| (?:on|at|in|by|near|is|was|that|which|to|within|around|here|there|for|as)\b)"
-"""What may follow "in red" when it is not "in red packaging"."""
+"""Text that may follow "in red" in a leak; "in red packaging" is none."""
 DRAWN = (
     r"(?:bounding|boundary|rectangular|annotation|marker|marking|highlight|highlighting|thin|thick|dashed|solid|drawn|detection"
     r"|square|hollow|colou?red|overlaid|overlay|hand)"
@@ -47,12 +47,12 @@ HANDED = (
     r"(?:hints?|annotations?|ground truths?|bounding box(?:es)?|bbox(?:es)?|coordinates?|instructions?|prompt|metadata"
     r"|(?:correct |right |true |expected )?answer|user|request|teacher)"
 )
-"""What only a teacher is handed."""
+"""Things that only a teacher is given."""
 SECRET = (
     rf"(?:{HANDED}|box(?:es)?|rectangles?|verdict|labels?|masks?|clues?|information|info|details|data|context|guidance"
     r"|solution|statement|defect (?:type|location))"
 )
-"""What may as well be on a part, unless it is called given."""
+"""Things that may also be on a part, so that they leak only if they are called given."""
 ACCORDING = (
     r"(?:according to|based (?:up)?on|as per|per|going by|relying on|in (?:line|accordance|agreement|keeping) with"
     r"|consistent with|following|judging (?:by|from)|guided by|thanks to)"
@@ -63,7 +63,7 @@ SEEN = (
 )
 WAS = r"(?:was|were|am|are|have been|had been|ve been)"
 PATTERNS = (
-    # What was drawn on the teacher's image.
+    # Marks drawn on the teacher's image.
     rf"red (?:{DRAWN} ){{0,3}}{BOX}",
     rf"{BOX} in red{END}",
     rf"{BOX} (?:(?:that|which|is|are|was|were) ){{0,2}}(?:drawn|outlined|shown|overlaid) (?:\w+ )?in (?:the )?red",
@@ -74,7 +74,7 @@ PATTERNS = (
     rf"{PLACE} in red{END}",
     rf"(?:inside|within) the red{END}",
     rf"the (?:highlighted|annotated|boxed|outlined|circled|indicated|designated|marked) (?:{BOX}|{PLACE})",
-    # The hint itself; to hint at something, and a hint of something, are what defects do and are.
+    # The hint itself, but not "hints at" and "a hint of", which describe defects.
     r"hints?(?= [.,;:!?()\[\]]|$)",
     r"(?:the|your|my|our|these|given|provided|supplied|above|following|from|by|per|with|under|use|using) hints?",
     r"(?:this|that) hint(?! at)",
@@ -83,7 +83,7 @@ PATTERNS = (
     r"hints (?!of\b|at\b|that\b)\w+",
     rf"{SOURCE} (?:\w+ )?hint(?:s|ing)? at",
     r"hints? of (?:(?:the|what|which|an?) )?(?:answer|truth|label|option|prompt|question|task|user)",
-    # Words that point at what was handed over.
+    # Words that refer to something given to the teacher.
     rf"as (?:(?:is|was|were|has been|have been|i was|we were|i am|we are|you|already|previously|clearly|explicitly"
     rf"|directly|initially) ){{0,2}}{TOLD}",
     rf"as (?:\w+ )?{SAID} (?:\w+ )?(?:in|by|from|within|through) (?:(?:the|your|this|my|these) )?(?:\w+ )?"
@@ -102,7 +102,7 @@ PATTERNS = (
     rf"(?:i|we) {WAS} (?:\w+ )?(?:{TOLD}|asked to (?:conclude|say|answer|reason))",
     rf"you (?:\w+ )?(?:{SAYS}|gave|supplied|asked|want|wanted)",
     rf"(?:the|this|your) {SOURCE} (?:\w+ )?{SAYS}",
-    # What the truth is kept in.
+    # Places that hold the truth.
     r"ground truths?",
     r"annotat\w+",
     r"(?:segmentation|defect|anomaly|binary|pixel) masks?",
@@ -115,7 +115,7 @@ LEAK = re.compile("|".join(rf"(?<!\w)(?:{pattern})(?!\w)" for pattern in PATTERN
 
 
 def leaks(text: str, hint: str = "") -> tuple[str, ...]:
-    """The words of the text that leak, in small letters, one a place; in time linear in its length.
+    """Return the words that leak, in small letters, one item per place, in time linear in the text's length.
 
     >>> leaks("The red  bounding-box marks a scratch, as given; boxed in red packaging at the given position.")
     ('red bounding box', 'as given')
@@ -127,7 +127,7 @@ def leaks(text: str, hint: str = "") -> tuple[str, ...]:
 
 
 def _copied(plain: str, hint: str) -> tuple[str, ...]:
-    """The first run of words that is the hint's too."""
+    """Return the first run of HINT_WORDS words that is also in the hint."""
     told = _runs(_plain(hint))
     run = next((run for run in _runs(plain) if run in told), None)
     return (" ".join(run),) if run else ()
@@ -140,7 +140,7 @@ def _runs(plain: str) -> dict[tuple[str, ...], None]:
 
 @lru_cache(maxsize=8)
 def _plain(text: str) -> str:
-    """The words and marks in small letters, one blank between; what only changes their looks is left out."""
+    """Return words and punctuation in small letters, separated by spaces, without formatting characters."""
     normal = unicodedata.normalize("NFKC", text)
     seen = "".join(character for character in normal if unicodedata.category(character) != "Cf")
     return " ".join(WORD.findall(seen.casefold()))

@@ -1,4 +1,4 @@
-"""Takes an object's name out of what is said of it, so that knowledge of its defects serves other objects (DCR²-AD)."""
+"""Removes an object's name from knowledge about it, so that the knowledge serves other objects too (DCR²-AD)."""
 
 import re
 import unicodedata
@@ -13,62 +13,65 @@ ALSO_CALLED = {
     "drink_can": ("beverage can",),
     "pcb": ("circuit board", "printed circuit board"),
 }
-"""What the knowledge of public data sets calls some of its objects besides their names."""
+"""Other names of objects in the knowledge of public data sets."""
 IRREGULAR = {"tooth": "teeth", "foot": "feet", "man": "men", "woman": "women", "mouse": "mice", "die": "dice"}
 MOSTLY_NO_NOUN = frozenset({"can", "set"})
-"""Name an object only behind a determiner: "the can", but not "it can"."""
+"""Words that name an object only after a determiner: "the can", but not "it can"."""
 DETERMINERS = frozenset(("a", "an", "the", "this", "that", "each", "every", "one", "any", "no", "its", "another"))
 ENDINGS = ("en", "y", "ed", "ing", "like", "less")
-"""Make another word of a name, such as wooden or tiled."""
+"""Endings that make another word of a name, such as wooden or tiled."""
 SIBILANTS = ("s", "x", "z", "ch", "sh", "o")
 SHORTEST_STEM = 4
-"""Letters of a name that is also taken out of longer words, such as screwdriver; a shorter one may begin any word."""
+"""Fewest letters of a name that is also removed from longer words: screw from screwdriver, but not pin from pink."""
 SHORTEST_PART = 2
-"""Letters of each part of a name that a text writes apart, such as "tooth brush"."""
+"""Fewest letters of each part of a name that a text writes as two words, such as "tooth brush"."""
 DIGITS = "0123456789"
 WORD = re.compile(r"\[object\]|[^\W_]+")
 BETWEEN = re.compile(r"[\s_\-\u2010-\u2013]*")
-"""What may stand between the words of one name."""
+"""Characters between the words of one name."""
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 NUM_EXCERPTS = 3
 
 
 class Names(NamedTuple):
-    """What an object may be called, in small letters and without what stands between words."""
+    """The names of an object, in small letters and without spaces or hyphens."""
 
     whole: frozenset[str]
     """Every form of every name."""
     split: frozenset[tuple[str, ...]]
-    """The words of those of several words."""
+    """Names of several words, as their words."""
     stems: tuple[str, ...]
-    """Also taken out of words that they begin, the shortest first."""
+    """Names that are also removed from words that begin with them, the shortest first."""
     most_words: int
+    """Number of words of the longest name."""
 
 
 class _Word(NamedTuple):
+    """A word of a text; the placeholder is one word."""
+
     text: str
-    """In small letters; the placeholder is one."""
+    """The word in small letters."""
     start: int
     end: int
     follows: str
-    """The word before it where nothing else stands between, else ""."""
+    """Word directly before it; "" if other characters stand between."""
 
 
 def agnostic(text: str, object_: str) -> str:
-    """The text with [object] for each name of the object: its plurals, its spellings, and where it begins a word.
+    """Return the text with [object] for each name of the object, in any number or spelling, or as the start of a word.
 
     >>> agnostic("Metal nuts: the metal-nut's rim; a NUT, a metallic nutshell.", "metal_nut")
     "[object]: the [object]'s rim; a [object], a metallic nutshell."
     """
     names = names_of(object_)
-    # What is left of a longer word may be a name again.
+    # The rest of a longer word may be a name again.
     while (rewritten := _without(text, names)) != text:
         text = rewritten
     return text
 
 
 def names_left(text: str, object_: str) -> tuple[str, ...]:
-    """Words of the text that still name the object, were it by letters that only look otherwise; the first few."""
+    """Return the first few words of the text that still name the object, even in letters that only look different."""
     plain = "".join(
         character
         for character in unicodedata.normalize("NFKD", text.replace(PLACEHOLDER, ". "))
@@ -82,7 +85,7 @@ def names_left(text: str, object_: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def names_of(object_: str) -> Names:
-    """The object's name, the last word of one of several words, runs of its words, and what else it is called."""
+    """Return the names of an object: its own, runs of its words, its last word alone, and others in use."""
     words = _name_words(object_)
     runs = {tuple(words[i:j]) for i in range(len(words)) for j in range(i + 2, len(words) + 1)}
     heads = {tuple(words[-1:])} - {()}
@@ -101,7 +104,7 @@ def names_of(object_: str) -> Names:
 
 
 def _name_words(name: str) -> list[str]:
-    """Its words in small letters; a number at its end only counts objects: pcb1."""
+    """Return the words of a name in small letters, without a number at its end, which only counts objects: pcb1."""
     words = [word.lower() for word in re.findall(r"[^\W_]+", CAMEL.sub(" ", name))]
     if words and (stripped := words[-1].rstrip(DIGITS)):
         words[-1] = stripped
@@ -111,7 +114,7 @@ def _name_words(name: str) -> list[str]:
 
 
 def _forms(word: str) -> set[str]:
-    """The word in the singular and the plural, whichever it is; some of them are no words and do no harm."""
+    """Return the word in the singular and the plural; some of the forms are not English, which does no harm."""
     singulars = {word, *(one for one, many in IRREGULAR.items() if many == word)}
     if word.endswith("ies"):
         singulars.add(f"{word[:-3]}y")
@@ -140,7 +143,7 @@ def _ended(word: str, ending: str) -> str:
 
 
 def _without(text: str, names: Names) -> str:
-    """One pass from left to right, the longest name at each word."""
+    """Replace names in one pass from left to right, the longest name at each word."""
     words, pieces, kept, i = list(_words(text)), [], 0, 0
     while i < len(words):
         word, end = words[i], _end(words, i, names)
@@ -154,7 +157,7 @@ def _without(text: str, names: Names) -> str:
 
 
 def _end(words: list[_Word], i: int, names: Names) -> int:
-    """Behind the last word of the longest name that begins at words[i]; 0 where none does."""
+    """Return the index after the last word of the longest name that begins at words[i]; 0 if none does."""
     parts = [words[i].text]
     for word in words[i + 1 : i + names.most_words]:
         if word.follows != parts[-1]:
@@ -179,7 +182,7 @@ def _words(text: str) -> Iterator[_Word]:
     before, end = "", 0
     for match in WORD.finditer(text):
         joins = BETWEEN.fullmatch(text, end, match.start()) is not None
-        # Letters whose small form is longer would shift what is cut out of the text.
+        # Letters whose small form is longer would shift the positions in the text.
         small = "".join(one if len(one.lower()) > 1 else one.lower() for one in match[0])
         yield _Word(small, match.start(), match.end(), before if joins else "")
         before, end = small, match.end()

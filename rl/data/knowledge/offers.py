@@ -23,8 +23,9 @@ from rl.faults import UserError
 from rl.types import Sample
 
 Embed = Callable[[Sequence[str]], np.ndarray]
-"""A vector for each text, [texts, dimension]."""
-READERS = {".json": read_mmad, ".yaml": read_yaml, ".yml": read_yaml}
+"""Return a vector for each text, [texts, dimension]."""
+BY_SUFFIX = {".json": read_mmad, ".yaml": read_yaml, ".yml": read_yaml}
+"""Function that reads a file of knowledge, by the file's suffix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,32 +34,32 @@ class Offer:
 
     right: Entry
     wrong: tuple[Entry, ...]
-    """As they were chosen: the nearest in meaning to the right one first, or by chance."""
+    """Wrong entries, the nearest in meaning to the right one first, or in random order."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The right one's first."""
+        """Names of the entries, the right one's first."""
         return tuple(entry.name for entry in (self.right, *self.wrong))
 
 
 def with_offers(samples: Sequence[Sample], config: KnowledgeConfig, embed: Embed) -> list[Sample]:
-    """Each sample with knowledge behind its question, of which one entry is right, and with that one in its target."""
+    """Return the samples with knowledge after their questions, and its right entry in their targets."""
     return [_with_offer(sample, offer) for sample, offer in zip(samples, offers(samples, config, embed), strict=True)]
 
 
 def offers(samples: Sequence[Sample], config: KnowledgeConfig, embed: Embed) -> list[Offer]:
-    """What the samples' questions offer or, where they do so already, have offered."""
+    """Return the knowledge that each sample's question offers; with_offers writes it into the questions."""
     entries = read_knowledge(config)
     vectors = embed([entry.text for entry in entries]) if config.wrong is Choice.deceptive else None
     return [_offer(sample, entries, vectors, config) for sample in samples]
 
 
 def read_knowledge(config: KnowledgeConfig) -> list[Entry]:
-    """The entries of the file, by its ending MMAD's JSON or YAML."""
+    """Return the entries of the file, MMAD's JSON or YAML by its suffix."""
     path = Path(config.file)
-    if path.suffix not in READERS:
-        raise UserError(f"data.knowledge.file={path} must end in {', '.join(READERS)}, which says how to read it")
-    entries = READERS[path.suffix](path)
+    if path.suffix not in BY_SUFFIX:
+        raise UserError(f"data.knowledge.file={path} must end in {', '.join(BY_SUFFIX)}, which says how to read it")
+    entries = BY_SUFFIX[path.suffix](path)
     return object_agnostic(entries) if config.object_agnostic else entries
 
 
@@ -80,7 +81,7 @@ def _with_offer(sample: Sample, offer: Offer) -> Sample:
 
 
 def kind_of(sample: Sample) -> str:
-    """The kind of defect by the name that its entry has; a UserError where the data does not tell it."""
+    """Return the kind of defect whose entry is the right one; a UserError if the sample has none or several."""
     target = sample.target
     if target.label == "normal":
         return GOOD

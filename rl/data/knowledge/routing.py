@@ -1,4 +1,4 @@
-"""Trajectories that choose a piece of knowledge, reason under it and answer; what makes one fit to learn from."""
+"""Trajectories that choose a piece of knowledge, reason under it and answer; the rules for one to learn from."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from rl.data.knowledge.leaks import leaks
 from rl.types import Target
 
 MAX_CHARACTERS = 20_000
-"""Longer texts are read up to here."""
+"""Length up to which a text is read."""
 SHOWN_CHARACTERS = 60
 PAPER = ("knowledge", "answer")
 """The paper's y = (k, c): the answer holds the reasoning and ends with its conclusion."""
 THINKING = ("knowledge", "think", "answer")
-"""The same with the reasoning in tags of its own, so that the answer is one letter, as the rewards read it."""
+"""The paper's form with the reasoning in its own tags, so that the answer is one letter, as the rewards read it."""
 ALONE = re.compile(r"\W*+([A-Za-z])\W*+")
 LEADING = re.compile(r"\W{0,4}+([A-Z])[.):](?=\s)")
 CONCLUDED = re.compile(
@@ -25,34 +25,34 @@ CONCLUDED = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """What a text in the form <knowledge>…</knowledge><answer>…</answer> says, as far as it could be read."""
+    """The content of a text <knowledge>…</knowledge><answer>…</answer>, as far as it could be read."""
 
     knowledge: str = ""
-    """Which piece is chosen, and why."""
+    """Name of the chosen piece, and the reason for it."""
     reasoning: str = ""
-    """Of the think tags or, without them, the whole answer."""
+    """Text between the think tags or, without them, the whole answer."""
     option: str = ""
-    """Letter of the option that the answer gives, a capital; "" when it gives none or two."""
+    """Capital letter of the option that the answer gives; "" if it gives none or two."""
     malformed: tuple[str, ...] = ()
-    """What departs from the form, in words."""
+    """Departures from the form, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a teacher was asked to write."""
+    """The content that a teacher was asked for."""
 
     knowledge: str
     """Name of the entry to reason under."""
     offered: tuple[str, ...]
-    """Names of all entries that the question offers, this one too."""
+    """Names of all entries that the question offers, including `knowledge`."""
     target: Target
     """The truth, with its options."""
     right: bool
-    """Whether the answer shall be the right option or another one."""
+    """True if the answer should be the right option, False if a wrong one."""
 
 
 def read_trajectory(text: str) -> Trajectory:
-    """Reads a trajectory, with think tags or without, in time linear in its length; never raises.
+    """Read a trajectory, with or without think tags, in time linear in its length; never raises.
 
     >>> read = read_trajectory("<knowledge>Cut: thin lines.</knowledge><answer>A thin line. The answer is B.</answer>")
     >>> read.knowledge, read.reasoning, read.option, read.malformed
@@ -87,7 +87,7 @@ def read_trajectory(text: str) -> Trajectory:
 
 
 def named_knowledge(knowledge: str, names: Iterable[str]) -> str:
-    """The first of the offered names that the text has, the longest of those that begin there; "" for none.
+    """Return the first offered name in the text, the longest of those that begin there; "" for none.
 
     >>> named_knowledge("Surface scratches, not a crack.", ["Crack", "Surface", "Surface Scratches"])
     'Surface Scratches'
@@ -98,9 +98,9 @@ def named_knowledge(knowledge: str, names: Iterable[str]) -> str:
 
 
 def verify(text: str, wanted: Wanted, told: Sequence[str] = ()) -> tuple[str, ...]:
-    """Why a teacher's text is unfit, each reason with its kind: form, knowledge, answer or leak; () for a fit one.
+    """Return why a teacher's text is unfit, each reason with its kind: form, knowledge, answer or leak; () if fit.
 
-    Told is what the teacher alone was, piece by piece, without the knowledge and question that the policy sees too.
+    `told` are the pieces of text that only the teacher got, without the knowledge and question that the policy sees.
     """
     read = read_trajectory(text)
     reasons = [f"form: {fault}" for fault in read.malformed]
@@ -114,7 +114,7 @@ def verify(text: str, wanted: Wanted, told: Sequence[str] = ()) -> tuple[str, ..
 
 
 def _leaks(text: str, told: Sequence[str]) -> list[str]:
-    """Words that leak, then those that are copied of a piece: no run of words is that of two pieces."""
+    """Return the words that always leak, then those copied from a piece; each piece is searched on its own."""
     always = leaks(text)
     return [*always, *(words for piece in told for words in leaks(text, piece)[len(always) :])]
 
@@ -129,7 +129,7 @@ def _answer_reasons(option: str, wanted: Wanted) -> list[str]:
 
 
 def _option(answer: str, faults: list[str]) -> str:
-    """The letter that the answer is, begins with, or concludes."""
+    """Return the letter that the answer consists of, begins with, or concludes."""
     alone, leading = ALONE.fullmatch(answer), LEADING.match(answer)
     if alone:
         return alone[1].upper()

@@ -6,28 +6,29 @@ from math import exp
 from statistics import fmean
 
 DIGITS = 6
-"""p is rounded to here, so that what stands in files does not tell one machine from another."""
+"""Decimals of p, few enough that files from different machines are equal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """What a model gives the right option of a sample."""
+    """The probability that a model gives the right option of a sample."""
 
     p_right: float
+    """Mean probability of the right option over all answers."""
     num_options: int
     answered: int
-    """Of its answers, those that give an option."""
+    """Number of answers that give an option."""
 
     def is_near(self, margin: float) -> bool:
-        """|p(right) − 1/#options| ≤ margin; a sample to which no answer gives an option has no known p."""
+        """Return True if |p(right) − 1/#options| ≤ margin; False if no answer gives an option, as p is then unknown."""
         distance = round(abs(self.p_right - 1 / self.num_options), DIGITS)
         return bool(self.answered) and distance <= margin
 
 
 def chance_of(answers: Sequence[Mapping[str, float]], right: str, num_options: int) -> Chance:
-    """From the log-probabilities of the options' letters in each answer, {} in one that gives no option.
+    """Return the chance from each answer's log-probabilities of the option letters; {} is an answer without an option.
 
-    p is renormalised over the options and averaged over the answers; one without an option gives the right one none.
+    p is renormalised over the options and averaged over the answers; an answer without an option counts as p = 0.
 
     >>> chance_of([{"A": -0.7, "B": -0.7}, {"A": -0.7, "B": -0.7}, {}], "B", 2)
     Chance(p_right=0.333333, num_options=2, answered=2)

@@ -1,4 +1,4 @@
-"""Config of the pairs of trajectories that preferences are learnt from."""
+"""Config of the pairs of trajectories from which preferences are learnt."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,44 +8,45 @@ from rl.data.config import Choice
 
 
 class PairTeacherKind(Enum):
-    """Who writes trajectories to order."""
+    """The writer of trajectories."""
 
     template = "template"
-    """Nobody: their words stand ready, and the knowledge fills them."""
+    """Fixed sentences, filled with the knowledge; no model."""
     policy = "policy"
-    """The model itself, told the hint."""
+    """The model itself, given the hint."""
     endpoint = "endpoint"
-    """The model at rollout.teacher.url, told the hint."""
+    """The model at rollout.teacher.url, given the hint."""
 
 
 @dataclass(kw_only=True)
 class RoutingConfig:
-    """Boundary selection and KR-RTS (DCR²-AD); what the paper leaves open is marked (ours)."""
+    """Boundary selection and KR-RTS (DCR²-AD); choices that the paper leaves open are marked (ours)."""
 
     teacher: PairTeacherKind = key(
         PairTeacherKind.template,
-        "Who writes trajectories: templates, the model itself, or the endpoint of rollout.teacher.",
+        "Writer of the trajectories: templates, the model itself, or the endpoint of rollout.teacher.",
     )
     wrong: Choice = key(
-        Choice.deceptive, "Wrong knowledge of a pair: of the wrong entries offered the nearest in meaning, or any."
+        Choice.deceptive,
+        "Wrong knowledge of a pair: the nearest in meaning of those offered, or any of them.",
     )
-    attempts: int = key(3, "Texts that are asked for before a trajectory, and its sample, is given up (ours).", ge=1)
+    attempts: int = key(3, "Attempts at a trajectory before its sample is given up (ours).", ge=1)
     margin: float = key(
-        0.1, "Keep samples whose p(right option) is so near to chance; 1 keeps all and asks no model.", ge=0, le=1
+        0.1, "Keep samples whose p(right option) is this close to chance; 1 keeps all and asks no model.", ge=0, le=1
     )
     num_answers: int = key(
         8,
-        "Answers over which p(right option) is averaged: 1 takes the likeliest tokens, more are sampled (ours).",
+        "Answers over which p(right option) is averaged: a single one is greedy, several are sampled (ours).",
         ge=1,
     )
-    batch: int = key(64, "Samples that are worked on at once; a run that goes on begins with a whole batch.", ge=1)
+    batch: int = key(64, "Samples worked on at once; a resumed run repeats the batch that it was stopped in.", ge=1)
 
 
 def selects(config: RoutingConfig) -> bool:
-    """Whether a model is asked how likely the right options are."""
+    """Return True if a model is asked how likely the right options are."""
     return config.margin < 1
 
 
 def asks_engines(config: RoutingConfig) -> bool:
-    """Whether the model itself has anything to do."""
+    """Return True if the model itself selects samples or writes trajectories."""
     return selects(config) or config.teacher is PairTeacherKind.policy

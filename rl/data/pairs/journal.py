@@ -1,4 +1,4 @@
-"""A file to which a long run appends line by line what it has found out, and which a killed one leaves readable."""
+"""A file to which a long run appends its results line by line, and which stays readable if the run is killed."""
 
 import asyncio
 import json
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 
 class Journal:
-    """JSON lines in the order of the samples; one that was torn by a kill is dropped and written anew."""
+    """JSON lines in the order of the samples; an incomplete last line, left by a kill, is dropped and written anew."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.lines: list[Line] = []
-        """What is known so far."""
+        """Lines written so far, by earlier runs too."""
         whole = _whole_lines(path)
         self.lines.extend(_read(path, number, text) for number, text in enumerate(whole, start=1))
         if path.exists():
@@ -33,7 +33,7 @@ class Journal:
         self._file.close()
 
     def add(self, line: Line) -> None:
-        """In the file before this returns, whoever kills the run afterwards."""
+        """Append a line; it is in the file when this returns, even if the run is killed afterwards."""
         self._file.write(as_line(line))
         self._file.flush()
         self.lines.append(line)
@@ -46,9 +46,9 @@ async def in_batches(
     work: Callable[[Sequence[T]], Awaitable[Sequence[Line]]],
     show: Callable[[], None],
 ) -> None:
-    """Adds a line for each item and shows each batch.
+    """Add a line for each item, a batch at a time, and call `show` after each batch.
 
-    A batch of which a part is known is worked on as a whole again, so that what is left comes out as it would have.
+    A batch that is only partly in the journal is worked on as a whole again, so that the rest comes out the same.
     """
     for first in range(0, len(items), size):
         batch = items[first : first + size]
@@ -57,23 +57,24 @@ async def in_batches(
             for line in (await work(batch))[num_known:]:
                 journal.add(line)
         show()
-        # Work that waits for nobody must let a signal through.
+        # Work that never awaits must still let a signal through.
         await asyncio.sleep(0)
 
 
 def as_line(line: Line) -> bytes:
+    """Return the line as JSON that ends with a line break."""
     return f"{json.dumps(line)}\n".encode()
 
 
 def write_whole(path: Path, lines: Iterable[Line]) -> None:
-    """The file with these lines: all of it, or what was there before."""
+    """Replace the file by these lines; a kill leaves the old file or the new one, never a part."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_bytes(b"".join(map(as_line, lines)))
     os.replace(unfinished, path)
 
 
 def _whole_lines(path: Path) -> list[bytes]:
-    """With their ends; what was torn has none."""
+    """Return the lines with their line breaks; an incomplete last line has none and is left out."""
     if not path.exists():
         return []
     return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]

@@ -10,10 +10,10 @@ from rl.faults import UserError
 from rl.types import Sample, Target
 
 CUE_CHARACTERS = 120
-"""Longest quotation of an entry's text."""
+"""Longest quotation of an entry's text, in characters."""
 SENTENCE = re.compile(r"[^.!?:;]{12,}")
 UNSAID = "what it describes."
-"""Stands for a quotation that could not stand in an answer."""
+"""Replaces a quotation if all of the entry's sentences would count as leaks."""
 SEEN = ("What is seen", "The part", "The image", "The surface", "Each region")
 FITS = ("agrees with {name}.", "fits {name}.", "shows {name}.", "speaks for {name}.", "is a case of {name}.")
 DENYING = frozenset(("no", "not", "none", "normal", "good", "intact", "without", "free"))
@@ -21,11 +21,11 @@ AFFIRMING = frozenset(("yes", "defect", "defective", "abnormal", "anomaly"))
 
 
 def template_trajectory(entry: Entry, sample: Sample, *, right: bool, seed: int, thinks: bool = False) -> str:
-    """A response that chooses the entry, reasons under it and ends with the right option or with a wrong one.
+    """Return a response that chooses the entry, reasons under it and ends with the right or a wrong option.
 
-    The same words carry both: they depend on the seed and the sample's id, the entry fills them. A wrong response ends
-    with the option that its entry speaks for. With `thinks` the reasoning stands in tags of its own before a bare
-    letter, otherwise in the answer, as in the paper.
+    Right and wrong responses share their words, which depend on the seed and the sample's id alone; the entry fills
+    them. A wrong response ends with the option that its entry speaks for. With `thinks` the reasoning stands in its
+    own tags before a bare letter, otherwise in the answer, as in the paper.
     """
     target = sample.target
     if target.option not in target.options or len(target.options) < 2:
@@ -41,16 +41,17 @@ def template_trajectory(entry: Entry, sample: Sample, *, right: bool, seed: int,
 
 
 def wrong_option(entry: Entry, target: Target, rng: random.Random) -> str:
-    """The letter of the wrong option that the entry speaks for; by chance among those that it speaks for equally."""
+    """Return the letter of the wrong option that the entry speaks for most; ties are drawn by chance."""
     wrong = sorted(target.options.keys() - {target.option})
     speaks = {letter: _shared(entry, target.options[letter]) for letter in wrong}
     return rng.choice([letter for letter in wrong if speaks[letter] == max(speaks.values())])
 
 
 def _shared(entry: Entry, option: str) -> int:
-    """How many words of the entry's name and defect an option has; one that denies a defect has those of a normal part.
+    """Return how strongly the entry speaks for an option, in shared words.
 
-    "No defect" has a defect's word and speaks for none.
+    An entry of normal parts speaks for options with denying words; an entry of a defect never does (-1), as "No defect"
+    contains a defect's word too.
     """
     said = _words(option)
     if entry.defect == GOOD:
@@ -65,7 +66,7 @@ def _words(text: str) -> set[str]:
 
 
 def _cue(text: str) -> str:
-    """The first sentence of an entry's text that can be quoted, cut at a word."""
+    """Return the first sentence of an entry's text that does not count as a leak, cut at a word."""
     for match in SENTENCE.finditer(text):
         said = " ".join(match[0].split())
         cut = said[: said.rfind(" ", 0, CUE_CHARACTERS)] + "…" if len(said) > CUE_CHARACTERS else f"{said}."

@@ -21,24 +21,24 @@ HINT = (
     "{letter}, {option}. Keep to the form that is asked for, and do not mention this hint.)"
 )
 TOLD = tuple(words for words, *_ in Formatter().parse(HINT))
-"""The hint but for the knowledge's name and the option, which the policy sees too."""
+"""The parts of the hint between the knowledge's name and the option, which the policy sees too."""
 CHOSEN, REJECTED = "chosen", "rejected"
 """The sides of a pair."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A trajectory that is wanted."""
+    """A request for a trajectory."""
 
     sample: Sample
     entry: Entry
-    """The knowledge to reason under."""
+    """Knowledge to reason under."""
     wanted: Wanted
     seed: int
 
     @property
     def option(self) -> str:
-        """The letter to end with: the right one, or the wrong one that the knowledge speaks for."""
+        """Letter to end with: the right one, or the wrong one that the knowledge speaks for."""
         target = self.sample.target
         if self.wanted.right:
             return target.option
@@ -46,23 +46,25 @@ class Order:
 
     @property
     def hint(self) -> str:
-        """What is told to a teacher and nobody else."""
+        """Text that only a teacher gets."""
         letter = self.option
         return HINT.format(name=self.entry.name, letter=letter, option=self.sample.target.options[letter].rstrip("."))
 
     @property
     def hinted(self) -> Sample:
-        """The sample as a teacher is asked it."""
+        """Sample whose question ends with the hint, for a teacher."""
         return replace(self.sample, question=f"{self.sample.question}\n{self.hint}")
 
 
 class PairTeacher(Protocol):
+    """Writer of trajectories."""
+
     async def write(self, orders: Sequence[Order]) -> list[str]:
-        """A text for each order; "" for one that did not come to an end."""
+        """Return a text for each order; "" for one that did not come to an end."""
 
 
 class TemplateTeacher:
-    """Writes without a model."""
+    """Writer without a model."""
 
     async def write(self, orders: Sequence[Order]) -> list[str]:
         return [
@@ -80,6 +82,7 @@ class Pairing:
     wrong: Entry
 
     def order(self, side: str, seed: int) -> Order:
+        """Return the request for the trajectory of a side."""
         is_right = side == CHOSEN
         entry = self.right if is_right else self.wrong
         wanted = Wanted(
@@ -89,20 +92,20 @@ class Pairing:
 
 
 def pairing(sample: Sample, offer: Offer, wrong: Choice) -> Pairing:
-    """The wrong knowledge is the nearest of the wrong entries offered, or one that the sample's id decides alone."""
+    """Pair a sample's right entry with the nearest of the wrong ones offered, or with one drawn by the sample's id."""
     place = 0 if wrong is Choice.deceptive else random.Random(f"pair/{sample.id}").randrange(len(offer.wrong))
     return Pairing(sample=sample, right=offer.right, wrong=offer.wrong[place])
 
 
 def seed_of(seed: int, sample_id: str, attempt: int) -> int:
-    """All that a text's chance depends on, so that a run that goes on writes what a straight one does."""
+    """Return the seed of a text, which depends on nothing else, so that a resumed run writes the same texts."""
     return zlib.crc32(f"{seed}/{sample_id}/{attempt}".encode())
 
 
 async def write_pairs(
     pairings: Sequence[Pairing], teacher: PairTeacher, config: RoutingConfig, seed: int
 ) -> Sequence[Line]:
-    """A line of the journal for each sample: both texts, None for one that no attempt could verify, and what failed."""
+    """Return a journal line per sample: both texts, None for one that no attempt made fit, and the failed attempts."""
     lines: list[dict[str, Any]] = [
         {
             "id": each.sample.id,
@@ -132,11 +135,12 @@ async def write_pairs(
 
 
 def is_pair(line: Mapping[str, Any]) -> bool:
+    """Return True if a journal line has both texts."""
     return line[CHOSEN] is not None and line[REJECTED] is not None
 
 
 def kinds_of(reasons: Iterable[str]) -> list[str]:
-    """The kinds with which the reasons open, each once.
+    """Return the kinds that open the reasons, each once.
 
     >>> kinds_of(["form: <think> is empty", "leak: 'as given'", "form: <answer> is empty"])
     ['form', 'leak']
@@ -145,7 +149,7 @@ def kinds_of(reasons: Iterable[str]) -> list[str]:
 
 
 def why_left_out(line: Mapping[str, Any]) -> str:
-    """The kind of fault for which a sample has no pair: that of the last text of a side that has none."""
+    """Return why a sample has no pair: the kind of fault in the last attempt at a side that is lacking."""
     lacking = next(side for side in (CHOSEN, REJECTED) if line[side] is None)
     last = [failure for failure in line["failures"] if failure["side"] == lacking][-1]
     return kinds_of(last["reasons"])[0]

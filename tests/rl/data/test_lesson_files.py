@@ -40,8 +40,8 @@ def test_lessons_are_read_by_their_samples_and_other_fields_pass(tmp_path):
         ([{"id": "a", "chosen": "x"}], "lessons.jsonl:1: no text 'rejected'"),
         ([{"id": "a", "chosen": "", "rejected": "y"}], "lessons.jsonl:1: no text 'chosen'"),
         ([{"id": "a", "chosen": "x", "rejected": "y"}] * 2, "lessons.jsonl:2: a second lesson of sample a"),
-        ([{"id": "a", "chosen": "x", "rejected": "x"}], "lessons.jsonl:1: both answers are the same"),
-        (['{"id": "a", "chosen": "\\ud800", "rejected": "x"}'], "lessons.jsonl:1: it holds half a letter"),
+        ([{"id": "a", "chosen": "x", "rejected": "x"}], "lessons.jsonl:1: chosen and rejected are the same"),
+        (['{"id": "a", "chosen": "\\ud800", "rejected": "x"}'], "lessons.jsonl:1: the line holds a lone surrogate"),
         (["{"], "lessons.jsonl:1: not a line of JSON"),
         (["[1]"], "lessons.jsonl:1: not an object"),
         ([], "the file holds no lesson"),
@@ -69,7 +69,7 @@ def test_a_loss_over_spans_needs_lessons_that_begin_with_knowledge():
 
 
 def test_a_sample_without_a_rationale_cannot_teach_its_right_answer():
-    with pytest.raises(ValueError, match="sample a: nothing says how to reason about it"):
+    with pytest.raises(ValueError, match="sample a: it has no reasoning to teach"):
         own_lesson(replace(sample("a"), target=Target(label="normal")))
 
 
@@ -83,7 +83,7 @@ def test_training_sees_the_samples_that_have_a_lesson():
     assert [each.id for each in found] == ["b"]
 
 
-@pytest.mark.parametrize(("name", "said"), [("c", "c is held out for evaluation"), ("d", "d is none of data.root")])
+@pytest.mark.parametrize(("name", "said"), [("c", "c is held out for evaluation"), ("d", "d is not in data.root")])
 def test_a_lesson_of_a_sample_that_training_must_not_see_is_refused(name, said):
     with pytest.raises(ValueError, match=said):
         with_lessons([sample("a")], [sample("c")], {name: Lesson(chosen="x")}, Path("f"))

@@ -169,7 +169,7 @@ def test_an_image_much_longer_than_high_is_refused_by_name(tiny_model, tmp_path)
 def test_a_question_that_holds_a_placeholder_is_refused(tiny_model, tmp_path):
     builder = PromptBuilder(str(tiny_model), SHORT)
     asked = sample(picture(tmp_path, 56, 56), question="What is <|image_pad|>?")
-    with pytest.raises(ValueError, match="sample nut/test/good/000: its text holds other image tokens"):
+    with pytest.raises(ValueError, match="sample nut/test/good/000: its text holds image tokens of its own"):
         builder.build(asked)
 
 
