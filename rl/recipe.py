@@ -9,7 +9,7 @@ from rl.preference_config import LossSpan
 
 
 class Material(Enum):
-    """What a step draws."""
+    """Samples of a step, by who answers them."""
 
     prompts = "prompts"
     """Samples that the policy answers itself; rl/loop.py is the loop."""
@@ -21,7 +21,7 @@ class Material(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What an objective asks of a run; its loss is in rl/loss.py, or in rl/taught/lesson_loss.py if it teaches."""
+    """Demands of an objective on a run; its loss is in rl/loss.py, or in rl/taught/lesson_loss.py if it teaches."""
 
     draws: Material
     group_size: int | None
