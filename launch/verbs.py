@@ -104,7 +104,7 @@ _TABLE = (
         summary="Score completions of a file: look into a reward before GPUs are spent on it.",
         examples=(
             "assay score reward=roam input=answers.jsonl output=scores.jsonl",
-            "assay score reward=mmr_ad input=answers.jsonl explain=true",
+            "assay score reward=roam input=answers.jsonl explain=true",
         ),
         schema=ScoreConfig,
         check=check_score,

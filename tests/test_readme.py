@@ -11,6 +11,7 @@ from launch.command.arguments import Parser, in_full
 from launch.command.composing import jobs_of, open_composer
 from launch.command.mistakes import check_read
 from launch.command.sweep import sweep_parser
+from launch.jobs.ray_launcher import add_ray_jobs
 from launch.jobs.submit import _parse
 from launch.verbs import VERBS
 
@@ -69,6 +70,7 @@ def check_verb(verb: str, arguments: list[str]) -> None:
         parser, name = Parser(), verb
         parser.add_argument("--cfg", "-c")
         options = parser.read(arguments)
+    add_ray_jobs()
     found = VERBS[name]
     with open_composer(name, found.schema, options.hydra_arguments) as composer:
         options.overrides = in_full(options.overrides, composer.choices, found.lists, ())
