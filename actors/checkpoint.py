@@ -15,19 +15,19 @@ from torch.distributed.tensor import DTensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
 
 PREFIX = "hf."
-"""Where PolicyModel holds the HF model."""
+"""Prefix of the HF model's weights in PolicyModel."""
 State = dict[str, torch.Tensor]
 
 
 def gathered_state(model: nn.Module, *, trained_only: bool) -> State:
-    """The weights on rank 0, on the CPU; {} on the other ranks, which must call it too."""
+    """Return the weights on rank 0, on the CPU; {} on the other ranks, which must call it too."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=trained_only)
     state = get_model_state_dict(model, options=options)
     return {name.removeprefix(PREFIX): tensor for name, tensor in state.items()}
 
 
 def published_state(model: nn.Module) -> State:
-    """All weights on rank 0, on the CPU, in the precision of the passes; {} on the other ranks, which must call it too.
+    """Return all weights on rank 0's CPU, in the precision of the passes; {} on other ranks, which must call it too.
 
     One collective a sharded module instead of one a tensor: ten times as fast for a small model as `gathered_state`.
     """
@@ -50,7 +50,7 @@ def published_state(model: nn.Module) -> State:
 
 
 def merged_state(state: State, model: nn.Module, dtype: torch.dtype) -> State:
-    """A copy of the weights with each adapter added to the matrix it adapts: W + scaling * B A."""
+    """Return a copy of the weights with each adapter added to its matrix: W + scaling * B A."""
     merged = {
         # One rank's gathered tensors are the parameters themselves, which the next step changes.
         name.replace(".base_layer.", "."): tensor.to(dtype, copy=True)
@@ -74,7 +74,7 @@ def merged_state(state: State, model: nn.Module, dtype: torch.dtype) -> State:
 
 
 def save_folder(state: State, like: PreTrainedModel, base: str, folder: Path) -> None:
-    """A checkpoint of its own: weights, the model's config, and the base checkpoint's tokenizer and processor."""
+    """Write a whole checkpoint: weights, the model's config, and the base checkpoint's tokenizer and processor."""
     with torch.device("meta"):
         model = type(like)(deepcopy(like.config))
     model.load_state_dict(state, assign=True)
@@ -86,7 +86,7 @@ def save_folder(state: State, like: PreTrainedModel, base: str, folder: Path) ->
 
 
 def save_adapter(state: State, adapted: Any, folder: Path) -> None:
-    """The adapter alone, as peft loads it."""
+    """Write the adapter alone, as peft loads it."""
     from peft import get_peft_model_state_dict
 
     prefixed = {f"base_model.model.{name}": tensor for name, tensor in state.items()}
@@ -94,7 +94,7 @@ def save_adapter(state: State, adapted: Any, folder: Path) -> None:
 
 
 def write_merged(base: str, adapter: Path, precision: str, folder: Path) -> None:
-    """The base checkpoint with an adapter merged in, as a checkpoint of its own."""
+    """Merge an adapter into the base checkpoint and write a whole checkpoint."""
     from peft import PeftModel
 
     model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)

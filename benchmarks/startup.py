@@ -15,14 +15,14 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 IMPORTS = {
-    "driver": ["launch.cli", "launch.train.run"],
+    "driver": ["launch.command.app", "launch.train.run"],
     "learner": ["actors.learner", "verl.trainer.ppo.core_algos"],
     "reference": ["actors.reference"],
     "rollout worker": ["actors.rollout_worker", "rollout.engine"],
     "reward worker": ["actors.reward_worker"],
 }
 """Modules that each process imports before it begins."""
-WERE_CALLED = {"launch.train.run": "launch.train"}
+WERE_CALLED = {"launch.command.app": "launch.app", "launch.train.run": "launch.train"}
 """Names of moved modules in earlier commits."""
 TIMED = """
 import sys, time

@@ -17,7 +17,7 @@ LABELS = ("normal", "defective")
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One answer and the truth to judge it by."""
+    """An answer and the truth to judge it by."""
 
     id: str
     """Id of the sample."""

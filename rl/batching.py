@@ -244,7 +244,7 @@ class _Lines:
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """One group in a line: the prompt, then its completions."""
+    """A group in a line: the prompt, then its completions."""
 
     num_prompt: int
     answers: list[tuple[int, ...]]

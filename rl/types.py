@@ -69,7 +69,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One question about one inspected image."""
+    """A question about an inspected image."""
 
     id: str
     """Unique in its dataset, e.g. "leather/test/scratch/003"."""
@@ -130,7 +130,7 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """One sampled answer."""
+    """A sampled answer."""
 
     token_ids: tuple[int, ...]
     """Sampled tokens, the end-of-turn token included when it was sampled."""
@@ -195,20 +195,20 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One prompt and its G completions: the unit of work everywhere."""
+    """A prompt and its G completions: the unit of work everywhere."""
 
     prompt: Prompt
     completions: tuple[Completion, ...]
     scores: tuple[Score, ...] = ()
-    """One for each completion, once judged."""
+    """A score for each completion, once judged."""
     advantages: tuple[float, ...] = ()
-    """One for each completion, once judged; in teaching 1 for the better and -1 for the worse answer."""
+    """A number for each completion, once judged; in teaching 1 for the better and -1 for the worse answer."""
     reference_logprobs: tuple[tuple[float, ...], ...] = ()
     """[completion][token] log-probabilities of the frozen reference; () without a KL term."""
     old_logprobs: tuple[tuple[float, ...], ...] = ()
     """[completion][token] log-probabilities of the policy before the update; () if the update computes them."""
     looks: tuple[Look, ...] = ()
-    """One for each completion; () if no reward asks where the policy looks."""
+    """A look for each completion; () if no reward asks where the policy looks."""
 
 
 Logprobs = tuple[tuple[float, ...], ...]

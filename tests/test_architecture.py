@@ -99,7 +99,7 @@ def test_the_search_for_traces_of_a_machine_finds_them(text):
 
 
 NOT_NEEDED = {
-    "launch.cli": ("torch", "ray", "transformers", "scipy.optimize"),
+    "launch.__main__": ("torch", "ray", "transformers", "scipy.optimize"),
     "launch.train.run, launch.predict.run, launch.pairs.run": ("verl", "tensordict", "peft", "vllm", "sklearn"),
     "actors.learner": ("verl", "tensordict", "peft", "vllm", "sklearn", "hydra"),
     "actors.reference": ("verl", "peft", "vllm", "sklearn", "hydra"),

@@ -1,4 +1,4 @@
-"""What Hydra has no public function for."""
+"""Calls for which Hydra has no public function."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ class Verb:
     name: str
     """The word; conf/<name>.yaml is the primary config."""
     summary: str
-    """One line for the list of verbs."""
+    """Line in the list of verbs."""
     examples: tuple[str, ...]
     """Commands that work as they stand."""
     schema: type

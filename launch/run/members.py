@@ -19,7 +19,7 @@ NO_SUMMARY = "ended without a summary: it was killed, or stopped before its firs
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One run of a sweep."""
+    """A run of a sweep."""
 
     number: int
     """Name of the folder."""

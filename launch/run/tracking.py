@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One pass over the held-out samples."""
+    """A pass over the held-out samples."""
 
     step: int
     """Training steps before the evaluation."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conf.schema import TrainConfig
-from launch.cli import assay
+from launch.__main__ import assay
 from launch.command.app import run_verb
 from launch.command.verb import Verb
 from rl.faults import UserError
@@ -223,7 +223,7 @@ def test_data_writes_the_demo_and_does_not_overwrite_it(capsys, empty_folder):
 
 def test_the_verbs_are_listed_before_hydra_is_imported():
     code = (
-        "import sys; from launch.cli import assay; assay(['--help']); "
+        "import sys; from launch.__main__ import assay; assay(['--help']); "
         "print(sorted({'ray', 'torch', 'hydra', 'omegaconf', 'scipy', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -234,7 +234,7 @@ def test_the_verbs_are_listed_before_hydra_is_imported():
 
 def test_a_mistake_is_named_before_anything_heavy_is_imported():
     code = (
-        "import sys; from launch.cli import assay; code = assay(['train', 'algo.num_promts=1']); "
+        "import sys; from launch.__main__ import assay; code = assay(['train', 'algo.num_promts=1']); "
         "print(code, sorted({'ray', 'torch', 'vllm', 'transformers', 'verl', 'wandb'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launch.cli import assay
+from launch.__main__ import assay
 
 RIGHT = "<think>Even.</think><answer>No.</answer>"
 LINE = {"id": "a", "completion": RIGHT, "target": {"label": "normal"}}

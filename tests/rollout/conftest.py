@@ -1,4 +1,4 @@
-"""One engine for all tests of the folder: importing vLLM takes longer than the tests."""
+"""An engine for all tests of the folder: importing vLLM takes longer than the tests."""
 
 from pathlib import Path
 

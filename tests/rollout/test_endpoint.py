@@ -38,7 +38,7 @@ def builder(data: DataConfig) -> PromptBuilder:
 
 @pytest.fixture(scope="module")
 def repairs(data: DataConfig, builder: PromptBuilder) -> list[Repair]:
-    """Of groups about normal and defective parts, all answers right."""
+    """Return repairs of groups about normal and defective parts, all answers right."""
     prompts = [replace(builder.build(sample), pixels=None) for sample in read_samples(data)[:8]]
     groups = [Group(prompt=prompt, completions=(SAMPLED,) * 4, scores=(RIGHT,) * 4) for prompt in prompts]
     return [repair for group in groups if (repair := plan_repair(group, step=0, has_teacher=True))]

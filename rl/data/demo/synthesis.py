@@ -44,7 +44,7 @@ class Part:
 
     material: str
     defect: str | None
-    """One of DEFECTS; None for a normal part."""
+    """Kind of defect, of DEFECTS; None for a normal part."""
     contrast: float
     """Strength of the defect's tint in [0, 1]; 0 for a normal part."""
     reference: np.ndarray
@@ -56,7 +56,7 @@ class Part:
 
     @property
     def box(self) -> Box | None:
-        """The smallest box around the defect, [x1, y1, x2, y2) in pixels."""
+        """Return the smallest box around the defect, [x1, y1, x2, y2) in pixels."""
         if self.defect is None:
             return None
         rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))

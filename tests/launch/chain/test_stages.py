@@ -1,4 +1,4 @@
-"""What the stages of a chain are: what was said of all, of one, and what of it is refused before the first one runs."""
+"""The stages of a chain: their configs, and what is refused before the first one runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace

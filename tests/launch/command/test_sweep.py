@@ -1,4 +1,4 @@
-"""What is left of a sweep: sweep.csv, sweep.html, the terminal's table and the exit code."""
+"""The results of a sweep: sweep.csv, sweep.html, the terminal's table and the exit code."""
 
 import csv
 import json

@@ -10,7 +10,7 @@ import pytest
 
 from actors.placement import Machine
 from conf.schema import TrainConfig
-from launch.cli import assay
+from launch.__main__ import assay
 from launch.jobs import ray_launcher
 from launch.jobs.ray_launcher import Member, room_for, run_side_by_side
 from launch.jobs.server import JobState

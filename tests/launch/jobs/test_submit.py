@@ -13,7 +13,7 @@ from ray.job_submission import JobStatus
 
 from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
-from launch.cli import assay
+from launch.__main__ import assay
 from launch.jobs.package import Package, pack
 from launch.jobs.server import LOCAL, LOOPBACK, exit_code_of, server_address
 from launch.jobs.submission import STOP_WAIT_S, TREE, overrides_in_job, submission
@@ -157,7 +157,7 @@ def test_a_mistake_costs_one_line_and_exit_code_2(typed, capsys, tmp_path, monke
 
 def test_a_mistake_is_named_before_ray_is_imported():
     code = (
-        "import sys; from launch.cli import assay; code = assay(['submit', 'algo.num_promts=1']); "
+        "import sys; from launch.__main__ import assay; code = assay(['submit', 'algo.num_promts=1']); "
         "print(code, sorted({'ray', 'torch', 'vllm', 'wandb'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 
 from conf.keys import sections, walk
 from conf.schema import UNREAD_BY_PAIRS, PairsConfig, TrainConfig
-from launch.cli import assay
+from launch.__main__ import assay
 from launch.command.composing import open_composer
 from launch.pairs.folder import PAIRS, SELECTION, TRAJECTORIES, PairsFolder, claim, key_of
 from launch.pairs.run import main, read_pairings

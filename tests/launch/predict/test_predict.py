@@ -15,7 +15,7 @@ from rich.console import Console
 from actors.config import ModelConfig, Precision
 from conf.keys import sections, walk
 from conf.schema import UNREAD_BY_PREDICT, PredictConfig
-from launch.cli import assay
+from launch.__main__ import assay
 from launch.command.arguments import in_full
 from launch.command.composing import open_composer
 from launch.command.mistakes import reason_unread

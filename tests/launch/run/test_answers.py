@@ -14,7 +14,7 @@ BOX = ((2.0, 2.5, 6.0, 6.0),)
 
 
 def greedy() -> list[Group]:
-    """One answer a sample: right, cut off, and not to be judged."""
+    """An answer to each sample: right, cut off, and not to be judged."""
     unjudged = Score(total=None, components={"format": 1.0, "box": None}, malformed=("no box", "ünclear"))
     return [
         group([score(box=0.5)], [completion(YES)], boxes=BOX, number=1, images=(Path("a.png"), Path("b.png"))),

@@ -33,7 +33,7 @@ class Learners:
 
 @dataclass
 class Recorder:
-    """What the tracker knows: rows, and how long metrics.jsonl is."""
+    """The state of the tracker: rows, and the length of metrics.jsonl."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
     metrics_bytes: int = 0

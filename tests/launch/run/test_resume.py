@@ -1,4 +1,4 @@
-"""Where a run begins: refused, anew, or at a whole checkpoint with nothing later around it."""
+"""The start of a run: refused, anew, or at a whole checkpoint with nothing later around it."""
 
 import json
 import os

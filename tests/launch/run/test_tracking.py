@@ -261,7 +261,7 @@ def whole_records(run: Path) -> list[Record]:
 
 
 def records(path: Path) -> list[Record]:
-    """What W&B would upload: LevelDB's log format, records in pieces in blocks of 32 KiB behind a header of 7 bytes."""
+    """Return the records that W&B would upload, from LevelDB's log: pieces in blocks of 32 KiB, a header of 7 bytes."""
     data, at, pieces, found = path.read_bytes(), 7, b"", []
     while at + 7 <= len(data):
         if BLOCK - at % BLOCK < 7:  # too little room for another piece

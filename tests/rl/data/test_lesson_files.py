@@ -10,7 +10,7 @@ from rl.types import Origin, Sample, Target, Task
 
 
 class Letters:
-    """One token a letter."""
+    """Encode a text, a token for each letter."""
 
     def encode_answer(self, text):
         return (*map(ord, text), 0)

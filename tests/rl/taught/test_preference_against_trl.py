@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 NUM_PAIRS, NUM_TOKENS = 5, 9
 SEEDS = range(5)
 ANSWERS, MISMATCHED = 0, 1
-"""What TRL's batches hold in place of tokens: which of the given log-probs are theirs."""
+"""The content of TRL's batches in place of tokens: the places of their log-probs."""
 
 
 def inputs(seed: int) -> PreferenceInputs:
