@@ -39,7 +39,7 @@ class Repairer(Protocol):
         """Return True if there is a teacher to write negatives: answers with a wrong conclusion."""
 
     async def write(self, repairs: Sequence[Repair], step: int) -> list[tuple[Completion, ...]]:
-        """Return the new completions of each repair; unusable ones are left out, so there may be fewer than places."""
+        """Return the new completions of each repair; without unusable ones, so maybe fewer than `repair.places`."""
 
 
 class LessonMaker(Protocol):

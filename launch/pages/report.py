@@ -51,9 +51,9 @@ class RunRecord:
     rows: Sequence[Metrics]
     """The rows of metrics.jsonl."""
     before: Sequence[Group] = ()
-    """Scored greedy answers to the held-out samples before training; () when there was no evaluation."""
+    """Scored greedy answers to the held-out samples before training; () if there was no evaluation."""
     after: Sequence[Group] = ()
-    """Scored greedy answers after training; () when there was no evaluation."""
+    """Scored greedy answers of the latest evaluation; () if there were fewer than two."""
     summary: Mapping[str, Any]
     """summary.json; its numbers named in SUMMARY_FACTS are shown."""
     reward_range: tuple[float, float]

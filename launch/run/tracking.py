@@ -74,7 +74,7 @@ class RunTracker:
         self.rows: list[Metrics] = read_rows(metrics) if resumed else []
         """The rows of metrics.jsonl."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
-        """The first and the last evaluation; those between are in samples/."""
+        """The first and the latest evaluation, for the report; samples/ has all."""
         self._watch = Watch(plan.ranges)
         for row in self.rows:
             self._watch.see(row)

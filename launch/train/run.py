@@ -102,7 +102,7 @@ def _say_and_read_data(config: TrainConfig) -> Data:
 
 def _say_what_changed(start: Checkpoint, config: TrainConfig, data: Data) -> None:
     if start.record.data_hash != data.hash:
-        print(f"the data is not that of {start.folder}: the run goes on at its place in other samples")
+        print(f"the data differs from that of {start.folder}: the run goes on at the same place among other samples")
     for change in changes(start, config):
         print(change)
 
@@ -130,12 +130,13 @@ def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | N
 
 
 def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | None:
-    """Return what the run had recorded before; a run that branches off another one is a new one in W&B."""
+    """Return what the run had recorded before; None for a new run."""
     if start is None:
         return None
     first = answers_file(folder, BENCHMARK, 0)
     groups = read_answers(first, data.heldout) if first.exists() else []
     evaluations = (Evaluation(step=0, groups=tuple(groups)),) if groups else ()
+    # A run that branches off another one is a new one in W&B.
     is_branch = start.folder.parent.parent.resolve() != folder.resolve()
     return Resumed(wandb_id="" if is_branch else start.record.wandb_id, evaluations=evaluations)
 

@@ -24,7 +24,7 @@ def _categories(root: Path) -> list[Path]:
 
 
 def _records(folder: Path) -> Iterator[Record]:
-    """Yield the records of a category; its references take turns within each kind."""
+    """Yield the records of a category; image i of a kind is compared with reference i mod n."""
     references = images_in(folder / "train" / GOOD)
     masked = (folder / "ground_truth").exists()
     kinds = sorted(path for path in (folder / "test").iterdir() if path.is_dir())

@@ -9,7 +9,7 @@ from rl.types import Box
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """An inspected image; a format says what it finds, `rl/data/reading.py` opens the files, checks and asks."""
+    """An inspected image as its format finds it; `rl/data/reading.py` opens the files, checks them, adds the question."""
 
     path: Path
     folder: Path
