@@ -9,7 +9,7 @@ from rl.types import Box
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """An inspected image as its format finds it; `rl/data/reading.py` opens the files, checks them, adds the question."""
+    """An inspected image as its format describes it; `rl/data/reading.py` opens and checks the files."""
 
     path: Path
     folder: Path
