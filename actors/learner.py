@@ -33,7 +33,7 @@ from rl.recipe import RECIPES
 from rl.schedule import lr_factor
 from rl.taught.lesson_loss import LessonCounts, LessonInputs, counts_of, lesson_loss, mismatch_share, only
 from rl.types import Group, Observed
-from rl.verl_core import Scale
+from rl.verl_core import Scale, import_verl
 from rollout.attention import gaze_fault
 from rollout.config import LocalizeConfig
 
@@ -44,9 +44,12 @@ class Learner(Watched):
     def start(self, rank: Rank, setup: LearnerSetup) -> None:
         """Meet the other ranks and load the model; every rank returns once all have done so."""
         model, algo, cluster, sampling = setup.model, setup.algo, setup.cluster, setup.sampling
-        torch.manual_seed(setup.seed)
         torch.set_num_threads(cluster.threads_per_actor)
         join_group(cluster, rank)
+        self._recipe = RECIPES[algo.objective]
+        if not self._recipe.teaches:
+            import_verl()
+        torch.manual_seed(setup.seed)
         self._model_config, self._algo, self._sampling = model, algo, sampling
         self._device = device(cluster)
         hf = load_model(model)
@@ -57,7 +60,6 @@ class Learner(Watched):
         )
         self._fingerprint = fingerprint(hf)
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
-        self._recipe = RECIPES[algo.objective]
         is_compared = self._recipe.needs_reference(algo)
         self._adapter_is_reference = is_compared and cluster.reference is ReferenceKind.adapter_off
         self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)

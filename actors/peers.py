@@ -13,6 +13,8 @@ from actors.waiting import Limit, answer, answers, death, together
 from rl.brake import dropped
 from rl.faults import RunFailure
 
+GRACE_S = 2.0
+"""Time in which the death of a peer may still explain the failure of another."""
 T = TypeVar("T")
 Result = TypeVar("Result")
 Begin = Callable[[ActorHandle, int], Awaitable[None]]
@@ -105,7 +107,10 @@ async def while_alive(work: Awaitable[Result], who: Sequence[Peer]) -> Result:
     working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch(who))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        if working.done() and not working.cancelled() and isinstance(working.exception(), RunFailure):
+            # A rank may fail because another one died, of which Ray tells a moment later.
+            await asyncio.wait({watching}, timeout=GRACE_S)
+        if watching.done():
             watching.result()
         return working.result()
     finally:

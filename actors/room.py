@@ -52,6 +52,10 @@ def join_ray(config: ClusterConfig, *, with_reference: bool) -> None:
     _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except ValueError as error:
+        raise UserError(
+            f"cluster.address={address}: {one_line(error)[:300]}; give host:port or ray://host:port"
+        ) from error
     except (ConnectionError, RuntimeError) as error:
         raise RunFailure(f"cluster.address={address}: {one_line(error)[:300]}") from error
 

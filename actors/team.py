@@ -181,7 +181,7 @@ class RayPolicy:
             observed = await ask_each(
                 self._learners,
                 shares,
-                lambda handle, share: handle.observe.remote(share, config, with_maps),
+                lambda handle, share: handle.observe.remote(share, config, with_maps=with_maps),
                 self._limit,
             )
         found = {

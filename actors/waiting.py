@@ -11,6 +11,8 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from rl.brake import dropped
 from rl.faults import ActorBug, AssayError, RunFailure, UserError, is_bug, named, one_line
 
+PEER_LOST = ("Connection closed by peer", "Connection reset by peer", "ncclRemoteError")
+"""Words of a rank's error when another rank is gone."""
 OUT_OF_MEMORY = ("low on memory", "out of memory", "OutOfMemory")
 
 
@@ -58,9 +60,8 @@ def _told(error: RayTaskError, who: str) -> AssayError:
     if isinstance(cause, UserError):
         return UserError(str(cause))
     sentence = f"{who} failed: {named(cause)}"
-    if is_bug(cause) and not _says_out_of_memory(sentence):
-        return ActorBug(sentence)
-    return RunFailure(sentence)
+    of_machine = _says_out_of_memory(sentence) or any(sign in sentence for sign in PEER_LOST)
+    return ActorBug(sentence) if is_bug(cause) and not of_machine else RunFailure(sentence)
 
 
 def _says_out_of_memory(text: str) -> bool:

@@ -111,7 +111,7 @@ def _object(line: str) -> Mapping[str, Any]:
         raise UserError("holds bytes that are no UTF-8")
     try:
         loaded = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"is not JSON ({error})") from error
     if not isinstance(loaded, dict):
         raise UserError("is not a JSON object")

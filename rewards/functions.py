@@ -8,7 +8,7 @@ from typing import Any
 
 from rewards.config import FunctionConfig, Signature
 from rewards.item import Item, target_fields
-from rl.faults import UserError
+from rl.faults import UserError, named
 
 BatchReward = Callable[[Sequence[Item]], list[float | None]]
 
@@ -21,9 +21,9 @@ def load_function(config: FunctionConfig) -> BatchReward:
         sys.path.append(os.getcwd())
     try:
         function = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever the user's module raises, it is the user who mends it
         raise UserError(
-            f"reward.functions: cannot import {config.path} ({error}); start in the folder of {module}.py"
+            f"reward.functions: cannot import {config.path} ({named(error)}); start in the folder of {module}.py"
         ) from error
     return _as_trl_calls(function, config) if config.signature is Signature.trl else _as_verl_calls(function)
 

@@ -2,31 +2,13 @@
 
 AssayError
 ├── UserError        what a user can mend: a config value, a file, a sample; also a ValueError
-└── RunFailure       what config and data are not to blame for: an actor died, an endpoint is out of reach
+└── RunFailure       a failure that neither config nor data caused: an actor died, an endpoint does not answer
     └── ActorBug     an exception that nobody foresaw, in an actor; the cause holds the traceback from there
 
-The message of a UserError or RunFailure is one sentence, shown without a traceback; so is that of an OSError that the
-machine is to blame for. ActorBug and any other exception is a bug, whose traceback launch/run/crash.py shows and keeps.
+The message of a UserError or RunFailure is one sentence, shown without a traceback; so is that of an OSError, which
+tells of a file, a disk or a network. ActorBug and any other exception is a bug: launch/run/crash.py shows and keeps
+its traceback.
 """
-
-import errno
-
-OF_THE_MACHINE = (
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EEXIST,
-    errno.EIO,
-    errno.EISDIR,
-    errno.EMFILE,
-    errno.ENAMETOOLONG,
-    errno.ENFILE,
-    errno.ENOSPC,
-    errno.ENOTDIR,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ESTALE,
-)
-"""Numbers of OSErrors about permissions, files in the way, full or broken disks and too many open files."""
 
 
 class AssayError(Exception):
@@ -49,7 +31,7 @@ def is_bug(error: BaseException) -> bool:
     """Return True if the message of an error is not enough and its traceback is needed."""
     if isinstance(error, AssayError):
         return isinstance(error, ActorBug)
-    return not (isinstance(error, OSError) and error.errno in OF_THE_MACHINE)
+    return not isinstance(error, OSError)
 
 
 def one_line(text: object) -> str:

@@ -33,8 +33,8 @@ RatioLoss = Callable[
 """Loss and share of clipped tokens from old log-probs, new log-probs, advantages, mask, config and scale."""
 
 
-def _core_algos() -> Any:
-    # verl takes four seconds to import, which runs that only teach, and the driver, need not wait for.
+def import_verl() -> Any:
+    """Return verl's core algorithms; importing them takes four seconds, which the driver and lessons do without."""
     from verl.trainer.ppo import core_algos
 
     return core_algos
@@ -63,7 +63,7 @@ def _of_verl(chosen: Callable[[Any], Callable[..., tuple[torch.Tensor, dict[str,
             clip_ratio_c=NO_DUAL_CLIP,
             global_batch_info=asdict(scale),
         )
-        loss, metrics = chosen(_core_algos())(old, new, advantages, mask, config.aggregation.value, options)
+        loss, metrics = chosen(import_verl())(old, new, advantages, mask, config.aggregation.value, options)
         return loss, metrics["actor/pg_clipfrac"]
 
     return ratio_loss
@@ -76,9 +76,9 @@ cispo_loss = _of_verl(lambda core: core.compute_policy_loss_cispo)
 
 def kl_estimate(new: torch.Tensor, reference: torch.Tensor, config: AlgoConfig) -> torch.Tensor:
     """Return the estimate of KL(policy || reference) from each token."""
-    return _core_algos().kl_penalty(new, reference, config.kl_estimator.value)
+    return import_verl().kl_penalty(new, reference, config.kl_estimator.value)
 
 
 def aggregate(values: torch.Tensor, mask: torch.Tensor, aggregation: Aggregation, scale: Scale) -> torch.Tensor:
     """Average [completions, tokens] values as `aggregation` says."""
-    return _core_algos().agg_loss(values, mask, aggregation.value, **asdict(scale))
+    return import_verl().agg_loss(values, mask, aggregation.value, **asdict(scale))

@@ -8,7 +8,7 @@ import rl.import_fixes  # noqa: F401
 
 import torch
 
-from rl.faults import UserError
+from rl.faults import UserError, one_line
 from rl.model_config import family_of, model_config
 from rl.types import Completion, Prompt
 from rollout.banned import banned_token_ids
@@ -244,7 +244,7 @@ def _started(arguments: EngineArgs, config: RolloutConfig) -> LLMEngine:
         return LLMEngine.from_engine_args(arguments)
     except ValueError as error:
         if "cache" not in str(error):
-            raise
+            raise UserError(f"vLLM does not start with {arguments.model}: {one_line(error)}") from error
         raise UserError(
             f"rollout.kv_cache_mb={config.kv_cache_mb} holds no sequence of rollout.max_prompt_tokens + "
             f"max_response_tokens = {arguments.max_model_len} tokens; raise it or shorten them ({error})"

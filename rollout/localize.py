@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from rl.faults import UserError
 from rl.types import Look, Maps
 from rollout.config import Cut, LocalizeConfig, Selection
 
@@ -135,8 +134,7 @@ def anomaly_map(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def supports(maps: np.ndarray, percentile: float = 95.0) -> np.ndarray:
     """Return Ω_r of each map, [tokens, rows, columns] bool: the places above its percentile."""
-    if maps.ndim != 3 or not np.isfinite(maps).all():
-        raise UserError(f"maps must be finite numbers of shape [tokens, rows, columns]; got shape {list(maps.shape)}")
+    assert maps.ndim == 3 and np.isfinite(maps).all(), f"no finite [tokens, rows, columns]: shape {list(maps.shape)}"
     if not len(maps):
         return np.zeros(maps.shape, bool)
     return maps > np.percentile(maps, percentile, axis=(1, 2), keepdims=True)

@@ -69,7 +69,7 @@ class Inspection:
 
     def record(self, end: End) -> dict[str, Any]:
         seconds = time.perf_counter() - self.began
-        summary = summarize(self.config, self.album, seconds, end.sentence)
+        summary = summarize(self.config, self.album, seconds) | end.entry
         write_json(self.folder / SUMMARY, summary)
         write_page(self.folder, _page_record(self.config, self.album, summary, end.sentence))
         return summary
@@ -207,8 +207,8 @@ def sample_of(photo: Photo, config: PredictConfig) -> Sample:
     )
 
 
-def summarize(config: PredictConfig, album: Album, seconds: float, ended: str) -> dict[str, Any]:
-    """Return the numbers of the run; `stopped` says why it ended early, by a signal or a failure."""
+def summarize(config: PredictConfig, album: Album, seconds: float) -> dict[str, Any]:
+    """Return the numbers of the run."""
     counts = album.counts()
     return {
         "output": config.output,
@@ -218,7 +218,6 @@ def summarize(config: PredictConfig, album: Album, seconds: float, ended: str) -
         "corrupt": counts.get("error", 0),
         **{name: round(value, 4) for name, value in album.pixel_metrics().items()},
         "seconds": round(seconds, 1),
-        **({"stopped": ended} if ended else {}),
     }
 
 

@@ -22,5 +22,8 @@ def sentence_of(error: Exception, folder: str) -> str:
     if not (folder and Path(folder).is_dir()):
         return f"{told}; please report it with the traceback above"
     crash = Path(folder) / CRASH
-    crash.write_text(whole, encoding="utf-8", errors="replace")
+    try:
+        crash.write_text(whole, encoding="utf-8", errors="replace")
+    except OSError as cause:
+        return f"{told}; please report it with the traceback above, which could not be kept ({cause})"
     return f"{told}; its traceback is in {crash}; please report it with that file"

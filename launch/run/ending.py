@@ -1,4 +1,4 @@
-"""The end of a run: Ray is left, the run is recorded whatever happened, and a failure is told in one sentence."""
+"""The end of a run: shut Ray down, write the record, report a failure in one sentence."""
 
 import asyncio
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class EndingRun(Protocol):
         """Return the rest of the sentence "stopped by Ctrl-C …"."""
 
     def how_to_go_on(self, error: Exception) -> str:
-        """Say what to type after this error; "" if the run cannot go on from where it was."""
+        """Return the advice on how to continue after this error; "" if the run cannot continue."""
 
     def record(self, end: End) -> dict[str, Any]:
         """Write the summary and the page of the run; return the summary."""
@@ -71,6 +71,8 @@ def recorded_end(run: EndingRun) -> Iterator[End]:
         yield end
         end.ending, end.sentence, end.exit_code = Ending.done, "", 0
     except (Stopped, asyncio.CancelledError):
+        if not run.brake.is_pulled:
+            raise
         end.ending, end.sentence = Ending.stopped, f"stopped by {run.brake.reason} {run.how_far()}"
         end.exit_code = exit_code(run.brake.reason)
     except Exception as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from launch.run.crash import CRASH
 from rl.checkpoints import step_folders
 from rl.faults import UserError
 
@@ -25,7 +26,7 @@ CHAIN = "chain.json"
 
 @contextmanager
 def run_folder(output: str) -> Iterator[Path]:
-    """Make the folder if need be and lock it against other runs for the block."""
+    """Make the folder if need be, lock it against other runs for the block, and drop an earlier crash.txt."""
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,7 @@ def run_folder(output: str) -> Iterator[Path]:
             raise UserError(
                 f"output={output}: another process runs in it; wait for it or give another folder"
             ) from error
+        (folder / CRASH).unlink(missing_ok=True)
         yield folder
 
 

@@ -16,10 +16,11 @@ def with_absolute_paths(config: Config) -> Config:
         config,
         output=_absolute(config.output),
         model=replace(model, path=_absolute(model.path) if Path(model.path).is_dir() else model.path),
-        data=replace(data, root=_absolute(data.root), lessons=_absolute(data.lessons) if data.lessons else ""),
+        data=replace(data, root=_absolute(data.root), lessons=_absolute(data.lessons)),
         cluster=replace(cluster, reference_cache=_absolute(cluster.reference_cache)),
     )
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).resolve())
+    """Return the absolute path; "" stays as it is."""
+    return str(Path(path).resolve()) if path else ""

@@ -63,7 +63,7 @@ def test_one_token_agrees_with_itself_and_even_maps_agree_on_nothing() -> None:
 
 @pytest.mark.parametrize("maps", [np.ones((5, 5)), np.full((1, 5, 5), np.nan)])
 def test_maps_of_another_shape_or_without_values_raise(maps: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"maps must be finite numbers of shape \[tokens, rows, columns\]"):
+    with pytest.raises(AssertionError, match="no finite"):
         supports(maps)
 
 
