@@ -187,9 +187,10 @@ class Learner(Watched):
             return replace(batch, reference_logprobs=self._logprobs(batch))
 
     def _needs_old_logprobs(self, updates: Sequence[Sequence[GroupBatch]]) -> bool:
-        """Return True if the old log-probs take a pass before the updates: neither an observer nor the step has them.
+        """Return True if the old log-probs need a pass of their own before the first step.
 
-        A separate pass is needed only with several steps, or with dropout.
+        They need none if an observer's pass gave them. A separate pass for the old log-probs is needed only with
+        several steps, or with dropout.
         """
         observed = any(batch.old_logprobs is not None for update in updates for batch in update)
         return not observed and (len(updates) > 1 or self._model_config.lora.dropout > 0)

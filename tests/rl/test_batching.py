@@ -29,7 +29,7 @@ def text_group(num_prompt: int, *lengths: int) -> Group:
     return token_group(bare_prompt(range(10, 10 + num_prompt)), [[1] * length for length in lengths])
 
 
-def test_a_row_is_the_prompt_once_and_then_each_completion():
+def test_a_line_is_the_prompt_once_and_then_each_completion():
     group = token_group(bare_prompt([10, 11]), [[20, 21], [30, 31, 32]])
     batch = to_batch([group])
     assert batch.ids.tolist() == [[10, 11, 20, 21, 30, 31, 32]]
