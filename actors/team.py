@@ -194,8 +194,8 @@ class RayPolicy:
                 self._limit,
             )
         indices = [index for share in dealt for part in share for index in part]
-        answers_in_turn = [each for share in observed for part in share for each in part]
-        found = dict(zip(indices, answers_in_turn, strict=True))
+        results = [each for share in observed for part in share for each in part]
+        found = dict(zip(indices, results, strict=True))
         return [
             replace(group, old_logprobs=found[index][0], looks=found[index][1]) for index, group in enumerate(groups)
         ]
