@@ -36,11 +36,13 @@ def published_state(model: nn.Module) -> State:
         if isinstance(module, FSDPModule):
             module.unshard()
             if dist.get_rank() == 0:
+                # Unsharded parameters are plain tensors; DTensors belong to FSDP modules inside, which have their turn.
                 whole = {
                     f"{path}.{name}": value
                     for name, value in module.named_parameters(remove_duplicate=False)
                     if not isinstance(value, DTensor)
                 }
+                # The root's path is "", so its names begin with a dot.
                 state |= {
                     name.lstrip(".").removeprefix(PREFIX): value.detach().to("cpu", copy=True)
                     for name, value in whole.items()

@@ -70,7 +70,7 @@ class Learner(Watched):
         self._optimizer = torch.optim.AdamW(self._trained, lr=algo.lr, weight_decay=algo.weight_decay)
         self._schedule = LambdaLR(self._optimizer, lambda step: lr_factor(step, algo, setup.num_updates))
         self._saver = Saver(self._policy, self._optimizer, self._schedule)
-        # The same weights on every rank until here, other dropout from here on.
+        # The same weights on every rank until here, different dropout on each rank from here on.
         torch.manual_seed(setup.seed + rank.number)
 
     def update(self, plans: Sequence[UpdatePlan]) -> Metrics:
@@ -80,14 +80,11 @@ class Learner(Watched):
         if self._recipe.teaches:
             reports = [self._lesson(plan) for plan in plans]
             return {**averaged(reports), "time/gradient": time.perf_counter() - start}
-        batches = self._batches(plans)
-        batches = [[self._with_reference(batch) for batch in update] for update in batches]
-        known = any(batch.old_logprobs is not None for update in batches for batch in update)
-        # A single step without dropout can take its own forward pass as the old log-probs.
-        apart = not known and (len(plans) > 1 or self._model_config.lora.dropout > 0)
-        old = [[self._logprobs(batch) if apart else batch.old_logprobs for batch in update] for update in batches]
+        updates = [[self._with_reference(batch) for batch in update] for update in self._batches(plans)]
+        if self._needs_old_logprobs(updates):
+            updates = [[replace(batch, old_logprobs=self._logprobs(batch)) for batch in update] for update in updates]
         prepared = time.perf_counter()
-        reports = [self._step(*parts) for parts in zip(plans, batches, old, strict=True)]
+        reports = [self._step(plan, batches) for plan, batches in zip(plans, updates, strict=True)]
         gradient_s = time.perf_counter() - prepared
         return {**averaged(reports), "time/gradient": gradient_s, "time/prepare": prepared - start}
 
@@ -191,6 +188,15 @@ class Learner(Watched):
         with self._adapted.disable_adapter():
             return replace(batch, reference_logprobs=self._logprobs(batch))
 
+    def _needs_old_logprobs(self, updates: Sequence[Sequence[GroupBatch]]) -> bool:
+        """Return True if the old log-probs need a pass of their own before the first step.
+
+        They need none if an observer's pass gave them. A separate pass for the old log-probs is needed only with
+        several steps, or with dropout.
+        """
+        observed = any(batch.old_logprobs is not None for update in updates for batch in update)
+        return not observed and (len(updates) > 1 or self._model_config.lora.dropout > 0)
+
     @torch.no_grad()
     def _logprobs(self, batch: GroupBatch) -> torch.Tensor:
         self._policy.eval()
@@ -198,8 +204,11 @@ class Learner(Watched):
         self._policy.train()
         return logprobs
 
-    def _step(self, plan: UpdatePlan, batches: list[GroupBatch], old: list[torch.Tensor | None]) -> Metrics:
-        """Take an optimizer step: sum gradients over micro-batches and ranks, pass the parity gate, step."""
+    def _step(self, plan: UpdatePlan, batches: Sequence[GroupBatch]) -> Metrics:
+        """Take an optimizer step: sum gradients over micro-batches and ranks, pass the parity gate, step.
+
+        A batch without old log-probs takes those of its own forward pass.
+        """
         scale = Scale(
             dp_size=dist.get_world_size(),
             batch_num_tokens=plan.num_tokens,
@@ -208,12 +217,13 @@ class Learner(Watched):
         )
         self._optimizer.zero_grad()
         tally = Tally(self._device)
-        for batch, known in zip(batches, old, strict=True):
+        for batch in batches:
             stats = self._policy(batch)
-            before = stats.logprobs.detach() if known is None else known
-            loss, sums = policy_loss(_inputs(batch, stats, before, self._algo), self._algo, scale)
+            old = stats.logprobs.detach() if batch.old_logprobs is None else batch.old_logprobs
+            loss, sums = policy_loss(_inputs(batch, stats, old, self._algo), self._algo, scale)
             loss.backward()
-            tally.add(batch, stats, before, {**sums, "loss": loss.item() / scale.dp_size})
+            # The loss is dp_size times this rank's share, because FSDP averages gradients; the tally sums shares.
+            tally.add(batch, stats, old, {**sums, "loss": loss.item() / scale.dp_size})
         report = tally.reduced(plan)
         check_parity(report["parity/logprob_abs_mean"], report["parity/logprob_abs_max"], self._algo)
         return {**report, **self._advance()}

@@ -65,7 +65,7 @@ class PolicyModel(nn.Module):
         logits = linear(hidden, self.hf.lm_head.weight).float() / self._temperature
         logprobs = logits.index_fill(-1, self._banned, float("-inf")).log_softmax(-1)
         taken = logprobs.gather(-1, labels[:, None])[:, 0]
-        # After all that needs gradient: the backward pass recomputes only so far.
+        # Placed last: recomputation stops after the last tensor that needs gradient, so it skips the entropy.
         with torch.no_grad():
             # A banned token would add 0 * -inf.
             entropy = -(logprobs.exp() * logprobs.clamp_min(torch.finfo(logprobs.dtype).min)).sum(-1)

@@ -11,7 +11,7 @@ from actors.pixels import with_pixels
 from actors.platform import device
 from actors.setups import FrozenSetup
 from actors.watched import Watched
-from rl.batching import GroupBatch, split_by_budget, to_batch
+from rl.batching import GroupBatch, group_length, split_by_budget, to_batch
 from rl.types import Group, Logprobs, Observed
 from rollout.config import LocalizeConfig
 
@@ -54,9 +54,10 @@ class ReferencePolicy(Watched):
         self, groups: Sequence[Group], find: Callable[[Sequence[Group], GroupBatch], list[Found]]
     ) -> list[Found]:
         """Return what `find` gives for each group, micro-batch by micro-batch."""
-        by_id: dict[int, Found] = {}
+        found: dict[int, Found] = {}
         groups = with_pixels(groups)
-        for part in split_by_budget(groups, self._budget):
-            found = find(part, to_batch(part).to(self._device))
-            by_id |= {id(group): each for group, each in zip(part, found, strict=True)}
-        return [by_id[id(group)] for group in groups]
+        lengths = {index: group_length(group) for index, group in enumerate(groups)}
+        for indices in split_by_budget(lengths, self._budget):
+            part = [groups[index] for index in indices]
+            found.update(zip(indices, find(part, to_batch(part).to(self._device)), strict=True))
+        return [found[index] for index in range(len(groups))]

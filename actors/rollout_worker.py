@@ -30,7 +30,7 @@ class RolloutWorker(Watched):
     def generate(
         self, samples: Sequence[Sample], num_completions: int, greedy: bool, first_seed: int
     ) -> Iterator[tuple[int, Group] | Pixels | None]:
-        """Yield two items a group as groups finish: (index of the sample, group without pixels), then its pixels.
+        """For each finished group yield two items: (index of the sample, group without pixels), then its pixels.
 
         Ray makes an object of each item, so the driver passes pixels on without reading them.
         """

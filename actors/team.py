@@ -22,7 +22,7 @@ from rl.parity import warn_of_parity
 from rl.recipe import RECIPES
 from rl.roles import Metrics
 from rl.timing import Timings
-from rl.types import Group, Sample
+from rl.types import Group, Observed, Sample
 from rollout.config import LocalizeConfig
 
 
@@ -34,7 +34,7 @@ class RaySampler:
     ):
         self._workers = workers
         self._num_completions = num_completions
-        # A seed for each sample and worker: where a run stands in its stream is all that its sampling depends on.
+        # Numbers are reserved so that no two calls share a seed; each call of each worker uses the first of its range.
         self._next_seed = seed + len(workers) * position
         self._limit = limit
         self._timings = timings
@@ -46,6 +46,7 @@ class RaySampler:
                 asyncio.create_task(self._read(worker_index, samples, greedy, arrived))
                 for worker_index in range(len(self._workers))
             ]
+            # Its result is the seconds that each worker spent generating.
             finished = asyncio.gather(*readers)
             try:
                 async for item in _until(finished, arrived):
@@ -56,7 +57,9 @@ class RaySampler:
             self._next_seed += len(self._workers) * len(samples)
         self._timings.add("generate", max(finished.result()))
 
-    async def _read(self, worker_index: int, samples: Sequence[Sample], greedy: bool, arrived: asyncio.Queue) -> float:
+    async def _read(
+        self, worker_index: int, samples: Sequence[Sample], greedy: bool, arrived: asyncio.Queue[tuple[int, Group]]
+    ) -> float:
         """Stream one worker's groups into `arrived`; return the seconds that it spent generating."""
         worker = self._workers[worker_index]
         mine = range(worker_index, len(samples), len(self._workers))
@@ -67,11 +70,13 @@ class RaySampler:
             first_seed=self._next_seed + worker_index * len(samples),
         )
         for _ in mine:
-            # The item before its pixels: a worker's failure is the stream's last item.
+            # Resolve the group before asking for its pixels: if the worker failed, the stream ends here and a second
+            # `anext` would hide the error.
             item = await answer(anext(stream), str(worker), self._limit)
-            position, group = await answer(item, str(worker), self._limit)
+            index, group = await answer(item, str(worker), self._limit)
+            # The pixels stay a reference: the driver passes them on without reading them.
             pixels = await answer(anext(stream), str(worker), self._limit)
-            await arrived.put((mine[position], replace(group, prompt=replace(group.prompt, pixels=pixels))))
+            await arrived.put((mine[index], replace(group, prompt=replace(group.prompt, pixels=pixels))))
         return await ask_one(worker, lambda handle: handle.drain_generate_s.remote(), self._limit)
 
     async def load(self, weights: ObjectRef, version: int) -> None:
@@ -101,7 +106,9 @@ class RayTeacher:
         return texts
 
 
-async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncIterator[Any]:
+async def _until(
+    finished: asyncio.Future[Any], arrived: asyncio.Queue[tuple[int, Group]]
+) -> AsyncIterator[tuple[int, Group]]:
     """Yield items as they arrive until the readers are finished; raise the failure of a reader."""
     while not (finished.done() and arrived.empty()):
         getter = asyncio.ensure_future(arrived.get())
@@ -110,6 +117,7 @@ async def _until(finished: asyncio.Future, arrived: asyncio.Queue) -> AsyncItera
             if getter.done():
                 yield getter.result()
             else:
+                # Raises if a reader failed; otherwise all are done and the loop ends.
                 finished.result()
         finally:
             getter.cancel()
@@ -177,24 +185,27 @@ class RayPolicy:
         """Return the groups with the log-probs and looks of the present weights."""
         with self._timings.span("look"):
             await ask(self._roommates, lambda handle: handle.sleep.remote(), self._limit)
-            shares = deal(groups, len(self._learners), self._micro_batch_tokens)
-            observed = await ask_each(
+            dealt = deal(groups, len(self._learners), self._micro_batch_tokens)
+            shares = [[[groups[index] for index in part] for part in share] for share in dealt]
+            observed: list[list[list[Observed]]] = await ask_each(
                 self._learners,
                 shares,
                 lambda handle, share: handle.observe.remote(share, config, with_maps=with_maps),
                 self._limit,
             )
-        found = {
-            id(group): each
-            for share, of_rank in zip(shares, observed, strict=True)
-            for part, of_part in zip(share, of_rank, strict=True)
-            for group, each in zip(part, of_part, strict=True)
-        }
-        return [replace(group, old_logprobs=found[id(group)][0], looks=found[id(group)][1]) for group in groups]
+        indices = [index for share in dealt for part in share for index in part]
+        results = [each for share in observed for part in share for each in part]
+        found = dict(zip(indices, results, strict=True))
+        return [
+            replace(group, old_logprobs=found[index][0], looks=found[index][1]) for index, group in enumerate(groups)
+        ]
 
     async def publish(self) -> ObjectRef:
+        """Return a reference to the weights of rank 0, once the other ranks have done their part in gathering them."""
         with self._timings.span("publish"):
-            weights, *others = (peer.handle.weights.remote() for peer in self._learners)
+            # Rank 0's answer is not awaited: that would bring the weights to the driver. Engines fetch them in `load`,
+            # and there a failure of rank 0 is raised.
+            weights, *others = [peer.handle.weights.remote() for peer in self._learners]
             await answers(others, map(str, self._learners[1:]), self._limit)
         return weights
 

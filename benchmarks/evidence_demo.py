@@ -113,7 +113,7 @@ CLAIMS = [
     ),
     Claim(text="Engine and learner log-probs agree to 1e-4 on average", command=DEMO, check=parity_holds),
     Claim(
-        text="At most 20 % of a step is neither generating, scoring nor computing gradients",
+        text="At most 20 % of a step is neither generating nor computing gradients",
         command=DEMO,
         check=overhead_is_small,
     ),

@@ -63,15 +63,23 @@ class Composer:
         if isinstance(value, TimeoutError):
             return f"reward {name} on sample {item.id}: {value}"
         if isinstance(value, Exception):
-            sentence = f"reward {name} raised {type(value).__name__} on sample {item.id}: {value}"
-        elif value is None or math.isfinite(value):
+            return self._raised(name, item, value)
+        if value is None or math.isfinite(value):
             return value
-        else:
-            sentence = f"reward {name} gave {value} on sample {item.id}; it must be a finite number or None"
+        sentence = f"reward {name} gave {value} on sample {item.id}; it must be a finite number or None"
         if self._config.on_error is OnError.unjudged:
             return sentence
-        is_ours = name in COMPONENTS and isinstance(value, Exception) and not isinstance(value, AssayError)
-        raise (RuntimeError if is_ours else UserError)(sentence) from (value if isinstance(value, Exception) else None)
+        raise UserError(sentence)
+
+    def _raised(self, name: str, item: Item, error: Exception) -> Judgement:
+        """Return the sentence about an exception of a component, or raise it, by config."""
+        sentence = f"reward {name} raised {type(error).__name__} on sample {item.id}: {error}"
+        if self._config.on_error is OnError.unjudged:
+            return sentence
+        if name in COMPONENTS and not isinstance(error, AssayError):
+            # A bug in a reward of ours is no fault of the user: as a RuntimeError it keeps its traceback.
+            raise RuntimeError(sentence) from error
+        raise UserError(sentence) from error
 
 
 def read(items: Sequence[Item]) -> list[Answer]:

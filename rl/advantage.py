@@ -41,7 +41,7 @@ BASELINES: Mapping[Baseline, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def whitened(values: Sequence[float], counts: Sequence[int]) -> list[float]:
-    """Return (value - mean) / standard deviation, where each value stands for `count` equal ones.
+    """Return (value - mean) / standard deviation, where value i stands for `counts[i]` equal ones.
 
     >>> [round(value, 6) for value in whitened([1.0, 4.0], [2, 1])]
     [-0.57735, 1.154701]
@@ -70,19 +70,23 @@ def group_advantages(
 ) -> list[Group]:
     """Give each completion its advantage: (r_i - mean r) / std r over its group, or the variant that the config names.
 
-    A completion that was not judged, or that is the only judged one of its group, gets 0 and moves no other. `weights`
-    are those of the reward's components, for algo.normalize_components.
+    A completion that was not judged, or that is the only judged one of its group, gets 0 and does not change the
+    others' advantages. `weights` are those of the reward's components, for algo.normalize_components.
     """
     counting = {name: weight for name, weight in (weights or {}).items() if weight != 0}
     if config.normalize_components and not counting:
         raise UserError("algo.normalize_components compares the reward's components, but none was given a weight")
-    apart = [_within_group(group, config, counting) for group in groups]
-    lengths = [len(group.completions[i].token_ids) for group, found in zip(groups, apart, strict=True) for i in found]
-    values = iter(BATCH_NORMS[config.normalize_batch]([value for found in apart for value in found.values()], lengths))
-    whole = [{index: next(values) for index in found} for found in apart]
+    compared = {
+        (place, index): value
+        for place, group in enumerate(groups)
+        for index, value in _within_group(group, config, counting).items()
+    }
+    lengths = [len(groups[place].completions[index].token_ids) for place, index in compared]
+    values = BATCH_NORMS[config.normalize_batch](list(compared.values()), lengths)
+    advantages = dict(zip(compared, values, strict=True))
     return [
-        replace(group, advantages=tuple(found.get(index, 0.0) for index in range(len(group.completions))))
-        for group, found in zip(groups, whole, strict=True)
+        replace(group, advantages=tuple(advantages.get((place, index), 0.0) for index in range(len(group.completions))))
+        for place, group in enumerate(groups)
     ]
 
 

@@ -22,11 +22,17 @@ def balanced_partitions(sizes: Sequence[int], count: int) -> list[list[int]]:
         [(size, 1, [(index, size)]), *([(0, 0, [])] * (filled - 1))] for index, size in enumerate(sizes)
     ]
     while len(splits) > 1:
-        one, other = (splits.pop(splits.index(max(splits, key=_unevenness))) for _ in range(2))
+        one = _pop_least_even(splits)
+        other = _pop_least_even(splits)
         merged = (_joined(large, small) for large, small in zip(one, reversed(other), strict=True))
         splits.append(sorted(merged, reverse=True))
     parts = [sorted(index for index, _ in items) for split in splits for _, _, items in split]
     return [*parts, *([] for _ in range(count - filled))]
+
+
+def _pop_least_even(splits: list[Split]) -> Split:
+    """Remove the least even split, the first of equal ones, and return it."""
+    return splits.pop(splits.index(max(splits, key=_unevenness)))
 
 
 def _unevenness(split: Split) -> tuple[int, Part]:

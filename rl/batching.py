@@ -3,7 +3,7 @@
 Groups that fit behind one another share a row and do not see each other, which saves padding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 
@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from rl.balancing import balanced_partitions
 from rl.family import FAMILIES, text_positions
-from rl.types import Group, Origin, Prompt
+from rl.types import Completion, Group, Origin, Pixels, Prompt, Sample, Score, Target
 
 PADDING = -1
 """Branch and segment of the tokens that fill up a row."""
@@ -35,14 +35,14 @@ class UpdatePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupBatch:
-    """A micro-batch as tensors: B rows of length L, C completions of at most T tokens, N sampled tokens in all."""
+    """A micro-batch as tensors: B rows of length L, C completions of at most T tokens, N tokens in all completions."""
 
     ids: torch.Tensor
     """[B, L] token ids."""
     positions: torch.Tensor
     """[3, B, L] (time, height, width) positions; every completion continues where the prompt ended."""
     branches: torch.Tensor
-    """[B, L] 0 on a prompt, i + 1 on its completion i, PADDING after the last group."""
+    """[B, L] 0 on a prompt, i + 1 on its completion i, PADDING after the last group of the row."""
     segments: torch.Tensor
     """[B, L] index of the group that a token belongs to, PADDING after the last group of the row."""
     starts: tuple[int, ...]
@@ -50,14 +50,14 @@ class GroupBatch:
     image_tokens: torch.Tensor
     """[B, L] bool, True on image placeholders."""
     pixels: torch.Tensor | None
-    """[patches, dim] of all images in order; None without images."""
+    """[patches, dim] of all images, in the order of their placeholders, row by row; None without images."""
     grid: torch.Tensor | None
     """[images, 3] (t, h, w) of each image in patches; None without images."""
     sources: torch.Tensor
-    """[N] index, among the B*L hidden states, of the state that predicts each sampled token."""
+    """[N] index, among the B*L hidden states, of the state that predicts each token of the completions."""
     labels: torch.Tensor
-    """[N] the sampled tokens."""
-    sampled: torch.Tensor
+    """[N] the completions' tokens."""
+    has_token: torch.Tensor
     """[C, T] bool, True where there is a token; these N cells are `labels` in order."""
     response_mask: torch.Tensor
     """[C, T] bool, True on tokens that count in the loss."""
@@ -91,7 +91,7 @@ class GroupBatch:
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """Return [N] values as [C, T], 0 where there is no token."""
-        return values.new_zeros(self.sampled.shape).masked_scatter(self.sampled, values)
+        return values.new_zeros(self.has_token.shape).masked_scatter(self.has_token, values)
 
 
 def group_length(group: Group) -> int:
@@ -127,7 +127,7 @@ def _plan_update(groups: Sequence[Group], num_ranks: int, budget: int) -> list[U
     ]
     return [
         UpdatePlan(
-            micro_batches=share,
+            micro_batches=[[groups[index] for index in part] for part in share],
             num_tokens=max(sum(len(completion.token_ids) for completion in kept), 1),
             num_completions=max(len(kept), 1),
             num_sampled_tokens=max(sum(len(one.token_ids) for one in kept if one.origin is Origin.policy), 1),
@@ -136,38 +136,44 @@ def _plan_update(groups: Sequence[Group], num_ranks: int, budget: int) -> list[U
     ]
 
 
-def deal(groups: Sequence[Group], num_ranks: int, budget: int) -> list[list[list[Group]]]:
-    """Return [rank][micro-batch], equally many on every rank; an empty one keeps the collectives in step."""
+def deal(groups: Sequence[Group], num_ranks: int, budget: int) -> list[list[list[int]]]:
+    """Return [rank][micro-batch][group] indices of `groups`.
+
+    Every rank has equally many micro-batches; an empty one keeps the collectives in step.
+    """
+    lengths = [group_length(group) for group in groups]
     shares = [
-        split_by_budget([groups[index] for index in part], budget)
-        for part in balanced_partitions([group_length(group) for group in groups], num_ranks)
+        split_by_budget({index: lengths[index] for index in part}, budget)
+        for part in balanced_partitions(lengths, num_ranks)
     ]
     count = max(len(share) for share in shares)
     return [[*share, *([] for _ in range(count - len(share)))] for share in shares]
 
 
-def split_by_budget(groups: Sequence[Group], budget: int) -> list[list[Group]]:
-    """Return micro-batches of at most `budget` tokens, padding included; a longer group is a micro-batch of its own.
+def split_by_budget(lengths: Mapping[int, int], budget: int) -> list[list[int]]:
+    """Return the groups, given as index → length, in micro-batches of at most `budget` tokens, padding included.
 
-    The longest groups come first, and shorter ones fill up the rows, which are as long as the longest group.
+    The longest groups come first, and shorter ones fill up the rows, which are as long as the longest group. A group
+    longer than the budget is a micro-batch of its own.
     """
-    parts: list[list[Group]] = []
-    for group in sorted(groups, key=group_length, reverse=True):
-        if parts and _size([*parts[-1], group]) <= budget:
-            parts[-1].append(group)
+    parts: list[list[int]] = []
+    for index in sorted(lengths, key=lambda index: -lengths[index]):
+        if parts and _size([lengths[i] for i in (*parts[-1], index)]) <= budget:
+            parts[-1].append(index)
         else:
-            parts.append([group])
+            parts.append([index])
     return parts
 
 
-def _size(groups: Sequence[Group]) -> int:
-    """Return the number of tokens of a micro-batch, padding included."""
-    lengths = [group_length(group) for group in groups]
+def _size(lengths: Sequence[int]) -> int:
+    """Return the number of tokens of a micro-batch of groups of these lengths, padding included."""
     return (1 + max(row for row, _ in places_of(lengths))) * max(lengths)
 
 
 def places_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (row, first token) of each group: the longest first, each in the first row with room, rows as long as it.
+    """Return (row, first token) of each group: the longest first, each in the first row with room.
+
+    Rows are as long as the longest group.
 
     >>> places_of([3, 10, 6, 4])
     [(2, 0), (0, 0), (1, 0), (1, 6)]
@@ -183,71 +189,91 @@ def places_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
     return places
 
 
+_NO_TRUTH = Target(label="")
+_BLANK = Group(
+    prompt=Prompt(
+        sample=Sample(id="", images=(), question="", target=_NO_TRUTH, category=""),
+        token_ids=(0,),
+        pixels=None,
+        image_spans=(),
+        image_size=(0, 0),
+        target=_NO_TRUTH,
+    ),
+    completions=(
+        Completion(
+            token_ids=(0,), text="", logprobs=(), finish_reason="stop", policy_version=0, origin=Origin.reference_text
+        ),
+    ),
+    scores=(Score(total=None, components={}),),
+)
+"""Content of an empty micro-batch: its token is not judged and not the policy's, so it counts for nothing."""
+
+
 def to_batch(groups: Sequence[Group]) -> GroupBatch:
     """Return the tensors of a micro-batch; an empty one becomes a row that counts for nothing."""
-    rows = [_Row.of(group) for group in groups] or [_Row.empty()]
-    length = max(len(row.ids) for row in rows)
-    places = places_of([len(row.ids) for row in rows])
-    starts = tuple(row * length + first for row, first in places)
-    lines = _Lines(num_rows=1 + max(row for row, _ in places), length=length, starts=starts)
+    groups = groups or [_BLANK]
+    lines = [_Line.of(group) for group in groups]
+    layout = _Layout.of([len(line.ids) for line in lines])
+    images = _images(groups, layout.starts)
     completions = [completion for group in groups for completion in group.completions]
-    lengths = torch.tensor([len(answer) for row in rows for answer in row.answers])
-    sampled = torch.arange(int(lengths.max()))[None] < lengths[:, None]
-    kept = torch.tensor([flag for group in groups for flag in counted(group)] or [False])
-    # The model takes image features in the order of their placeholders, row by row.
-    in_line = [groups[index] for index in sorted(range(len(groups)), key=lambda index: places[index])]
-    images = [group.prompt.pixels for group in in_line if group.prompt.pixels is not None]
+    has_token = _has_token([len(completion.token_ids) for completion in completions])
+    kept = torch.tensor([counts for group in groups for counts in counted(group)])
     reference = [values for group in groups for values in group.reference_logprobs]
     old = [values for group in groups for values in group.old_logprobs]
-    stated = torch.tensor([completion.knowledge for completion in completions] or [(0, 0)])
-    columns = torch.arange(sampled.shape[1])[None]
     return GroupBatch(
-        ids=lines.laid([row.ids for row in rows]),
-        positions=lines.laid([row.positions for row in rows]),
-        branches=lines.laid([row.branches for row in rows], PADDING),
-        segments=lines.laid([np.full(len(row.ids), index) for index, row in enumerate(rows)], PADDING),
-        starts=starts,
-        image_tokens=lines.laid([row.image_tokens for row in rows]),
+        ids=layout.laid([line.ids for line in lines]),
+        positions=layout.laid([line.positions for line in lines]),
+        branches=layout.laid([line.branches for line in lines], PADDING),
+        segments=layout.laid([np.full(len(line.ids), index) for index, line in enumerate(lines)], PADDING),
+        starts=layout.starts,
+        image_tokens=layout.laid([line.image_tokens for line in lines]),
         pixels=torch.from_numpy(np.concatenate([image.values for image in images])) if images else None,
         grid=torch.tensor([size for image in images for size in image.grid]) if images else None,
-        sources=torch.from_numpy(
-            np.concatenate([row.sources() + start for row, start in zip(rows, starts, strict=True)])
-        ),
-        labels=torch.tensor([token for row in rows for answer in row.answers for token in answer]),
-        sampled=sampled,
-        response_mask=sampled & kept[:, None],
-        knowledge_mask=(stated[:, :1] <= columns) & (columns < stated[:, 1:]),
-        of_policy=torch.tensor([completion.origin is Origin.policy for completion in completions] or [False])[:, None],
-        engine_logprobs=_cells([completion.logprobs for completion in completions] or [(0.0,)], sampled),
-        reference_logprobs=_cells(reference, sampled) if reference else None,
-        old_logprobs=_cells(old, sampled) if old else None,
-        advantages=torch.tensor([value for group in groups for value in _advantages(group)] or [0.0])[:, None],
+        sources=layout.in_rows([line.sources for line in lines]),
+        labels=torch.tensor([token for completion in completions for token in completion.token_ids]),
+        has_token=has_token,
+        response_mask=has_token & kept[:, None],
+        knowledge_mask=_knowledge_mask(completions, has_token.shape[1]),
+        of_policy=torch.tensor([completion.origin is Origin.policy for completion in completions])[:, None],
+        engine_logprobs=_cells([completion.logprobs for completion in completions], has_token.shape[1]),
+        reference_logprobs=_cells(reference, has_token.shape[1]) if reference else None,
+        old_logprobs=_cells(old, has_token.shape[1]) if old else None,
+        advantages=torch.tensor([value for group in groups for value in _advantages(group)])[:, None],
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Lines:
-    """The places of groups in the rows of a micro-batch."""
+class _Layout:
+    """The places of lines in the rows of a micro-batch."""
 
     num_rows: int
     length: int
+    """Tokens of a row."""
     starts: tuple[int, ...]
-    """First token of each group in the tokens of all rows."""
+    """First token of each line in the tokens of all rows."""
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "_Layout":
+        places, length = places_of(lengths), max(lengths)
+        starts = tuple(row * length + first for row, first in places)
+        return cls(num_rows=1 + max(row for row, _ in places), length=length, starts=starts)
 
     def laid(self, parts: Sequence[np.ndarray], filler: int = 0) -> torch.Tensor:
-        """Return [..., num_rows, length] from the [..., tokens] of each group."""
+        """Return [..., num_rows, length] from the [..., tokens] of each line."""
         flat = np.full((*parts[0].shape[:-1], self.num_rows * self.length), filler, parts[0].dtype)
         for start, part in zip(self.starts, parts, strict=True):
             flat[..., start : start + part.shape[-1]] = part
         return torch.from_numpy(flat.reshape(*flat.shape[:-1], self.num_rows, self.length))
 
+    def in_rows(self, parts: Sequence[np.ndarray]) -> torch.Tensor:
+        """Return the indices of all lines, each counted within its line, as indices in the tokens of all rows."""
+        return torch.from_numpy(np.concatenate([part + start for part, start in zip(parts, self.starts, strict=True)]))
+
 
 @dataclass(frozen=True, kw_only=True)
-class _Row:
+class _Line:
     """A group in a line: the prompt, then its completions."""
 
-    num_prompt: int
-    answers: list[tuple[int, ...]]
     ids: np.ndarray
     """[length]."""
     positions: np.ndarray
@@ -256,11 +282,13 @@ class _Row:
     """[length]."""
     image_tokens: np.ndarray
     """[length] bool."""
+    sources: np.ndarray
+    """[length - prompt] index of the token that predicts each token of the completions."""
 
     @classmethod
-    def of(cls, group: Group) -> "_Row":
+    def of(cls, group: Group) -> "_Line":
         prompt, answers = group.prompt, [completion.token_ids for completion in group.completions]
-        lengths = [len(answer) for answer in answers]
+        num_prompt, lengths = len(prompt.token_ids), [len(answer) for answer in answers]
         before = prompt_positions(prompt)
         first = int(before.max()) + 1
         ids = np.array([*prompt.token_ids, *(token for answer in answers for token in answer)])
@@ -268,31 +296,26 @@ class _Row:
         for begin, end in prompt.image_spans:
             image_tokens[begin:end] = True
         return cls(
-            num_prompt=len(prompt.token_ids),
-            answers=answers,
             ids=ids,
             positions=np.concatenate([before, *(first + text_positions(n) for n in lengths)], axis=1),
-            branches=np.repeat(np.arange(len(answers) + 1), [len(prompt.token_ids), *lengths]),
+            branches=np.repeat(np.arange(len(answers) + 1), [num_prompt, *lengths]),
             image_tokens=image_tokens,
+            sources=_sources(num_prompt, lengths),
         )
 
-    @classmethod
-    def empty(cls) -> "_Row":
-        return cls(
-            num_prompt=1,
-            answers=[(0,)],
-            ids=np.zeros(2, int),
-            positions=text_positions(2),
-            branches=np.arange(2),
-            image_tokens=np.zeros(2, bool),
-        )
 
-    def sources(self) -> np.ndarray:
-        """Return the index that predicts each sampled token: the token before it, or the last one of the prompt."""
-        sources = np.arange(self.num_prompt, len(self.ids)) - 1
-        starts = accumulate([0, *(len(answer) for answer in self.answers[:-1])])
-        sources[list(starts)] = self.num_prompt - 1
-        return sources
+def _sources(num_prompt: int, lengths: Sequence[int]) -> np.ndarray:
+    """Return the index that predicts each token of the completions: the token before it, or the prompt's last one."""
+    sources = np.arange(num_prompt, num_prompt + sum(lengths)) - 1
+    first_tokens = list(accumulate(lengths[:-1], initial=0))
+    sources[first_tokens] = num_prompt - 1
+    return sources
+
+
+def _images(groups: Sequence[Group], starts: Sequence[int]) -> list[Pixels]:
+    """Return the images row by row: the model takes their features in the order of their placeholders."""
+    in_order = sorted(range(len(groups)), key=lambda index: starts[index])
+    return [groups[index].prompt.pixels for index in in_order if groups[index].prompt.pixels is not None]
 
 
 def prompt_positions(prompt: Prompt) -> np.ndarray:
@@ -346,9 +369,19 @@ def fault_of(group: Group, vocabulary: Vocabulary) -> str:
     return ""
 
 
-def _cells(rows: Sequence[Sequence[float]], sampled: torch.Tensor) -> torch.Tensor:
-    """Return [C, T] float from rows of unequal lengths."""
-    width = sampled.shape[1]
+def _has_token(lengths: Sequence[int]) -> torch.Tensor:
+    """Return [C, T] bool, True on the first `lengths[c]` of each completion c."""
+    return torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+
+
+def _knowledge_mask(completions: Sequence[Completion], width: int) -> torch.Tensor:
+    spans = torch.tensor([completion.knowledge for completion in completions])
+    columns = torch.arange(width)[None]
+    return (spans[:, :1] <= columns) & (columns < spans[:, 1:])
+
+
+def _cells(rows: Sequence[Sequence[float]], width: int) -> torch.Tensor:
+    """Return [C, T] float from rows of unequal lengths, T being `width`."""
     return torch.stack([pad(torch.tensor(row, dtype=torch.float32), (0, width - len(row))) for row in rows])
 
 

@@ -103,13 +103,14 @@ class Draw:
     sampled: list[Group]
     """All groups as the policy sampled them."""
     repaired: list[Group]
-    """The same groups in the same order, after those without contrast were repaired where possible."""
+    """The groups to choose the batch from: as sampled, or repaired where that gave contrast."""
 
     def batch(self, count: int) -> list[Group]:
-        """Return the `count` groups to learn from, in order; leave out the oldest of those without contrast."""
-        flat = [index for index, group in enumerate(self.repaired) if lacks_contrast(group)]
-        out = set(flat[: max(len(self.repaired) - count, 0)])
-        return [group for index, group in enumerate(self.repaired) if index not in out]
+        """Return `count` groups in order; if there are more, drop those without contrast, first drawn first."""
+        surplus = max(len(self.repaired) - count, 0)
+        without_contrast = [index for index, group in enumerate(self.repaired) if lacks_contrast(group)]
+        left_out = set(without_contrast[:surplus])
+        return [group for index, group in enumerate(self.repaired) if index not in left_out]
 
     def metrics(self, config: AlgoConfig) -> dict[str, float]:
         """Return the contrastive/* metrics; {} for a run that neither repairs nor replaces groups."""

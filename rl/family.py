@@ -15,7 +15,7 @@ Spans = Sequence[tuple[int, int]]
 
 
 def text_positions(length: int) -> np.ndarray:
-    """Return the [3, length] (time, height, width) positions of a prompt without images."""
+    """Return the [3, length] (time, height, width) positions of text."""
     return np.tile(np.arange(length), (3, 1))
 
 

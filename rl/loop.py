@@ -103,16 +103,23 @@ async def repaired(roles: Roles, groups: list[Group], step: int) -> list[Group]:
     repairs = {index: plan for index, plan in enumerate(plans) if plan}
     written = zip(repairs, await roles.repairer.write(list(repairs.values()), step), strict=True)
     candidates = {index: joined(repairs[index], newcomers) for index, newcomers in written if newcomers}
-    if roles.observer and candidates:
-        observed = await roles.observer.observe(list(candidates.values()), with_maps=False)
-        candidates = dict(zip(candidates, observed, strict=True))
-    scores = {index: asyncio.create_task(roles.judge.score(group)) for index, group in candidates.items()}
+    judged = await _observed_and_scored(roles, list(candidates.values()))
+    result = list(groups)
+    for index, group in zip(candidates, judged, strict=True):
+        if not lacks_contrast(group):
+            result[index] = group
+    return result
+
+
+async def _observed_and_scored(roles: Roles, groups: list[Group]) -> list[Group]:
+    """Return repaired groups with the policy's looks, if a reward needs them, and with scores."""
+    if roles.observer and groups:
+        groups = await roles.observer.observe(groups, with_maps=False)
+    scores = [asyncio.create_task(roles.judge.score(group)) for group in groups]
     try:
-        scored = {index: await task for index, task in scores.items()}
+        return [await score for score in scores]
     finally:
-        await dropped(scores.values())
-    successes = {index: group for index, group in scored.items() if not lacks_contrast(group)}
-    return [successes.get(index, group) for index, group in enumerate(groups)]
+        await dropped(scores)
 
 
 async def collect(roles: Roles, samples: Sequence[Sample], *, greedy: bool = False) -> list[Group]:

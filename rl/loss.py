@@ -41,6 +41,7 @@ def policy_loss(inputs: LossInputs, config: AlgoConfig, scale: Scale) -> tuple[t
     mask = inputs.mask.to(inputs.logprobs.dtype)
     # verl multiplies by the mask, which would let NaN through.
     new, old = (values.where(inputs.mask, 0.0) for values in (inputs.logprobs, inputs.old_logprobs))
+    # verl's order of arguments: old log-probs before new ones.
     loss, clipped = POLICY_LOSSES[config.policy_loss](old, new, inputs.advantages, mask, config, scale)
     metrics = {"clip_ratio": clipped * float(mask.sum()), "kl": 0.0}
     if inputs.reference_logprobs is not None:

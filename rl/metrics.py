@@ -95,7 +95,7 @@ MEANINGS = {
     "time/step": Meaning(text="seconds from one step's record to the next", reduction=Reduction.mean),
     "time/*": Meaning(text="seconds of the step spent in this stage", reduction=Reduction.mean),
     "fault/unjudged": Meaning(text="number of completions that could not be judged", reduction=Reduction.maximum),
-    "warnings": Meaning(text="number of warnings so far of rewards that may mislead"),
+    "warnings": Meaning(text="number of warnings so far"),
     "eval/*/agreement_*": Meaning(text="J of the greedy answers to held-out samples of this label"),
     "eval/*/knowledge": Meaning(text="share of held-out answers that name the right piece of the knowledge offered"),
     "eval/*/pixel_*": Meaning(text="quality of the held-out answers' attention maps as masks of the defective pixels"),

@@ -19,7 +19,7 @@ def check_parity(mean: float, largest: float, config: AlgoConfig) -> None:
 
 
 def warn_of_parity(mean: float, largest: float, config: AlgoConfig) -> None:
-    """Log a warning if the mean difference exceeds algo.parity_warn; call it in the process whose log the user sees."""
+    """Log a warning if the mean difference exceeds algo.parity_warn; call it on the driver."""
     if mean > config.parity_warn:
         _LOG.warning("%s, past algo.parity_warn=%s", _found(mean, largest), config.parity_warn)
 

@@ -1,4 +1,4 @@
-"""The plain types that carry everything; docs/DESIGN.md says who makes which."""
+"""The plain types that carry everything, from a sample to a scored group."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -130,10 +130,10 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """A sampled answer."""
+    """An answer to a prompt."""
 
     token_ids: tuple[int, ...]
-    """Sampled tokens, the end-of-turn token included when it was sampled."""
+    """Tokens of the answer; the end-of-turn token is included unless the answer was cut off."""
     text: str
     """Decoded token_ids, special tokens left out."""
     logprobs: tuple[float, ...]

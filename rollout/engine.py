@@ -167,6 +167,7 @@ class Engine:
             temperature=0.0 if greedy else self._config.temperature,
             max_tokens=self._config.max_response_tokens,
             logit_bias=dict.fromkeys(self.banned_token_ids, NEVER),
+            # Only the sampled token's.
             logprobs=0,
             flat_logprobs=True,
             detokenize=False,

@@ -230,7 +230,7 @@ def _optimizers(model: PolicyModel) -> list[torch.optim.Optimizer]:
 
 
 def _learn(model: PolicyModel, optimizers: list[torch.optim.Optimizer], batch: GroupBatch, lr: float) -> float:
-    count = len(batch.sampled)
+    count = len(batch.has_token)
     scale = Scale(
         dp_size=1, batch_num_tokens=int(batch.response_mask.sum()), global_batch_size=count, loss_scale_factor=1
     )

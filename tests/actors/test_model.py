@@ -56,7 +56,7 @@ def gradients(model: PolicyModel, logprobs: list[torch.Tensor]) -> dict[str, tor
 def test_a_row_per_group_has_the_logprobs_and_gradients_of_a_row_per_completion(tiny_model, groups):
     model = policy(tiny_model, freeze_vision=False, freeze_projector=False)
     batch = to_batch(groups)
-    rows = [values[mask] for values, mask in zip(model(batch).logprobs, batch.sampled, strict=True)]
+    rows = [values[mask] for values, mask in zip(model(batch).logprobs, batch.has_token, strict=True)]
     naive = logprobs_one_by_one(model, groups)
     for found, expected in zip(rows, naive, strict=True):
         assert (found - expected).abs().max() <= 1e-5

@@ -29,9 +29,13 @@ def open_lora_learner(folder: Path) -> Any:
     return open_learner(model_config(folder, lora=LoraConfig(rank=4)), FAST)
 
 
+def dealt(groups: list[Group], rank: int, num_ranks: int) -> list[list[Group]]:
+    return [[groups[index] for index in part] for part in deal(groups, num_ranks, BUDGET)[rank]]
+
+
 def seen_by_id(learner: Any, groups: list[Group], rank: int, num_ranks: int) -> dict[str, Observed]:
     """Observe the groups dealt to this rank; return the result of each by its sample's id."""
-    share = deal(groups, num_ranks, BUDGET)[rank]
+    share = dealt(groups, rank, num_ranks)
     seen = learner.observe(share, LOOK, with_maps=True)
     return {
         group.prompt.sample.id: each
@@ -112,7 +116,7 @@ def test_two_ranks_learn_from_their_looks_log_probs_as_one_rank_does(one_rank, t
 
 def num_looks_of_one_group(rank: int, folder: Path, num_ranks: int) -> int:
     learner = open_lora_learner(folder)
-    (seen,) = learner.observe(deal(groups_with_words(folder)[:1], num_ranks, BUDGET)[rank], LOOK, with_maps=False)
+    (seen,) = learner.observe(dealt(groups_with_words(folder)[:1], rank, num_ranks), LOOK, with_maps=False)
     learner.close()
     return len(seen)
 

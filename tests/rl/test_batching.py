@@ -29,7 +29,7 @@ def text_group(num_prompt: int, *lengths: int) -> Group:
     return token_group(bare_prompt(range(10, 10 + num_prompt)), [[1] * length for length in lengths])
 
 
-def test_a_row_is_the_prompt_once_and_then_each_completion():
+def test_a_line_is_the_prompt_once_and_then_each_completion():
     group = token_group(bare_prompt([10, 11]), [[20, 21], [30, 31, 32]])
     batch = to_batch([group])
     assert batch.ids.tolist() == [[10, 11, 20, 21, 30, 31, 32]]
@@ -38,7 +38,7 @@ def test_a_row_is_the_prompt_once_and_then_each_completion():
     assert batch.labels.tolist() == [20, 21, 30, 31, 32]
     # The prompt's last token predicts the first of every completion.
     assert batch.sources.tolist() == [1, 2, 1, 4, 5]
-    assert batch.sampled.tolist() == [[True, True, False], [True, True, True]]
+    assert batch.has_token.tolist() == [[True, True, False], [True, True, True]]
 
 
 def test_a_token_sees_the_prompt_and_its_own_completion_up_to_itself():
@@ -109,7 +109,7 @@ def test_images_of_all_rows_are_one_array_and_nothing_is_repeated_for_completion
 def test_an_unjudged_completion_is_run_but_does_not_count():
     group = token_group(bare_prompt([1]), [[2, 3], [4]], totals=[1.0, None], advantages=[1.0, 0.0])
     batch = to_batch([group])
-    assert batch.sampled.tolist() == [[True, True], [True, False]]
+    assert batch.has_token.tolist() == [[True, True], [True, False]]
     assert batch.response_mask.tolist() == [[True, True], [False, False]]
     ((plan,),) = plan_updates([group], num_updates=1, num_ranks=1, micro_batch_tokens=100)
     assert (plan.num_tokens, plan.num_completions) == (2, 1)
@@ -139,7 +139,7 @@ def test_bounded_advantages_shrink_for_unlikely_negatives_of_others():
 
 def test_an_empty_micro_batch_becomes_a_row_that_counts_for_nothing():
     batch = to_batch([])
-    assert batch.sampled.sum() == 1
+    assert batch.has_token.sum() == 1
     assert not batch.response_mask.any()
 
 
@@ -189,7 +189,8 @@ def test_ranks_get_about_equally_many_tokens():
 
 def test_rows_of_similar_length_share_a_micro_batch():
     groups = [text_group(length, 1) for length in (9, 99, 9, 99)]
-    assert [[group_length(group) for group in part] for part in split_by_budget(groups, 200)] == [[100, 100], [10, 10]]
+    lengths = {index: group_length(group) for index, group in enumerate(groups)}
+    assert split_by_budget(lengths, 200) == [[1, 3], [0, 2]]
 
 
 IMAGE_PROMPT = {"token_ids": [1, IMAGE, 2], "grid": ((1, 2, 2),), "image_spans": ((1, 2),)}

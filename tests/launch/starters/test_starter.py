@@ -46,7 +46,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def taught(batch: GroupBatch, tokenizer: Any) -> list[str]:
     """Decode the answers of a batch in the order of its lessons."""
-    return [tokenizer.decode(answer) for answer in batch.labels.split(batch.sampled.sum(1).tolist())]
+    return [tokenizer.decode(answer) for answer in batch.labels.split(batch.has_token.sum(1).tolist())]
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_routed_lessons_offer_all_knowledge_and_state_a_piece_of_it(forms, tmp_p
     texts = [text.removesuffix("<|im_end|>") for text in taught(batch, tokenizer)]
     read = [parse_answer(text, Task.routed, (SIZE, SIZE)) for text in texts]
     assert all(answer.knowledge and answer.think and answer.option and not answer.malformed for answer in read)
-    assert {len(answer) < 25 for answer in batch.labels.split(batch.sampled.sum(1).tolist())} == {True}
+    assert {len(answer) < 25 for answer in batch.labels.split(batch.has_token.sum(1).tolist())} == {True}
     asked = tokenizer.decode(batch.ids[0])
     assert all(asked.count(f'"{name}": "') >= 1 for name in ("Normal", "Scratch", "Hole", "Stain"))
 
