@@ -24,12 +24,16 @@ class TrainConfig:
     seed: int = key(0, "Seed of the data split, the sampling and the training.", ge=0)
     output: str = key("", "Run folder; each job of a sweep gets a numbered folder in it.")
     resume: str = key(
-        "", "auto goes on from the newest whole checkpoint of output, if any; a path from that one; empty starts anew."
+        "",
+        "auto: continue the newest whole checkpoint of output, if any; PATH: continue that checkpoint; empty: start "
+        "anew.",
     )
     stages: dict[str, Any] = key(
         dict, "Runs in a chain by name, each with the keys that differ in it; a stage starts from the last one's model."
     )
-    eval_every: int = key(0, "Evaluate the held-out samples every so many steps; 0 only before and after.", ge=0)
+    eval_every: int = key(
+        0, "Steps between evaluations of the held-out samples; 0 evaluates only before and after training.", ge=0
+    )
     model: ModelConfig = key(ModelConfig, "The model that is trained.")
     data: DataConfig = key(DataConfig, "The samples that it learns from and is judged on.")
     reward: RewardConfig = key(RewardConfig, "The components of the reward and their weights.")
@@ -83,8 +87,8 @@ class PredictConfig:
     )
     masks: str = key(
         "",
-        "Folder of masks named like their images, with or without _mask, to measure the maps by; what has none has no "
-        "defect.",
+        "Folder of masks named like their images, with or without _mask, to measure the maps by; an image without a "
+        "mask counts as free of defects.",
     )
     output: str = key("", "Run folder: predictions.jsonl, maps/ and predictions.html.")
     heat_top: float = key(
@@ -103,9 +107,7 @@ class PairsConfig:
     """Config of `assay pairs`."""
 
     seed: int = key(0, "Seed of the data split, which is that of `assay train`, of the answers and of the texts.", ge=0)
-    output: str = key(
-        "", "Folder of the pairs: pairs.jsonl and report.html; of one that holds unfinished ones, it goes on with them."
-    )
+    output: str = key("", "Folder of pairs.jsonl and report.html; a folder with unfinished pairs is continued.")
     pairs: RoutingConfig = key(RoutingConfig, "Which samples become pairs, and who writes them (DCR²-AD).")
     model: ModelConfig = key(ModelConfig, "The model whose doubts select, and that may write.")
     data: DataConfig = key(DataConfig, "The samples, as `assay train` reads them, with the knowledge that they offer.")

@@ -110,7 +110,7 @@ def _check_asked(config: PredictConfig) -> None:
 
 
 def check_pairs_elsewhere(config: PairsConfig) -> None:
-    """Raise a UserError when there is nothing to make pairs of, or nobody who could write them."""
+    """Raise a UserError if no pairs can be made or nothing can write them."""
     if not config.output:
         raise UserError("output is empty; give the folder of the pairs, e.g. output=runs/mine")
     data, pairs = config.data, config.pairs

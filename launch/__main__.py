@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from launch.jobs.help_page import SUMMARY
+from launch.jobs.submit_help import SUMMARY
 from launch.verbs import VERBS
 
 SUBMIT = "submit"

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 from conf.schema import DemoDataConfig
+from launch.run.crash import CRASH
+from launch.run.folder import is_empty
 from rl.data.demo.synthesis import write_demo
 from rl.faults import UserError
 
@@ -26,9 +28,10 @@ def main(config: DemoDataConfig) -> int:
 def _write(root: Path, config: DemoDataConfig) -> None:
     if root.exists() and not root.is_dir():
         raise UserError(f"{config.output} is a file; give a folder: output=FOLDER")
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and not is_empty(root):
         raise UserError(f"{config.output} is not empty; remove it, or give another folder: output=FOLDER")
     unfinished = root.with_name(f"{root.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     write_demo(unfinished, seed=config.seed, num_parts=config.num_parts)
+    (root / CRASH).unlink(missing_ok=True)
     unfinished.replace(root)

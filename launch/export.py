@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from actors.checkpoint import write_merged
 from conf.schema import ExportConfig
-from launch.run.folder import METRICS
+from launch.run.crash import CRASH
+from launch.run.folder import METRICS, is_empty
 from rl.checkpoints import FOLDER, Checkpoint, newest_whole, read_checkpoint
 from rl.faults import UserError
 
@@ -23,13 +24,14 @@ def main(config: ExportConfig) -> int:
     """Write the model folder and print its path as JSON."""
     checkpoint = find_checkpoint(Path(config.checkpoint))
     output = Path(config.output)
-    if output.exists() and (output.is_file() or any(output.iterdir())):
+    if output.exists() and (output.is_file() or not is_empty(output)):
         raise UserError(f"output={output} is a file or not empty; remove it, or give another one")
     card, unfinished = model_card(checkpoint), output.with_name(f".{output.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     _write(checkpoint, unfinished)
     (unfinished / CARD).write_text(card, encoding="utf-8")
     if output.exists():
+        (output / CRASH).unlink(missing_ok=True)
         output.rmdir()
     unfinished.rename(output)
     print(json.dumps({"output": str(output), "checkpoint": str(checkpoint.folder)}))

@@ -1,4 +1,4 @@
-"""The table of verbs; `assay submit` runs the first of them on another machine."""
+"""The table of verbs. `assay submit` is not in it: it has no config of its own and sends `train` to a Ray cluster."""
 
 from collections.abc import Mapping
 
@@ -62,8 +62,9 @@ def _pairs(config: PairsConfig) -> int:
     return main(config)
 
 
-_TABLE = (
-    Verb(
+VERBS: Mapping[str, Verb] = {
+    # launch/__main__.py runs TRAIN_OR_CHAIN (launch/chain/verb.py) in its place, so that `stages` make a chain.
+    "train": Verb(
         name="train",
         summary="Train a vision-language model: GRPO, SFT, DPO, KTO, or a chain of them.",
         examples=(
@@ -83,7 +84,7 @@ _TABLE = (
         is_stage=True,
         trains=True,
     ),
-    Verb(
+    "data": Verb(
         name="data",
         summary="Write the demo data: generated inspection images in MVTec-AD layout.",
         examples=("assay data", "assay data output=data/other seed=1"),
@@ -91,7 +92,7 @@ _TABLE = (
         check=check_demo_data,
         run=_data,
     ),
-    Verb(
+    "export": Verb(
         name="export",
         summary="Make a checkpoint a model folder of its own: adapters merged in, with a model card.",
         examples=("assay export checkpoint=runs/demo/mine output=models/mine",),
@@ -99,7 +100,7 @@ _TABLE = (
         check=check_export,
         run=_export,
     ),
-    Verb(
+    "score": Verb(
         name="score",
         summary="Score completions of a file: look into a reward before GPUs are spent on it.",
         examples=(
@@ -110,7 +111,7 @@ _TABLE = (
         check=check_score,
         run=_score,
     ),
-    Verb(
+    "predict": Verb(
         name="predict",
         summary="Inspect photos: verdicts, boxes, reasons and maps of where the model looked, as one page.",
         examples=(
@@ -124,7 +125,7 @@ _TABLE = (
         lists=("input",),
         unread=UNREAD_BY_PREDICT,
     ),
-    Verb(
+    "pairs": Verb(
         name="pairs",
         summary="Write pairs of right and wrong reasoning to learn preferences from (DCR²-AD's KR-RTS).",
         examples=(
@@ -139,5 +140,4 @@ _TABLE = (
         unread=UNREAD_BY_PAIRS,
         is_stage=True,
     ),
-)
-VERBS: Mapping[str, Verb] = {verb.name: verb for verb in _TABLE}
+}

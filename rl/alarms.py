@@ -28,12 +28,12 @@ LEAST_STEPS = 3
 SURE_RISE = 3.0
 """Standard errors that a rise must exceed; high, since each component is tested at each evaluation."""
 LEAST_RISE = 0.01
-"""Relative rise that a rise must exceed; a smaller one may be real and does not matter."""
+"""Smallest relative rise of a reward that counts."""
 SURE_FALL = 2.0
 """Standard errors that a fall of accuracy must exceed. They assume two independent sets of samples. Both evaluations
 have the same samples and most answers stay the same, so the true error is smaller."""
 LEAST_FALL = 0.02
-"""Accuracy that a fall must exceed; a smaller one may be real and does not matter."""
+"""Smallest fall of accuracy that counts."""
 
 
 @dataclass(frozen=True, kw_only=True)

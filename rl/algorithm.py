@@ -17,7 +17,7 @@ class Objective(Enum):
     dpo = "dpo"
     """Pairs of a better and a worse answer; KR-DPO if they state pieces of knowledge."""
     kto = "kto"
-    """The answers of such pairs, one by one."""
+    """Better and worse answers, each on its own (KTO)."""
 
 
 class Aggregation(Enum):

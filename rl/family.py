@@ -83,7 +83,9 @@ QWEN2_5_VL = Family(
     output_layer="lm_head.weight",
 )
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (QWEN2_5_VL,)}
+FAMILIES: dict[str, Family] = {
+    "qwen2_5_vl": QWEN2_5_VL,
+}
 """Each family that can be trained, by its model_type."""
 
 

@@ -16,7 +16,7 @@ from rollout.teacher import Teacher
 Encode = Callable[[str], tuple[int, ...]]
 
 
-class Tokens:
+class AnswerEncoder:
     """The encoder of texts into completions that the policy could have sampled."""
 
     def __init__(self, encode: Encode, banned_token_ids: Sequence[int], max_tokens: int) -> None:
@@ -36,15 +36,15 @@ class Tokens:
         return tokens, ""
 
 
-def response_tokens(builder: PromptBuilder, model_path: str, config: RolloutConfig) -> Tokens:
+def response_tokens(builder: PromptBuilder, model_path: str, config: RolloutConfig) -> AnswerEncoder:
     """Return the encoder of a run's completions."""
-    return Tokens(builder.encode_answer, banned_token_ids(model_path), config.max_response_tokens)
+    return AnswerEncoder(builder.encode_answer, banned_token_ids(model_path), config.max_response_tokens)
 
 
 class Repairer:
     """Plays rl.roles.Repairer: encodes reference texts and the teacher's texts."""
 
-    def __init__(self, teacher: Teacher | None, tokens: Tokens, seed: int, timings: Timings) -> None:
+    def __init__(self, teacher: Teacher | None, tokens: AnswerEncoder, seed: int, timings: Timings) -> None:
         self._teacher = teacher
         self._tokens = tokens
         self._seed = seed
@@ -81,7 +81,9 @@ class Repairer:
         )
 
 
-def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: Tokens, config: RolloutConfig) -> None:
+def check_contrast(
+    samples: Sequence[Sample], builder: PromptBuilder, tokens: AnswerEncoder, config: RolloutConfig
+) -> None:
     """Raise a UserError for the first sample whose reference text or hinted question a run could not use."""
     for sample in samples:
         fault = _fault(sample, tokens) if sample.target.rationale else ""
@@ -94,7 +96,7 @@ def check_contrast(samples: Sequence[Sample], builder: PromptBuilder, tokens: To
         check_prompts(asked, builder, config.max_prompt_tokens, config.max_images)
 
 
-def check_lessons(lessons: Mapping[str, Lesson], tokens: Tokens) -> None:
+def check_lessons(lessons: Mapping[str, Lesson], tokens: AnswerEncoder) -> None:
     """Raise a UserError for the first text that the policy could not have sampled; `lessons` are by sample id."""
     for sample_id, lesson in lessons.items():
         for name, text in (("chosen", lesson.chosen), ("rejected", lesson.rejected)):
@@ -103,7 +105,7 @@ def check_lessons(lessons: Mapping[str, Lesson], tokens: Tokens) -> None:
                 raise UserError(f"sample {sample_id}: its {name} text {fault}; correct data.lessons or raise the limit")
 
 
-def _fault(sample: Sample, tokens: Tokens) -> str:
+def _fault(sample: Sample, tokens: AnswerEncoder) -> str:
     try:
         return tokens.of(answer_text(sample.target, sample.task))[1]
     except UserError as error:

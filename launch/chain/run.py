@@ -65,7 +65,7 @@ class Chain:
         ]
 
     def summarize(self, ending: Mapping[str, str]) -> dict[str, Any]:
-        """Write the page and the summary: that of the last finished stage, with those of all under `stages`."""
+        """Write the page and the summary: the last finished stage's summary, and all stages' under `stages`."""
         done = {stage.name: self._done[stage.folder.name]["summary"] for stage in self.stages if self.is_done(stage)}
         last = list(done.values())[-1] if done else {}
         seconds = round(sum(summary.get("seconds", 0.0) for summary in done.values()), 1)

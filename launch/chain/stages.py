@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from conf.keys import Key, sections, walk
 from conf.schema import TrainConfig
@@ -109,7 +110,7 @@ def _stage(config: TrainConfig, name: str, part: Any) -> Stage:
         return Stage(
             name=name, verb=verb, config=_config(config, name, verb.schema, values), values=values, made=frozenset(made)
         )
-    except ValueError as error:
+    except (UserError, OmegaConfBaseException) as error:
         raise UserError(f"stages.{name}.{error}") from error
 
 

@@ -1,4 +1,4 @@
-"""Runs a verb with what was typed after it: one config, or one for each job of a sweep."""
+"""Run a verb with the typed overrides, once or for each job of a sweep."""
 
 import argparse
 import signal
@@ -16,7 +16,7 @@ from launch.command.arguments import Parser, in_full, with_values
 from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.command.help_page import help_page
 from launch.command.inside_hydra import run_jobs
-from launch.command.members import begin_member, fail_member, member_value, members_in
+from launch.command.member_files import begin_member, fail_member, member_value, members_in
 from launch.command.mistakes import check_read
 from launch.command.verb import Verb
 from launch.run.crash import sentence_of

@@ -1,4 +1,4 @@
-"""Composes a config dataclass of what was typed, with Hydra; every fault on the way is one sentence."""
+"""Compose a config dataclass from overrides with Hydra; every mistake becomes a one-sentence UserError."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence

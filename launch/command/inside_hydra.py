@@ -1,4 +1,4 @@
-"""Calls for which Hydra has no public function."""
+"""Uses of Hydra's private functions."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -75,7 +75,7 @@ def check_override(override: Override, schema: type, groups: Collection[str]) ->
 
 
 def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
-    """Return the sentence that there is no such key, with the nearest one."""
+    """Return the error sentence for an unknown key, with the nearest key."""
     paths = [key.path for key in walk(schema)]
     inside = [path for path in paths if path.startswith(f"{name}.")]
     if name in sections(schema):
@@ -98,7 +98,7 @@ def nearest(name: str, choices: Sequence[str]) -> str:
 
 
 def check_option(override: Override, options: Sequence[str]) -> None:
-    """Raise a UserError when a group has no such option."""
+    """Raise a UserError if a group lacks the option."""
     group, option = override.key_or_group, override.get_value_string()
     if override.value() not in options:
         raise UserError(

@@ -20,7 +20,7 @@ class Verb:
     examples: tuple[str, ...]
     """Commands that work as they stand."""
     schema: type
-    """Dataclass of the config; its key `output` names the folder that a run writes."""
+    """Dataclass of the config; its key `output` names the folder or file that a run writes."""
     check: Callable[[Any], None] = nothing_to_check
     """Raises a UserError for a contradiction in the config."""
     check_here: Callable[[Any], None] = nothing_to_check

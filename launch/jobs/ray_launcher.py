@@ -23,7 +23,7 @@ from launch.chain.stages import trainings_of
 from launch.command.app import RAY_JOBS
 from launch.command.composing import to_dataclass
 from launch.command.inside_hydra import add_launcher, launcher_target
-from launch.command.members import begin_member, fail_member, member_value
+from launch.command.member_files import begin_member, fail_member, member_value
 from launch.run.members import SUMMARY, read_summary, why_ended_early
 from rl.faults import AssayError, RunFailure, UserError
 
@@ -49,7 +49,7 @@ class RayJobsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class MemberJob:
     """Run of a sweep as a Ray job."""
 
     number: int
@@ -83,7 +83,7 @@ class RayJobs(Launcher):
             raise SystemExit(1) from error
         return [_returned(member) for member in members]
 
-    def _run(self, job_overrides: Sequence[Sequence[str]], first_number: int) -> list[Member]:
+    def _run(self, job_overrides: Sequence[Sequence[str]], first_number: int) -> list[MemberJob]:
         from launch.jobs.package import pack
         from launch.jobs.server import JobServer
         from launch.jobs.submission import TREE
@@ -103,7 +103,7 @@ class RayJobs(Launcher):
             run_side_by_side(server, members, most)
         return members
 
-    def _member(self, number: int, overrides: list[str], package: "Package") -> Member:
+    def _member(self, number: int, overrides: list[str], package: "Package") -> MemberJob:
         from launch.jobs.submission import overrides_in_job, submission
 
         composed = self._context.config_loader.load_sweep_config(self._config, overrides)
@@ -115,7 +115,7 @@ class RayJobs(Launcher):
         arguments = overrides_in_job(config, overrides, package, here)
         for folder in filter(os.path.isdir, self._config.hydra.searchpath):
             arguments += ["--config-dir", package.path_in_job(folder, here)]
-        return Member(
+        return MemberJob(
             number=number,
             overrides=overrides,
             config=config,
@@ -136,9 +136,9 @@ def room_for(configs: Sequence[TrainConfig], machines: Sequence[Machine]) -> int
     return max(1, min(rooms))
 
 
-def run_side_by_side(server: "JobServer", members: Sequence[Member], most: int) -> None:
+def run_side_by_side(server: "JobServer", members: Sequence[MemberJob], most: int) -> None:
     """Run the members, `most` at once; when interrupted, stop those that still run."""
-    waiting, running = deque(members), dict[str, Member]()
+    waiting, running = deque(members), dict[str, MemberJob]()
     try:
         while waiting or running:
             while waiting and len(running) < most:
@@ -161,7 +161,7 @@ def run_side_by_side(server: "JobServer", members: Sequence[Member], most: int) 
         _stop(server, running)
 
 
-def _keep(server: "JobServer", job_id: str, member: Member, state: "JobState") -> None:
+def _keep(server: "JobServer", job_id: str, member: MemberJob, state: "JobState") -> None:
     """Write the member's summary into its folder here, even if the cluster shares no files with this machine."""
     log = server.patiently(partial(server.log, job_id))
     lines = [line for line in log.splitlines() if line.strip()]
@@ -175,12 +175,12 @@ def _keep(server: "JobServer", job_id: str, member: Member, state: "JobState") -
     _say(member, "is done")
 
 
-def _fail(member: Member, sentence: str) -> None:
+def _fail(member: MemberJob, sentence: str) -> None:
     fail_member(member.folder, sentence)
     _say(member, f"failed: {why_ended_early(read_summary(member.folder)) or sentence}")
 
 
-def _stop(server: "JobServer", running: Mapping[str, Member]) -> None:
+def _stop(server: "JobServer", running: Mapping[str, MemberJob]) -> None:
     for job_id, member in running.items():
         fail_member(member.folder, "stopped with the sweep")
         try:
@@ -194,7 +194,7 @@ def _stop(server: "JobServer", running: Mapping[str, Member]) -> None:
         server.stop(job_id)
 
 
-def _returned(member: Member) -> JobReturn:
+def _returned(member: MemberJob) -> JobReturn:
     value = member_value(member.folder, member.config.logging.rank_by)
     return JobReturn(
         overrides=member.overrides,
@@ -204,7 +204,7 @@ def _returned(member: Member) -> JobReturn:
     )
 
 
-def _say(member: Member, text: str) -> None:
+def _say(member: MemberJob, text: str) -> None:
     print(f"sweep member {member.number} {text}", flush=True)
 
 

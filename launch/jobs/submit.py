@@ -14,7 +14,7 @@ from launch.chain.stages import check_run
 from launch.command.app import RUN_FAULT, USAGE_FAULT, fault
 from launch.command.arguments import Parser
 from launch.command.composing import open_composer
-from launch.jobs.help_page import HELP
+from launch.jobs.submit_help import HELP
 from rl.faults import AssayError, UserError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _checked(options: argparse.Namespace) -> TrainConfig:
-    """Return the config; raise a UserError here for what the job would refuse there."""
+    """Return the config; raise a UserError for a mistake that the job would also refuse."""
     with open_composer("train", TrainConfig, options.hydra_arguments) as composer:
         config = composer.compose(options.overrides)
     check_run(config)

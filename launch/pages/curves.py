@@ -129,7 +129,7 @@ def _looks(rows: Sequence[Metrics], levels: Mapping[str, float]) -> list[Chart]:
 
 
 def _preferences(rows: Sequence[Metrics]) -> list[Chart]:
-    """Draw how far the policy has moved from its reference towards the chosen answers, and by which part of them."""
+    """Draw margins, accuracies and rewards of the pairs, for the whole answer and its parts."""
     parts = {"": "whole answer", "knowledge_": "knowledge", "reasoning_": "reasoning"}
     sides = {"chosen": 1, "rejected": 4}
 

@@ -42,7 +42,7 @@ class Reading(Protocol):
     def malformed(self) -> tuple[str, ...]: ...
 
 
-Reader = Callable[[str, Task, tuple[int, int]], Reading]
+AnswerReader = Callable[[str, Task, tuple[int, int]], Reading]
 """Reader of a completion's text, given its task and the (width, height) that its boxes refer to."""
 
 
@@ -96,7 +96,7 @@ def _mixed(cases: Sequence[Case]) -> list[Case]:
     return [case for _, _, case in sorted(ranked, key=lambda item: (item[0], not item[1][1]))]
 
 
-def draw_shelf(name: str, cases: Sequence[Case], read: Reader) -> str:
+def draw_shelf(name: str, cases: Sequence[Case], read: AnswerReader) -> str:
     cards = "".join(draw_case(case, read) for case in cases[:CARDS_A_SHELF])
     return (
         f'<section class="shelf"><header><h3>{escape(name)} <small>{len(cases)}</small></h3>'
@@ -104,7 +104,7 @@ def draw_shelf(name: str, cases: Sequence[Case], read: Reader) -> str:
     )
 
 
-def draw_case(case: Case, read: Reader) -> str:
+def draw_case(case: Case, read: AnswerReader) -> str:
     prompt, score = case.after.prompt, case.after.scores[0]
     task = prompt.sample.task
     answer = read(case.after.completions[0].text, task, prompt.image_size)
@@ -151,7 +151,7 @@ def _reasoning(completion: Completion, answer: Reading) -> str:
     return f"<blockquote>{knowledge}{escape(text)}</blockquote>{f'<ul class=faults>{faults}</ul>' if faults else ''}"
 
 
-def _earlier(case: Case, read: Reader) -> str:
+def _earlier(case: Case, read: AnswerReader) -> str:
     if case.before is None:
         return ""
     prompt = case.before.prompt

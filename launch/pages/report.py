@@ -11,7 +11,7 @@ from typing import Any
 from launch.pages.charts import draw, format_number
 from launch.pages.correlations import correlation_table
 from launch.pages.curves import run_charts
-from launch.pages.gallery import Reader, draw_shelf, shelves
+from launch.pages.gallery import AnswerReader, draw_shelf, shelves
 from launch.pages.look_table import Deltas, looks_section, recorded_maps
 from launch.pages.theme import MARK, document
 from rl.evaluation.metrics import category_metrics, evaluation_metrics
@@ -69,14 +69,14 @@ class RunRecord:
     """Name of the interpolation that enlarges a map to its image."""
 
 
-def write_report(folder: Path, record: RunRecord, read: Reader) -> Path:
+def write_report(folder: Path, record: RunRecord, read: AnswerReader) -> Path:
     """Write <folder>/report.html and return its path."""
     path = folder / "report.html"
     path.write_text(_page(folder, record, read), encoding="utf-8", errors="replace")
     return path
 
 
-def _page(folder: Path, record: RunRecord, read: Reader) -> str:
+def _page(folder: Path, record: RunRecord, read: AnswerReader) -> str:
     parts = [_warnings(record), _tiles(record), _facts(record), _held_out(record), _curves(record)]
     known = [*record.before, *record.after]
     parts.append(looks_section(recorded_maps(folder, record.rows), known, record.resize, record.deltas))
@@ -186,7 +186,7 @@ def _curves(record: RunRecord) -> str:
     )
 
 
-def _gallery(record: RunRecord, read: Reader) -> str:
+def _gallery(record: RunRecord, read: AnswerReader) -> str:
     if not record.after:
         return ""
     drawn = "".join(draw_shelf(name, cases, read) for name, cases in shelves(record.before, record.after).items())

@@ -131,7 +131,7 @@ class Album:
 
 
 def _p_yes(group: Group, verdict: str | None) -> float | None:
-    """Compute it from the log-probs of the token in which the verdict begins, in the answer and in its rival."""
+    """Return p(defective) from the log-probs of the verdict's first token, in the answer and in its rival."""
     if verdict is None or len(group.completions) == 1:
         return None
     given, rival = group.old_logprobs

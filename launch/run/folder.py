@@ -65,8 +65,13 @@ def _plain_values(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value.value if isinstance(value, Enum) else value for name, value in items}
 
 
+def is_empty(folder: Path) -> bool:
+    """Return True if the folder holds at most the traceback of an earlier attempt, which the caller removes."""
+    return all(path.name == CRASH for path in folder.iterdir())
+
+
 def default_output(experiment: str, now: str, resume: str) -> str:
-    """Return a folder named by the time, or with resume=auto that of the experiment's newest checkpoint or chain."""
+    """Return runs/<experiment>/<time> or, with resume=auto, its folder with the newest checkpoint or chain."""
     runs = Path("runs") / experiment
     newest = newest_run(runs) if resume == AUTO else None
     return str(newest or runs / now)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.data.readers.reader import Record
-from rl.faults import UserError
+from rl.faults import UserError, one_line
 from rl.types import Box
 
 NAME = "annotations.json"
@@ -71,6 +71,9 @@ def _load(path: Path) -> Any:
         raise UserError(f"{path}: line {error.lineno} is not JSON ({error.msg}); mend the file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: the file is no readable text ({error}); mend or remove it") from error
+    except (ValueError, RecursionError) as error:
+        # A number of more than 4300 digits, or brackets nested too deeply.
+        raise UserError(f"{path}: the file does not parse ({one_line(error)}); mend it") from error
 
 
 def _note(where: str, entry: Any, *, is_normal: bool) -> Note:

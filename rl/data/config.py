@@ -58,7 +58,12 @@ class DataConfig:
         'File of answers to teach, one JSON object per line: {"id", "chosen", "rejected"}; only samples that it names '
         "are trained on. Empty teaches every sample's right answer.",
     )
-    heldout_share: float = key(0.2, "Share of the samples held out for evaluation, chosen by seed.", gt=0, le=0.9)
+    heldout_share: float = key(
+        0.2,
+        "Share of the samples held out for evaluation, chosen by seed; a data set's own split wins.",
+        gt=0,
+        le=0.9,
+    )
     num_heldout: int = key(200, "Held-out samples evaluated before and after training; 0 takes all.", ge=0)
     square: int = key(0, "Side in pixels of a square to resize every image to; 0 keeps the images' shapes.", ge=0)
     min_pixels: int = key(3136, "Images with fewer pixels are enlarged to this.", ge=1)

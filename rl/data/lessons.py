@@ -141,7 +141,7 @@ def _num_stating(pieces: Sequence[str], text: str) -> int:
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         told = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not a line of JSON ({error}); mend it") from error
     if any("\ud800" <= letter <= "\udfff" for letter in json.dumps(told, ensure_ascii=False)):
         raise UserError(f"{where}: the line holds a lone surrogate, which no tokenizer reads; remove that character")

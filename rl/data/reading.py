@@ -1,11 +1,9 @@
-"""Reads a folder into samples: the table of known formats, and what becomes of the records that a format finds."""
+"""Reads a folder into samples: the table of formats, and the code that turns their records into samples."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +51,9 @@ def read_samples(config: DataConfig) -> list[Sample]:
 
 
 def samples_of(reader: Reader, config: DataConfig) -> list[Sample]:
-    """Return a sample per record, in the reader's order; every image and mask has been opened once."""
-    records = [
-        record
-        for folder, found in groupby(reader.find(Path(config.root)), attrgetter("folder"))
-        for record in with_notes(folder, list(found))
-    ]
+    """Return a sample per record, folder by folder in the reader's order; open every image and mask once."""
+    records = _noted_records(reader, Path(config.root))
+    _check_ids(records)
     kinds = _kinds(records)
     if config.task is Task.grounding:
         # A normal image has no place to ask for.
@@ -72,6 +67,22 @@ def _reader_of(root: Path) -> Reader:
         known = " or ".join(f"{reader.layout} ({name}: {reader.help})" for name, reader in READERS.items())
         raise UserError(f"{root}: the folder has no known layout; lay it out as {known}")
     return reader
+
+
+def _noted_records(reader: Reader, root: Path) -> list[Record]:
+    """Return the reader's records by folder, with what each folder's annotations.json notes."""
+    found: defaultdict[Path, list[Record]] = defaultdict(list)
+    for record in reader.find(root):
+        found[record.folder].append(record)
+    return [noted for folder, records in found.items() for noted in with_notes(folder, records)]
+
+
+def _check_ids(records: Sequence[Record]) -> None:
+    paths: dict[str, Path] = {}
+    for record in records:
+        if other := paths.get(record.sample_id):
+            raise UserError(f"{other} and {record.path} are both sample {record.sample_id}; rename or remove one")
+        paths[record.sample_id] = record.path
 
 
 def _kinds(records: Sequence[Record]) -> Mapping[str, set[str]]:
@@ -124,12 +135,16 @@ def _target(record: Record, reader: Reader, size: Size, task: Task) -> Target:
     if not record.kind:
         return Target(label="normal", rationale=record.rationale, cells=frozenset() if on_grid else None)
     mask = _read_mask(record.mask, record, reader, size) if record.mask else None
-    check_within(record.boxes_from or str(record.path), record.boxes, size)
+    where = record.boxes_from or str(record.path)
+    check_within(where, record.boxes, size)
     boxes = record.boxes or (mask_boxes(mask) if mask is not None else ())
+    labels = record.labels or (record.kind,) * len(boxes)
+    if len(labels) != len(boxes):
+        raise UserError(f"{where} has {len(boxes)} boxes and {len(labels)} labels; give each box a label")
     return Target(
         label="defective",
         boxes=boxes,
-        box_labels=record.labels or (record.kind,) * len(boxes),
+        box_labels=labels,
         mask=record.mask,
         rationale=record.rationale,
         cells=_cells(mask, boxes, size) if on_grid else None,

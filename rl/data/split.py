@@ -18,7 +18,10 @@ def split_heldout(samples: Sequence[Sample], share: float, seed: int) -> tuple[l
         is_heldout = _drawn(sample.id, share, seed) if sample.heldout is None else sample.heldout
         (heldout if is_heldout else training).append(sample)
     if not (training and heldout):
-        raise UserError(f"data.heldout_share={share} leaves a side of the {len(samples)} samples empty; add samples")
+        raise UserError(
+            f"{len(training)} samples would be trained on and {len(heldout)} held out; add samples, or mend the data "
+            f"set's own split or data.heldout_share={share}, which splits the samples that have none"
+        )
     return training, heldout
 
 

@@ -4,7 +4,6 @@ import numpy as np
 from PIL import Image
 
 from rl.data.images import Size
-from rl.faults import UserError
 
 RESIZES = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -32,7 +31,7 @@ def resized(heat: np.ndarray, size: Size, resize: str) -> np.ndarray:
     [[0.0, 1.0, 3.0, 4.0]]
     """
     if resize not in RESIZES:
-        raise UserError(f"resize must be one of {', '.join(RESIZES)}; got {resize!r}")
+        raise RuntimeError(f"resize must be one of {', '.join(RESIZES)}; got {resize!r}")
     values = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, RESIZES[resize]))
     # Bicubic interpolation undershoots 0 beside a peak.
     return np.maximum(values, np.float32(0))
@@ -44,7 +43,7 @@ def colored(heat: np.ndarray, top: float) -> np.ndarray:
     The scale is fixed: the colour of a value does not depend on other values of the map.
     """
     if not top > EVEN:
-        raise UserError(f"the top of a map's scale must be above {EVEN:g}, an even look; got {top:g}")
+        raise RuntimeError(f"the top of a map's scale must be above {EVEN:g}, an even look; got {top:g}")
     level = np.clip((heat - EVEN) / (top - EVEN), 0, 1)
     position = level * (len(RAMP) - 1)
     channels = [np.interp(position, range(len(RAMP)), channel) for channel in _ANCHORS.T]
@@ -55,7 +54,7 @@ def overlay(image: Image.Image, heat: np.ndarray, top: float) -> Image.Image:
     """Return the RGB image with the map [h, w], of the same size, laid over it."""
     height, width = heat.shape
     if image.size != (width, height):
-        raise UserError(f"the map is {width}x{height} and its image {image.width}x{image.height}; resize the map")
+        raise RuntimeError(f"the map is {width}x{height} and its image {image.width}x{image.height}; resize the map")
     return Image.alpha_composite(image.convert("RGBA"), Image.fromarray(colored(heat, top))).convert("RGB")
 
 

@@ -3,8 +3,6 @@
 import numpy as np
 from scipy import ndimage
 
-from rl.faults import UserError
-
 FPR_LIMIT = 0.3
 """False-positive rate up to which AUPRO counts the area under its curve."""
 EIGHT_NEIGHBOURS = np.ones((3, 3))
@@ -64,12 +62,12 @@ class PixelTally:
 
 def _check(scores: np.ndarray, mask: np.ndarray) -> None:
     if mask.dtype != bool or mask.ndim != 2 or not mask.size:
-        raise UserError(f"a mask must be bool [h, w] with pixels in it; got {mask.dtype} {list(mask.shape)}")
+        raise RuntimeError(f"a mask must be bool [h, w] with pixels in it; got {mask.dtype} {list(mask.shape)}")
     if scores.shape != mask.shape:
-        raise UserError(f"scores are {list(scores.shape)} and their mask {list(mask.shape)}; resize one to the other")
+        raise RuntimeError(f"scores are {list(scores.shape)} and their mask {list(mask.shape)}")
     low, high = float(scores.min()), float(scores.max())
     if not 0 <= low <= high <= float(np.finfo(np.float32).max):
-        raise UserError(f"scores must be finite float32 numbers of at least 0; these reach from {low:g} to {high:g}")
+        raise RuntimeError(f"scores must be finite float32 numbers of at least 0; these reach from {low:g} to {high:g}")
 
 
 def _bins(scores: np.ndarray) -> np.ndarray:

@@ -191,7 +191,7 @@ def _margins(inputs: PreferenceInputs, values: torch.Tensor) -> torch.Tensor:
 def _side_shares(
     inputs: PreferenceInputs, gains: torch.Tensor, beta: float, counts: tuple[int, int]
 ) -> dict[str, torch.Tensor]:
-    """Return mean rewards and log-probs of whole answers on each side that any rank has."""
+    """Return mean rewards and log-probs of chosen and of rejected answers; a side that no rank has is left out."""
     rewards = beta * gains.sum(1)
     logprobs = _row_values(inputs.logprobs, inputs.response_mask)
     shares = {}

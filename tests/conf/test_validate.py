@@ -8,7 +8,8 @@ import pytest
 
 from actors.config import ClusterConfig, LoraConfig, ModelConfig, Placement, ReferenceKind
 from conf.schema import DemoDataConfig, TrainConfig
-from conf.validate import check_demo_data, check_elsewhere, check_here, check_resources
+from conf.validate import check_demo_data, check_elsewhere, check_resources
+from launch.verbs import VERBS
 from rewards.component import ComponentConfig
 from rewards.config import RewardConfig
 from rewards.presets import preset
@@ -39,8 +40,9 @@ def good(tmp_path: Path) -> TrainConfig:
 
 
 def check_train(config: TrainConfig) -> None:
-    check_elsewhere(config)
-    check_here(config)
+    verb = VERBS["train"]
+    verb.check(config)
+    verb.check_here(config)
 
 
 def test_a_config_without_contradiction_passes(good):

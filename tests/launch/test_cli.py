@@ -13,6 +13,7 @@ from conf.schema import TrainConfig
 from launch.__main__ import assay
 from launch.command.app import run_verb
 from launch.command.verb import Verb
+from launch.verbs import VERBS
 from rl.faults import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -205,6 +206,10 @@ def test_the_verbs_are_listed(arguments, capsys):
     page = capsys.readouterr().out
     assert "  train     Train a vision-language model: GRPO, SFT, DPO, KTO, or a chain of them.\n" in page
     assert "  data      " in page and "  submit    " in page
+
+
+def test_a_verb_is_in_the_table_under_its_name():
+    assert [verb.name for verb in VERBS.values()] == list(VERBS)
 
 
 def test_an_unknown_verb_names_the_nearest(capsys):

@@ -42,6 +42,12 @@ def test_a_folder_with_files_is_refused_and_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
+def test_a_folder_that_holds_only_the_traceback_of_an_earlier_attempt_is_written(tmp_path):
+    (tmp_path / "crash.txt").write_text("Traceback")
+    main(DemoDataConfig(output=str(tmp_path), num_parts=2))
+    assert not (tmp_path / "crash.txt").exists() and list(tmp_path.glob("*/test"))
+
+
 @pytest.mark.parametrize("below", ["/proc/parts", "FILE/parts"])
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path, below):
     (tmp_path / "file").write_text("mine")

@@ -58,7 +58,10 @@ def test_an_adapter_is_merged_into_a_folder_that_loads_by_itself(adapted_run: Pa
 
 def test_the_card_has_base_data_config_and_results_at_the_checkpoint(adapted_run: Path, tmp_path: Path):
     output = tmp_path / "exported"
+    output.mkdir()
+    (output / "crash.txt").write_text("An earlier attempt.")
     main(ExportConfig(checkpoint=str(adapted_run / "checkpoints/step_4"), output=str(output)))
+    assert not (output / "crash.txt").exists()
 
     card = (output / "README.md").read_text()
     _, head, body = card.split("---\n", 2)

@@ -25,7 +25,7 @@ def answer(text: str, origin: Origin = Origin.policy) -> Completion:
     return Completion(token_ids=(1,), text=text, logprobs=(), finish_reason="stop", policy_version=0, origin=origin)
 
 
-class Team:
+class ScriptedRoles:
     """Sampler, observer, judge and repairer in one; the category of a sample decides its completions."""
 
     weights = {"accuracy": 1.0}
@@ -65,7 +65,7 @@ class Team:
 
 
 def drawn(
-    team: Team,
+    team: ScriptedRoles,
     kinds: Sequence[str],
     *,
     contrastive: bool = True,
@@ -98,33 +98,33 @@ def origins(draw: Draw) -> list[set[Origin]]:
 
 
 def test_each_kind_of_group_gets_its_repair():
-    found, _ = drawn(Team(), [MIXED, WRONG, RIGHT, HOPELESS])
+    found, _ = drawn(ScriptedRoles(), [MIXED, WRONG, RIGHT, HOPELESS])
     assert origins(found) == [set(), {Origin.reference_text}, {Origin.teacher}, set()]
     assert [lacks_contrast(group) for group in found.repaired] == [False, False, False, True]
     assert all(len(group.scores) == len(group.completions) == 4 for group in found.repaired)
 
 
 def test_the_groups_as_sampled_are_returned_too():
-    found, _ = drawn(Team(), [WRONG, RIGHT])
+    found, _ = drawn(ScriptedRoles(), [WRONG, RIGHT])
     origins = [completion.origin for group in found.sampled for completion in group.completions]
     assert origins == [Origin.policy] * 8
     assert [group.scores[0].total for group in found.sampled] == [0.0, 1.0]
 
 
 def test_a_repair_that_gives_no_contrast_is_undone():
-    found, _ = drawn(Team(taught="yes"), [RIGHT])
+    found, _ = drawn(ScriptedRoles(taught="yes"), [RIGHT])
     assert found.repaired == found.sampled
 
 
 def test_nothing_is_written_or_judged_twice_without_contrastive_sampling():
-    team = Team()
+    team = ScriptedRoles()
     found, _ = drawn(team, [WRONG, RIGHT, MIXED], contrastive=False)
     assert found.repaired == found.sampled
     assert (team.repairs, team.num_scored) == ([], 3)
 
 
 def test_refills_go_on_until_the_batch_has_contrast():
-    team = Team()
+    team = ScriptedRoles()
     found, position = drawn(
         team, [MIXED, RIGHT, WRONG, RIGHT, MIXED, MIXED, MIXED], contrastive=False, max_refills=5, num_prompts=3
     )
@@ -134,20 +134,20 @@ def test_refills_go_on_until_the_batch_has_contrast():
 
 
 def test_refills_are_bounded_and_the_batch_is_always_whole():
-    team = Team()
+    team = ScriptedRoles()
     found, position = drawn(team, [RIGHT] * 9, contrastive=False, max_refills=2, num_prompts=3)
     assert (len(team.asked), position) == (3, 9)
     assert [group.prompt.sample.id for group in found.batch(3)] == ["right/6", "right/7", "right/8"]
 
 
 def test_a_repaired_group_is_not_replaced():
-    found, position = drawn(Team(), [RIGHT, WRONG, HOPELESS, MIXED], max_refills=5, num_prompts=3)
+    found, position = drawn(ScriptedRoles(), [RIGHT, WRONG, HOPELESS, MIXED], max_refills=5, num_prompts=3)
     assert [group.prompt.sample.category for group in found.batch(3)] == [RIGHT, WRONG, MIXED]
     assert position == 4
 
 
 def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
-    class Broken(Team):
+    class Broken(ScriptedRoles):
         async def score(self, group: Group) -> Group:
             if any(completion.origin is not Origin.policy for completion in group.completions):
                 raise ValueError(f"reward box failed on sample {group.prompt.sample.id}")
@@ -158,7 +158,7 @@ def test_a_reward_that_raises_on_a_newcomer_ends_the_step():
 
 
 def test_a_repaired_group_is_observed_again():
-    team = Team()
+    team = ScriptedRoles()
     found, _ = drawn(team, [RIGHT, MIXED], looks=True)
     joined, *_ = found.repaired
     assert team.looked_at[:2] == [["yes"] * 4, ["yes", "no"] * 2]
@@ -167,7 +167,7 @@ def test_a_repaired_group_is_observed_again():
 
 
 def test_refilled_groups_are_observed_before_they_are_judged():
-    team = Team()
+    team = ScriptedRoles()
     found, _ = drawn(team, [RIGHT, MIXED], contrastive=False, max_refills=1, num_prompts=1, looks=True)
     assert team.looked_at == [["yes"] * 4, ["yes", "no"] * 2]
     assert all(len(group.old_logprobs) == 4 for group in found.sampled)

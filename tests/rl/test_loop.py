@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from builders.team import Team, samples
+from builders.plain_roles import PlainRoles, samples
 from rl.algorithm import AlgoConfig
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Progress
@@ -16,7 +16,7 @@ NUM_PROMPTS = 3
 
 
 def run(
-    team: Team,
+    team: PlainRoles,
     *,
     brake: Brake | None = None,
     roles: Sequence[str] = (),
@@ -44,7 +44,7 @@ def after(step: int) -> Progress:
 
 
 def test_weights_are_published_before_the_first_step_and_after_each():
-    team = Team()
+    team = PlainRoles()
 
     run(team)
 
@@ -53,7 +53,7 @@ def test_weights_are_published_before_the_first_step_and_after_each():
 
 
 def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
-    team = Team()
+    team = PlainRoles()
 
     run(team)
 
@@ -64,7 +64,7 @@ def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
 
 
 def test_the_reference_adds_its_log_probs_if_there_is_one():
-    team = Team()
+    team = PlainRoles()
 
     run(team, roles=["reference"])
 
@@ -73,7 +73,7 @@ def test_the_reference_adds_its_log_probs_if_there_is_one():
 
 
 def test_the_observer_sees_the_groups_before_they_are_scored():
-    team = Team()
+    team = PlainRoles()
 
     run(team, roles=["observer"], num_steps=1)
 
@@ -86,7 +86,7 @@ def test_the_observer_sees_the_groups_before_they_are_scored():
 
 
 def test_evaluations_run_before_training_when_due_and_after():
-    team = Team()
+    team = PlainRoles()
 
     run(team, every=2, num_steps=5)
 
@@ -94,7 +94,7 @@ def test_evaluations_run_before_training_when_due_and_after():
 
 
 def test_an_evaluation_due_at_the_end_runs_once():
-    team = Team()
+    team = PlainRoles()
 
     run(team, every=2, num_steps=4)
 
@@ -102,7 +102,7 @@ def test_an_evaluation_due_at_the_end_runs_once():
 
 
 def test_the_archive_gets_step_and_stream_position_after_each_step():
-    team = Team()
+    team = PlainRoles()
 
     run(team, num_steps=3)
 
@@ -111,7 +111,7 @@ def test_the_archive_gets_step_and_stream_position_after_each_step():
 
 
 def test_a_resumed_run_repeats_the_rest_of_an_uninterrupted_one():
-    straight, resumed = Team(), Team()
+    straight, resumed = PlainRoles(), PlainRoles()
 
     run(straight, every=2, num_steps=5)
     run(resumed, every=2, start=2, num_steps=5)
@@ -122,7 +122,7 @@ def test_a_resumed_run_repeats_the_rest_of_an_uninterrupted_one():
 
 
 def test_a_run_resumed_between_evaluations_waits_for_the_next():
-    team = Team()
+    team = PlainRoles()
 
     run(team, every=2, start=3, num_steps=5)
 
@@ -135,7 +135,7 @@ def test_a_stop_checkpoints_the_last_whole_step(where):
     steps = 1 if where == "log 1" else 0
 
     with pytest.raises(Stopped, match="Ctrl-C"):
-        team = Team({where: lambda: brake.pull("Ctrl-C")})
+        team = PlainRoles({where: lambda: brake.pull("Ctrl-C")})
         run(team, brake=brake, roles=["reference"])
 
     assert (team.kept_now, len(team.batches)) == ([after(steps)], steps)
@@ -143,7 +143,7 @@ def test_a_stop_checkpoints_the_last_whole_step(where):
 
 def test_a_stop_during_an_update_waits_for_the_whole_step():
     brake = Brake()
-    team = Team({"update": lambda: brake.pull("Ctrl-C")})
+    team = PlainRoles({"update": lambda: brake.pull("Ctrl-C")})
 
     with pytest.raises(Stopped):
         run(team, brake=brake)
@@ -155,7 +155,7 @@ def test_a_stop_during_an_update_waits_for_the_whole_step():
 
 def test_a_stop_in_the_last_evaluation_checkpoints_the_last_step():
     brake = Brake()
-    team = Team({"log 2": lambda: brake.pull("SIGTERM")})
+    team = PlainRoles({"log 2": lambda: brake.pull("SIGTERM")})
 
     with pytest.raises(Stopped, match="SIGTERM"):
         run(team, brake=brake)
@@ -163,7 +163,7 @@ def test_a_stop_in_the_last_evaluation_checkpoints_the_last_step():
     assert (team.kept_now, team.examined) == ([after(2)], [0])
 
 
-class Broken(Team):
+class Broken(PlainRoles):
     """A team whose rewards raise while more samples are on their way."""
 
     async def score(self, group):

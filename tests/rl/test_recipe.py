@@ -2,7 +2,8 @@
 
 import pytest
 
-from rl.algorithm import AlgoConfig, Objective
+from rl.advantage import BASELINES, BATCH_NORMS
+from rl.algorithm import AlgoConfig, Baseline, BatchNorm, Objective
 from rl.loss import POLICY_LOSSES, PolicyLoss
 from rl.preference_config import LossSpan, PairLoss
 from rl.recipe import RECIPES, Material
@@ -14,6 +15,8 @@ def test_every_name_is_in_its_table():
     assert list(RECIPES) == list(Objective)
     assert list(POLICY_LOSSES) == list(PolicyLoss)
     assert list(PAIR_LOSSES) == list(PairLoss)
+    assert list(BASELINES) == list(Baseline)
+    assert list(BATCH_NORMS) == list(BatchNorm)
 
 
 def test_the_objectives_that_teach_have_a_loss_of_lessons():

@@ -106,7 +106,7 @@ def nearest(query: np.ndarray, vectors: np.ndarray, entries: Sequence[Entry], ri
     name the nearest is taken.
     """
     if len(vectors) != len(entries) or not (np.isfinite(vectors).all() and np.isfinite(query).all()):
-        raise UserError(f"nearest needs a finite vector for each of {len(entries)} entries; got {vectors.shape}")
+        raise RuntimeError(f"nearest needs a finite vector for each of {len(entries)} entries; got {vectors.shape}")
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
     cosines = np.round(vectors @ query / np.maximum(lengths, np.finfo(np.float32).tiny), SAME_DECIMALS)
     order = sorted(range(len(entries)), key=lambda i: (-float(cosines[i]), entries[i].key))
@@ -164,12 +164,12 @@ def _quotable(text: str) -> str:
 def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path}: the file of knowledge does not parse ({one_line(error)}); mend it") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path}: the file of knowledge is no readable text ({error}); mend the path or file"
         ) from error
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path}: the file of knowledge does not parse ({one_line(error)}); mend it") from error
 
 
 def _entries(path: Path, datasets: Any) -> list[Entry]:

@@ -13,7 +13,7 @@ class Record:
 
     path: Path
     folder: Path
-    """Folder above the image, which may hold annotations.json; records of one folder follow one another."""
+    """Folder above the image, which may hold annotations.json."""
     category: str
     """Object or material, e.g. "leather"."""
     kind: str = ""

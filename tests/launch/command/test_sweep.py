@@ -11,7 +11,7 @@ import yaml
 from conf.schema import TrainConfig
 from launch.command.app import run_verb
 from launch.command.composing import jobs_of, open_composer
-from launch.command.members import begin_member, fail_member, member_value
+from launch.command.member_files import begin_member, fail_member, member_value
 from launch.command.sweep import finish_sweep, main
 from launch.command.verb import Verb
 from rl.faults import UserError

@@ -12,7 +12,7 @@ from actors.placement import Machine
 from conf.schema import TrainConfig
 from launch.__main__ import assay
 from launch.jobs import ray_launcher
-from launch.jobs.ray_launcher import Member, room_for, run_side_by_side
+from launch.jobs.ray_launcher import MemberJob, room_for, run_side_by_side
 from launch.jobs.server import JobState
 from launch.jobs.submission import Submission
 from rl.faults import RunFailure
@@ -76,9 +76,9 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr(ray_launcher, "POLL_S", 0.0)
 
 
-def members(folder: Path, *commands: str) -> list[Member]:
+def members(folder: Path, *commands: str) -> list[MemberJob]:
     return [
-        Member(
+        MemberJob(
             number=number,
             overrides=[f"seed={number}"],
             config=TrainConfig(output=str(folder / str(number))),

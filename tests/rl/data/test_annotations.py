@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl.data.annotations import Note, read_notes
+from rl.faults import UserError
 
 GOOD, BENT = "test/good/0.png", "test/bent/0.png"
 
@@ -71,6 +72,13 @@ def test_a_faulty_entry_is_one_sentence_that_names_it(tmp_path, sentence, entry)
 def test_a_normal_image_with_boxes_is_refused(tmp_path):
     with pytest.raises(ValueError, match=f"entry '{GOOD}' has boxes, yet the image is normal; remove them or correct"):
         notes(tmp_path, {GOOD: {"boxes": [[0, 0, 1, 1]], "labels": ["bent"]}})
+
+
+@pytest.mark.parametrize("text", ["1" * 4301, "[" * 100_000])
+def test_a_number_or_a_nesting_past_the_parsers_limits_is_refused(tmp_path, text):
+    (tmp_path / "annotations.json").write_text(text)
+    with pytest.raises(UserError, match="annotations.json: the file does not parse .*; mend it"):
+        read_notes(tmp_path, {})
 
 
 def test_an_entry_of_no_image_is_refused(tmp_path):

@@ -43,6 +43,8 @@ def test_lessons_are_read_by_their_samples_and_other_fields_pass(tmp_path):
         ([{"id": "a", "chosen": "x", "rejected": "x"}], "lessons.jsonl:1: chosen and rejected are the same"),
         (['{"id": "a", "chosen": "\\ud800", "rejected": "x"}'], "lessons.jsonl:1: the line holds a lone surrogate"),
         (["{"], "lessons.jsonl:1: not a line of JSON"),
+        (["1" * 4301], "lessons.jsonl:1: not a line of JSON"),
+        (["[" * 100_000], "lessons.jsonl:1: not a line of JSON"),
         (["[1]"], "lessons.jsonl:1: not an object"),
         ([], "the file holds no lesson"),
     ],

@@ -11,13 +11,14 @@ from PIL import Image
 from rl.data.config import DataConfig
 from rl.data.readers.reader import Reader, Record
 from rl.data.reading import READERS, read_samples, samples_of
+from rl.faults import UserError
 from rl.types import Sample, Target, Task
 
 
 @pytest.fixture
 def holed(tmp_path: Path) -> Record:
-    """A part with a hole and two references, all in one folder."""
-    for name in ("hole.png", "first.png", "second.png"):
+    """A part with a hole, another part and two references, all in one folder."""
+    for name in ("hole.png", "other.png", "first.png", "second.png"):
         Image.new("L", (20, 10)).save(tmp_path / name)
     return Record(
         path=tmp_path / "hole.png",
@@ -59,12 +60,13 @@ def test_boxes_without_labels_are_named_after_the_kind(holed):
 
 
 def test_an_image_level_label_is_enough(holed):
-    records = [replace(holed, boxes=()), replace(holed, kind="", boxes=())]
+    records = [replace(holed, boxes=()), replace(holed, path=holed.folder / "other.png", kind="", boxes=())]
     assert [sample.target for sample in read(records)] == [Target(label="defective"), Target(label="normal")]
 
 
 def test_options_are_the_kinds_of_the_records_own_category(holed):
-    bent, bowl = replace(holed, kind="bent"), replace(holed, kind="chip", category="bowl")
+    bent = replace(holed, path=holed.folder / "other.png", kind="bent")
+    bowl = replace(holed, kind="chip", category="bowl")
     options = [{*sample.target.options.values()} for sample in read([holed, bent, bowl], Task.choice)]
     assert options == [{"hole", "bent", "No defect"}] * 2 + [{"chip", "No defect"}]
 
@@ -86,6 +88,31 @@ def test_a_note_may_name_the_reference_of_an_image_without_one(holed):
 def test_a_box_that_is_none_is_named_with_the_place_that_states_it(holed, box, place):
     with pytest.raises(ValueError, match=f"^{place or holed.path} has the box .* in an image of 20x10"):
         read([replace(holed, boxes=(box,), boxes_from=place)])
+
+
+def test_boxes_with_another_number_of_labels_are_refused(holed):
+    with pytest.raises(UserError, match=f"^{holed.path} has 2 boxes and 1 labels; give each box a label$"):
+        read([replace(holed, labels=("hole",))])
+
+
+def test_two_images_of_one_sample_id_are_refused(holed):
+    twin = replace(holed, path=holed.folder / "hole.jpg")
+    sentence = f"^{holed.path} and {twin.path} are both sample plate/hole; rename or remove one$"
+    with pytest.raises(UserError, match=sentence):
+        read([holed, twin])
+
+
+def test_the_notes_of_a_folder_are_read_once_though_a_reader_goes_to_and_fro(holed):
+    elsewhere = holed.folder / "bowls"
+    elsewhere.mkdir()
+    Image.new("L", (20, 10)).save(elsewhere / "bowl.png")
+    bowl = replace(holed, path=elsewhere / "bowl.png", folder=elsewhere, category="bowl")
+    other = replace(holed, path=holed.folder / "other.png")
+    (holed.folder / "annotations.json").write_text(
+        json.dumps({"hole.png": {"rationale": "A."}, "other.png": {"rationale": "B."}})
+    )
+    found = {sample.id: sample.target.rationale for sample in read([holed, bowl, other])}
+    assert found == {"plate/hole": "A.", "plate/other": "B.", "bowl/bowl": ""}
 
 
 def test_a_missing_mask_ends_with_the_formats_own_advice(holed):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from builders.team import Team, samples
+from builders.plain_roles import PlainRoles, samples
 from rl.algorithm import AlgoConfig, Objective
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Progress
@@ -16,7 +16,12 @@ NUM_PROMPTS = 3
 
 
 def run(
-    team: Team, objective: Objective = Objective.dpo, *, brake: Brake | None = None, every: int = 0, start: int = 0
+    team: PlainRoles,
+    objective: Objective = Objective.dpo,
+    *,
+    brake: Brake | None = None,
+    every: int = 0,
+    start: int = 0,
 ) -> None:
     roles = Roles(
         sampler=team,
@@ -34,26 +39,26 @@ def run(
 
 
 def test_weights_go_out_at_the_start_and_before_each_examination_alone():
-    team = Team()
+    team = PlainRoles()
     run(team, Objective.sft)
     assert team.events == ["load 0", "examine", "update", "log 1", "update", "log 2", "load 2", "examine"]
 
 
 def test_they_do_in_between_when_an_examination_is_due():
-    team = Team()
+    team = PlainRoles()
     run(team, Objective.sft, every=1)
     assert team.events[4:6] == ["load 1", "examine"]
 
 
 def test_pairs_are_compared_with_the_reference():
-    team = Team()
+    team = PlainRoles()
     run(team)
     assert team.events.count("reference") == 2
     assert all(group.reference_logprobs for batch in team.batches for group in batch)
 
 
 def test_kto_is_given_the_answers_to_other_prompts_which_the_record_leaves_out():
-    team = Team()
+    team = PlainRoles()
     run(team, Objective.kto)
     assert {len(group.completions) for batch in team.batches for group in batch} == {4}
     assert {len(group.reference_logprobs) for batch in team.batches for group in batch} == {4}
@@ -61,7 +66,7 @@ def test_kto_is_given_the_answers_to_other_prompts_which_the_record_leaves_out()
 
 @pytest.mark.parametrize("start", [0, 1])
 def test_samples_come_in_the_order_of_the_stream_wherever_a_run_goes_on(start):
-    team = Team()
+    team = PlainRoles()
     run(team, start=start)
     stream = SampleStream(samples(4), seed=0, position=start * NUM_PROMPTS)
     for batch in team.batches:
@@ -69,7 +74,7 @@ def test_samples_come_in_the_order_of_the_stream_wherever_a_run_goes_on(start):
 
 
 def test_a_checkpoint_counts_the_samples_learnt_not_those_read_ahead():
-    team = Team()
+    team = PlainRoles()
     run(team)
     assert team.kept == [Progress(step=step, position=step * NUM_PROMPTS) for step in (1, 2)]
 
@@ -77,7 +82,7 @@ def test_a_checkpoint_counts_the_samples_learnt_not_those_read_ahead():
 @pytest.mark.parametrize("objective", [Objective.sft, Objective.dpo])
 def test_a_stop_keeps_the_last_whole_step(objective):
     brake = Brake()
-    team = Team({"log 1": lambda: brake.pull("SIGTERM")})
+    team = PlainRoles({"log 1": lambda: brake.pull("SIGTERM")})
     with pytest.raises(Stopped):
         run(team, objective, brake=brake)
     assert team.events.count("update") == 1

@@ -85,6 +85,8 @@ def test_an_entry_that_keeps_its_name_is_named(tmp_path):
     ("content", "sentence"),
     [
         ("{", "does not parse"),
+        ("1" * 4301, "does not parse"),
+        ("[" * 100_000, "does not parse"),
         ("[]", "the file holds no entries"),
         ({}, "the file holds no entries"),
         ({"d": 3}, "'d' holds no entries"),
@@ -190,5 +192,5 @@ def test_chance_takes_every_wrong_one_equally_often():
 
 def test_vectors_that_are_not_one_an_entry_are_refused():
     for vectors in (np.ones((4, 2)), np.full((5, 2), np.nan)):
-        with pytest.raises(ValueError, match="a finite vector for each of 5 entries"):
+        with pytest.raises(RuntimeError, match="a finite vector for each of 5 entries"):
             nearest(np.ones(2), vectors, BASE, BASE[0], 1)

@@ -8,7 +8,7 @@ from rl.checkpoints import Progress
 from rl.types import Completion, Group, Prompt, Sample, Score, Target
 
 
-class Team:
+class PlainRoles:
     """Player of every role that records events; a hook runs when its event is recorded."""
 
     weights = {"right": 1.0}
