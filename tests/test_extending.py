@@ -101,7 +101,7 @@ def recipe(title: str) -> str:
 
 
 def apply(title: str, folder: Path, *options: str) -> None:
-    command = ["git", "apply", "--recount", *options, "-"]
+    command = ["git", "apply", *options, "-"]
     done = subprocess.run(command, cwd=folder, input=recipe(title), capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
 
