@@ -36,7 +36,8 @@ LIMIT_S = 300.0
 
 def import_s(checkout: Path, modules: list[str]) -> float:
     """Return the CPU seconds of a Python that imports the modules, its own start included."""
-    there = [name if (checkout / f"{name.replace('.', '/')}.py").exists() else WERE_CALLED[name] for name in modules]
+    is_there = {name: (checkout / f"{name.replace('.', '/')}.py").exists() for name in modules}
+    there = [name if is_there[name] else WERE_CALLED.get(name, name) for name in modules]
     done = subprocess.run(
         [sys.executable, "-c", TIMED, *there], cwd=checkout, capture_output=True, text=True, timeout=LIMIT_S, check=True
     )
