@@ -21,7 +21,7 @@ from actors.pixels import with_pixels
 from actors.platform import device, join_group
 from actors.saving import Saver, fingerprint
 from actors.setups import LearnerSetup, Rank
-from actors.tally import Metrics, Tally, averaged
+from actors.tally import Tally, averaged
 from actors.watched import Watched
 from rl.algorithm import AlgoConfig
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
@@ -30,6 +30,7 @@ from rl.faults import UserError
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
 from rl.recipe import RECIPES
+from rl.roles import Metrics
 from rl.schedule import lr_factor
 from rl.taught.lesson_loss import LessonCounts, LessonInputs, counts_of, lesson_loss, mismatch_share, only
 from rl.types import Group, Observed

@@ -7,8 +7,7 @@ import torch.distributed as dist
 
 from actors.model import TokenStats
 from rl.batching import GroupBatch, UpdatePlan
-
-Metrics = dict[str, float]
+from rl.roles import Metrics
 
 
 class Tally:

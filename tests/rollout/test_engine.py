@@ -81,7 +81,7 @@ def noisy(weights: dict[str, torch.Tensor], model: PreTrainedModel) -> dict[str,
 
 
 def altered(model: PreTrainedModel, weights: dict[str, torch.Tensor]) -> PreTrainedModel:
-    """The same architecture with these weights."""
+    """Return a model of the same architecture with the given weights."""
     changed = AutoModelForImageTextToText.from_config(model.config).eval()
     changed.load_state_dict(weights)
     return changed
