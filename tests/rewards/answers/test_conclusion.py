@@ -1,10 +1,10 @@
 import random
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.growth import LINEAR, growth
 from rewards.answers.conclusion import concluded_option, mentions
 from rewards.answers.released_choice import released_choice
 from rl.types import Target
@@ -71,10 +71,8 @@ def test_every_mention_is_an_option_at_its_place(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["so ", "so A ", "(A) ", "the answer is ", "B is ", "A", "not ", "“", "option is ", " "]
 )
-def test_hostile_length_costs_little(piece: str) -> None:
-    start = time.process_time()
-    concluded_option(piece * (50_000 // len(piece)), TARGET)
-    assert time.process_time() - start < 0.5
+def test_hostile_text_is_read_in_linear_time(piece: str) -> None:
+    assert growth(lambda text: concluded_option(text, TARGET), piece, 50_000) < LINEAR
 
 
 @pytest.mark.parametrize(

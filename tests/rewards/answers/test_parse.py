@@ -1,9 +1,8 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.growth import LINEAR, growth
 from rewards.answers.boxes import MAX_BOXES
 from rewards.answers.parse import MAX_CHARACTERS, Answer, parse_answer
 from rl.types import Task
@@ -130,11 +129,12 @@ def test_reads_a_bounded_number_of_boxes() -> None:
 @pytest.mark.parametrize(
     "piece", ["{", " ", "<think>", "<answer>", "{'bbox_2d': [", "'", "{'bbox_2d':[1,2,3,4]   ", "\x00"]
 )
-def test_hostile_length_costs_little_and_is_reported(piece: str) -> None:
-    text = "<think>a</think><answer>Yes. " + piece * (10_000_000 // len(piece))
-    start = time.process_time()
-    read = parse_answer(text, Task.boxes, SIZE)
-    assert time.process_time() - start < 0.5
+def test_hostile_text_is_read_in_linear_time_and_its_rest_is_reported(piece: str) -> None:
+    def read_answer(text: str) -> Answer:
+        return parse_answer(f"<think>a</think><answer>Yes. {text}", Task.boxes, SIZE)
+
+    assert growth(read_answer, piece, MAX_CHARACTERS) < LINEAR
+    read = read_answer(piece * (10_000_000 // len(piece)))
     assert f"only the first {MAX_CHARACTERS} were read" in read.malformed[0]
     assert len(read.malformed) < MAX_BOXES + 10
     assert all(len(fault) < 500 for fault in read.malformed)

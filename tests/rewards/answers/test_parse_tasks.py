@@ -1,15 +1,15 @@
 """Answers of all tasks but boxes, which test_parse.py covers."""
 
 import json
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.growth import LINEAR, growth
 from rewards.answers.boxes import MAX_BOXES
 from rewards.answers.cells import MAX_RUNS
-from rewards.answers.parse import Answer, parse_answer
+from rewards.answers.parse import MAX_CHARACTERS, Answer, parse_answer
 from rl.data.grid import SIDE, cells_text
 from rl.types import Task
 
@@ -245,12 +245,20 @@ PIECES = ["(", "(1,1)-", "(1,1) ", "{", '{"bbox_2d": [', '{"bbox_2d": [1,2,3,4],
 
 @pytest.mark.parametrize("task", Task)
 @pytest.mark.parametrize("piece", PIECES)
-def test_hostile_length_costs_little(task: Task, piece: str) -> None:
+def test_hostile_text_is_read_in_linear_time(task: Task, piece: str) -> None:
+    def read(many: str) -> None:
+        parse_answer(f"<seg>{many}</seg><think>a</think><answer>{many}", task, SIZE)
+        parse_answer(f"<think>a</think><answer>{many}", task, SIZE)
+
+    assert growth(read, piece, MAX_CHARACTERS // 2) < LINEAR
+
+
+@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("piece", PIECES)
+def test_the_rest_of_a_hostile_text_is_not_read(task: Task, piece: str) -> None:
     many = piece * (1_000_000 // len(piece))
-    start = time.process_time()
     answer = parse_answer(f"<seg>{many}</seg><think>a</think><answer>{many}", task, SIZE)
     answer_too = parse_answer(f"<think>a</think><answer>{many}", task, SIZE)
-    assert time.process_time() - start < 0.5
     assert "only the first 50000 were read" in answer.malformed[0]
     assert sum(map(len, answer_too.malformed)) < 100_000
 

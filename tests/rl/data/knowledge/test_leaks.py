@@ -1,11 +1,10 @@
 """Every planted leak is found and no clean text is refused."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.growth import LINEAR, growth
 from builders.leak_texts import clean_texts, planted_texts
 from rl.contrast import HINT
 from rl.data.knowledge.leaks import leaks
@@ -55,6 +54,4 @@ def test_any_text_can_be_searched(text):
     "piece", ["as ", "hint ", "red bounding ", "according to the x ", "box that is ", "marked x in "]
 )
 def test_a_hostile_text_is_searched_in_linear_time(piece):
-    started = time.process_time()
-    leaks(piece * (200_000 // len(piece)))
-    assert time.process_time() - started < 10
+    assert growth(leaks, piece, 100_000) < LINEAR

@@ -1,11 +1,10 @@
 """A trajectory is read without ever raising, and what makes it unfit is told by kind."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.growth import LINEAR, growth
 from rl.data.knowledge.routing import MAX_CHARACTERS, Wanted, named_knowledge, read_trajectory, verify
 from rl.types import Target
 
@@ -91,11 +90,9 @@ def test_anything_can_be_read(text):
 
 
 @pytest.mark.parametrize("piece", ["<knowledge>", "</knowledge><think>", "answer ", "((", "correct  ", " "])
-def test_a_hostile_text_is_read_in_no_time(piece):
-    started = time.process_time()
-    read_trajectory(answered(piece * 20_000))
-    read_trajectory(piece * 20_000)
-    assert time.process_time() - started < 2
+def test_a_hostile_text_is_read_in_linear_time(piece):
+    assert growth(lambda text: read_trajectory(answered(text)), piece, MAX_CHARACTERS) < LINEAR
+    assert growth(read_trajectory, piece, MAX_CHARACTERS) < LINEAR
 
 
 def test_the_first_name_is_the_choice_and_the_longest_where_two_begin():
