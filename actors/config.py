@@ -44,7 +44,9 @@ class LoraConfig:
 
 @dataclass(kw_only=True)
 class ModelConfig:
-    path: str = key("", "Folder or hub id of a checkpoint with its processor, e.g. Qwen/Qwen2.5-VL-7B-Instruct.")
+    path: str = key(
+        "", "Folder or hub id of a model with its processor, e.g. Qwen/Qwen2.5-VL-7B-Instruct; or a run, a checkpoint."
+    )
     precision: Precision = key(Precision.bf16, "Number type of weights and activations.")
     lora: LoraConfig = key(LoraConfig, "Low-rank adapters on the language model.")
     freeze_vision: bool = key(True, "Keep the vision tower's blocks fixed.")

@@ -24,8 +24,9 @@ from actors.setups import LearnerSetup, Rank
 from actors.tally import Tally, averaged
 from actors.watched import Watched
 from rl.algorithm import AlgoConfig
+from rl.asking import asking_of, write_asking
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
-from rl.checkpoints import Record
+from rl.checkpoints import ADAPTER, WHOLE, Record
 from rl.faults import UserError
 from rl.loss import LossInputs, policy_loss
 from rl.parity import check_parity
@@ -112,7 +113,8 @@ class Learner(Watched):
 
     def save(self, folder: str, record: Record) -> None:
         """Copy the state and weights of this moment; a thread writes them to the checkpoint `folder`."""
-        self._saver.save(Path(folder), replace(record, model=self._fingerprint), self._weights_writer())
+        writer = self._weights_writer(asking_of(record.config))
+        self._saver.save(Path(folder), replace(record, model=self._fingerprint), writer)
 
     def finish_saving(self) -> None:
         """Wait until the last checkpoint is written."""
@@ -143,7 +145,7 @@ class Learner(Watched):
             group["initial_lr"], group["weight_decay"] = self._algo.lr, self._algo.weight_decay
             group["lr"] = self._algo.lr * factor(self._schedule.last_epoch)
 
-    def _weights_writer(self) -> Callable[[Path], None]:
+    def _weights_writer(self, asking: Mapping[str, Any]) -> Callable[[Path], None]:
         """Copy the weights; return the function that writes adapter/, and hf/ unless only the adapter learns."""
         state = gathered_state(self._policy, trained_only=self._only_adapter)
         whole = merged_state(state, self._policy, self._dtype) if state and not self._only_adapter else {}
@@ -151,9 +153,10 @@ class Learner(Watched):
 
         def write(folder: Path) -> None:
             if whole:
-                save_folder(whole, self._policy.hf, self._model_config.path, folder / "hf")
+                save_folder(whole, self._policy.hf, self._model_config.path, folder / WHOLE)
+                write_asking(folder / WHOLE, asking)
             if self._adapted:
-                save_adapter(adapter, self._adapted, folder / "adapter")
+                save_adapter(adapter, self._adapted, folder / ADAPTER)
 
         return write
 

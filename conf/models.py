@@ -5,29 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from actors.config import Precision
-from rl.data.config import Instructions
 from rl.faults import UserError
 from rl.types import Task
 
-STARTERS, OF_ONE_IMAGE = "starter", "starter_yes_no"
-"""Prefix of the options of conf/model that were trained on the forms of answers; the one trained on yes_no alone."""
 
-
-def task_for(option: str | None, reference: str) -> str:
-    """Return the data.task for an option of conf/model: boxes if the model compares with a reference, else yes_no."""
-    compares = bool(reference) or str(option).startswith(STARTERS)
-    return (Task.boxes if compares and option != OF_ONE_IMAGE else Task.yes_no).name
-
-
-def only_compares(path: str) -> bool:
-    """Return True if the folder holds a starter that was never trained on one image alone."""
-    name = Path(path).name
-    return name.startswith(STARTERS) and name != OF_ONE_IMAGE
-
-
-def instructions_for(option: str | None) -> str:
-    """Return the data.instructions for an option of conf/model; None if the model is given by its path."""
-    return (Instructions.none if str(option).startswith(STARTERS) else Instructions.paper).name
+def task_for(reference: str) -> str:
+    """Return the data.task for a model of which nobody knows how it was trained."""
+    return (Task.boxes if reference else Task.yes_no).name
 
 
 def precision_of(path: str) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference
 from actors.placement import Machine, Slot, plan, slots, without_learning
-from conf.models import OF_ONE_IMAGE, only_compares
 from conf.schema import DemoDataConfig, ExportConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
 from rewards.config import check_reward, check_task, is_computed
 from rl.data.config import Choice, DataConfig
@@ -100,12 +99,9 @@ def _check_asked(config: PredictConfig) -> None:
     if data.task not in (Task.yes_no, Task.boxes):
         raise UserError(f"data.task={data.task.name} asks for no verdict; choose data.task=boxes or data.task=yes_no")
     if data.task is Task.boxes and not config.reference and not data.question:
-        instead = "a data.question of your own"
-        if only_compares(config.model.path):
-            instead = f"take the starter that needs none, model={OF_ONE_IMAGE}"
         raise UserError(
             f"data.task=boxes asks '{QUESTIONS[Task.boxes]}'; give the normal images to compare with, "
-            f"reference=FOLDER, or {instead}"
+            "reference=FOLDER, or a data.question of your own, or take a model that needs none, such as starter_yes_no"
         )
 
 

@@ -39,7 +39,7 @@ def _data(config: DemoDataConfig) -> int:
 
 
 def _export(config: ExportConfig) -> int:
-    from launch.export import main
+    from launch.export.run import main
 
     return main(config)
 

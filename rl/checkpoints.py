@@ -14,6 +14,8 @@ from rl.faults import UserError
 RECORD = "run.json"
 STATE = "state"
 FOLDER = "checkpoints"
+WHOLE, ADAPTER, MERGED = "hf", "adapter", "merged"
+"""Folders of a checkpoint: the model, unless only an adapter learned; the adapter; the model that is made of it."""
 
 
 @dataclass(kw_only=True)
@@ -108,6 +110,16 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             state = "is missing" if found is None else f"has {found} bytes of {size}"
             raise UserError(f"{folder}: the checkpoint is not whole, {name} {state}; resume from another one")
     return Checkpoint(folder=folder, record=record)
+
+
+def find_checkpoint(path: Path) -> Checkpoint:
+    """Read the checkpoint at `path`, or the newest whole one if `path` is a run folder."""
+    if not (path / FOLDER).is_dir():
+        return read_checkpoint(path)
+    newest, faults = newest_whole(path)
+    if newest is None:
+        raise UserError(f"{path}: no checkpoint of this run is whole ({'; '.join(faults) or 'there is none'})")
+    return newest
 
 
 def step_folders(run: Path) -> list[Path]:

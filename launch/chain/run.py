@@ -9,17 +9,16 @@ from typing import Any
 
 from conf.schema import ExportConfig, TrainConfig
 from launch.chain.stages import MODEL, Stage, stages_of
-from launch.export import main as export
+from launch.export.run import main as export
 from launch.pages.chain_page import StageRow, chain_page
 from launch.run.crash import sentence_of
 from launch.run.folder import CHAIN, CONFIG, METRICS, dump_config, plain, run_folder, write_json
 from launch.run.members import SUMMARY, flattened, read_summary, why_ended_early
+from launch.run.model_folder import MADE
 from launch.run.wandb_run import without_secrets
 from rl.checkpoints import step_folders
 from rl.faults import RunFailure, UserError
 
-MADE = "model"
-"""Name of the folder in a stage's own with the model that it made."""
 AROUND = ("output", "resume", "logging", "checkpoint", "cluster")
 """Keys and sections that do not affect the result of a stage."""
 

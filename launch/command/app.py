@@ -18,6 +18,7 @@ from launch.command.help_page import help_page
 from launch.command.inside_hydra import run_jobs
 from launch.command.member_files import begin_member, fail_member, member_value, members_in
 from launch.command.mistakes import check_read
+from launch.command.remembering import remember
 from launch.command.verb import Verb
 from launch.run.crash import sentence_of
 from rl.faults import RunFailure, UserError
@@ -34,7 +35,7 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
         parser = Parser()
         parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
         options = parser.read(argv)
-        with open_composer(verb.name, verb.schema, options.hydra_arguments) as composer:
+        with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread) as composer:
             lists, texts = ((), ()) if options.multirun else (verb.lists, _texts(verb))
             options.overrides = in_full(options.overrides, composer.choices, lists, texts)
             check_read(options.overrides, verb.unread)
@@ -117,6 +118,8 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
 def _run_job(verb: Verb, composed: DictConfig) -> tuple[int, float | None]:
     """Return the exit code and, for a member of a sweep, the number that ranks it."""
     hydra_config = HydraConfig.get()
+    for sentence in remember(composed, hydra_config.overrides.task, verb.schema, verb.unread):
+        print(sentence, flush=True)
     if hydra_config.mode is not RunMode.MULTIRUN:
         return _run_main(verb, composed, composed.output)[0], None
     folder = Path(composed.output) / hydra_config.sweep.subdir

@@ -15,6 +15,8 @@ OPTUNA = "hydra/sweeper=optuna"
 OPTUNA_VALUES = ("hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
 """Options that replace Optuna's defaults: a higher logging.rank_by is better, and a failed member stops no other."""
 
+TAKE_PATHS = ("model",)
+"""Config groups whose options only name a folder or a hub id, which can stand in their place."""
 PLAIN = re.compile(r"[\w./-]+")
 
 
@@ -59,20 +61,20 @@ def quoted(value: str) -> str:
 
 
 def in_full(
-    overrides: Sequence[str], choices: Mapping[str, str | None], lists: Collection[str], texts: Collection[str]
+    overrides: Sequence[str], groups: Collection[str], lists: Collection[str], texts: Collection[str]
 ) -> list[str]:
     """Return the overrides as Hydra reads them.
 
-    A folder or hub id in place of an option (model=owner/name) becomes <group>.path, for the groups in `choices` that
-    have no option by default. Commas in the values of `lists` are quoted, and so are values of `texts` that Hydra's
+    A folder or hub id in place of an option (model=owner/name) becomes <group>.path, for those of the verb's `groups`
+    that TAKE_PATHS names. Commas in the values of `lists` are quoted, and so are values of `texts` that Hydra's
     grammar cannot read.
 
-    >>> in_full(["model=owner/name", "input=a.png,b.png"], {"model": None}, ["input"], [])
+    >>> in_full(["model=owner/name", "input=a.png,b.png"], ["model"], ["input"], [])
     ['model.path=owner/name', "input='a.png,b.png'"]
-    >>> in_full(["output=runs/mine (1)"], {}, [], ["output"])
+    >>> in_full(["output=runs/mine (1)"], [], [], ["output"])
     ["output='runs/mine (1)'"]
     """
-    takes_paths = [name for name, option in choices.items() if option is None]
+    takes_paths = [name for name in TAKE_PATHS if name in groups]
     readable = [_readable(text, {*texts, *takes_paths}) for text in overrides]
     return [
         _in_full(text, override, takes_paths, lists)

@@ -1,10 +1,11 @@
 """Compose a config dataclass from overrides with Hydra; every mistake becomes a one-sentence UserError."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import hydra
@@ -22,9 +23,10 @@ from yaml import YAMLError
 
 import conf
 from conf.keys import walk
-from conf.models import instructions_for, precision_of, task_for
+from conf.models import precision_of, task_for
 from launch.command.inside_hydra import open_repository
 from launch.command.mistakes import check_option, check_override, nearest, parse_overrides, unknown_key
+from launch.command.remembering import remember
 from launch.run.folder import default_output, stage_folder
 from rewards.presets import PRESETS, preset
 from rl.config import check_ranges
@@ -36,7 +38,6 @@ OmegaConf.register_new_resolver(
     "stage", lambda name, *, _root_: stage_folder(_root_.output, _root_.stages, name), replace=True
 )
 OmegaConf.register_new_resolver("task_of", lambda reward: preset(reward).task.name, replace=True)
-OmegaConf.register_new_resolver("instructions_for", instructions_for, replace=True)
 OmegaConf.register_new_resolver("task_for", task_for, replace=True)
 OmegaConf.register_new_resolver("precision_of", precision_of, replace=True)
 for reward in PRESETS:
@@ -55,6 +56,8 @@ class Composer:
     """Primary file: conf/<name>.yaml."""
     schema: type
     """Dataclass of the config."""
+    unread: Mapping[str, str]
+    """Keys and sections that the verb ignores, each with the reason."""
     choices: dict[str, str | None]
     """Config groups, each with the option that is chosen when none is named."""
     hydra_arguments: list[str]
@@ -73,6 +76,7 @@ class Composer:
             composed = _compose(self.name, [*arguments, *self.hydra_arguments], self.schema)
         with open_dict(composed):
             del composed["hydra"]
+        remember(composed, arguments, self.schema, self.unread)
         return to_dataclass(composed, self.schema)
 
     def swept_by_config(self, job: Sequence[str]) -> list[str]:
@@ -139,7 +143,9 @@ class Composer:
 
 
 @contextmanager
-def open_composer(name: str, schema: type, hydra_arguments: list[str]) -> Iterator[Composer]:
+def open_composer(
+    name: str, schema: type, hydra_arguments: list[str], unread: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Composer]:
     """Yield a composer that works inside the block, where Hydra is initialized."""
     ConfigStore.instance().store(name=f"{name}_schema", node=_with_free_names(schema))
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
@@ -149,6 +155,7 @@ def open_composer(name: str, schema: type, hydra_arguments: list[str]) -> Iterat
         yield Composer(
             name=name,
             schema=schema,
+            unread=unread,
             choices={group: option for group, option in chosen.items() if "hydra/" not in group},
             hydra_arguments=hydra_arguments,
             sweeper=str(chosen["hydra/sweeper"]),

@@ -23,6 +23,7 @@ from launch.run.crash import CRASH
 from launch.run.ending import End, recorded_end
 from launch.run.folder import CONFIG, dump_config, run_folder, write_json
 from launch.run.members import SUMMARY
+from launch.run.model_folder import asking_at, merge_adapter
 from launch.run.paths import with_absolute_paths
 from launch.run.progress import ImageProgress
 from launch.run.signals import stop_on_signals
@@ -80,6 +81,7 @@ def main(config: PredictConfig) -> int:
     began = time.perf_counter()
     config = with_absolute_paths(config)
     check_free(Path(config.output))
+    _warn_of_reference(config)
     work = read_work(config)
     with run_folder(config.output) as folder:
         (folder / CONFIG).write_text(dump_config(config))
@@ -91,6 +93,15 @@ def main(config: PredictConfig) -> int:
         )
         run = Inspection(config=config, folder=folder, work=work, album=album, brake=Brake(), began=began)
         return _inspect_and_record(run)
+
+
+def _warn_of_reference(config: PredictConfig) -> None:
+    """Print a warning if the model was trained to compare images and has none to compare with, or the reverse."""
+    compared = asking_at(config.model.path).get("data.with_reference")
+    if compared is True and not config.reference:
+        print(f"warning: {config.model.path} was trained to compare with a normal image; give one, reference=…")
+    elif compared is False and config.reference:
+        print(f"warning: {config.model.path} was trained on one image alone; leave reference={config.reference} out")
 
 
 def _inspect_and_record(run: Inspection) -> int:
@@ -153,6 +164,7 @@ def check_free(output: Path) -> None:
 
 def read_work(config: PredictConfig) -> Work:
     """Open every file once; raise a UserError for what is wrong with the whole, before an actor starts."""
+    merge_adapter(config.model.path)
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
     builder = PromptBuilder(config.model.path, config.data)

@@ -5,20 +5,25 @@ from pathlib import Path
 from typing import TypeVar
 
 from conf.schema import PairsConfig, PredictConfig, TrainConfig
+from launch.run.model_folder import model_folder
 
 Config = TypeVar("Config", TrainConfig, PredictConfig, PairsConfig)
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """Return the config with absolute paths; the id of a model on the hub stays as it is."""
+    """Return the config with absolute paths, for a run in model.path that of its model; a hub id stays as it is."""
     model, data, cluster = config.model, config.data, config.cluster
     return replace(
         config,
         output=_absolute(config.output),
-        model=replace(model, path=_absolute(model.path) if Path(model.path).is_dir() else model.path),
+        model=replace(model, path=_absolute_model(model.path)),
         data=replace(data, root=_absolute(data.root), lessons=_absolute(data.lessons)),
         cluster=replace(cluster, reference_cache=_absolute(cluster.reference_cache)),
     )
+
+
+def _absolute_model(path: str) -> str:
+    return _absolute(model_folder(path)) if Path(path).is_dir() else path
 
 
 def _absolute(path: str) -> str:

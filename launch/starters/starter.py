@@ -11,9 +11,10 @@ yes or no about one image; --routed trains the starter of --forms to choose a pi
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import rl.import_fixes  # noqa: F401
 
@@ -26,6 +27,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from actors.model import PolicyModel
 from launch.starters.untrained import CELLS, CHOICE_FORM, ROUTED_FORM, write_forms, write_untrained
+from rl.asking import write_asking
 from rl.batching import GroupBatch, to_batch
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.annotators import Annotators
@@ -281,6 +283,14 @@ SEQUELS = {
 }
 
 
+def asking_in(curriculum: Sequence[Phase]) -> dict[str, Any]:
+    """Return how a starter is asked: as in its curriculum, with the task if there is only one."""
+    first, *others = {task for phase in curriculum for task in phase.tasks}
+    told: dict[str, Any] = {} if others else {"data.task": first.name}
+    shown = {"data.instructions": Instructions.none.name, "data.with_reference": Task.yes_no not in (first, *others)}
+    return told | shown
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     chosen = parser.add_mutually_exclusive_group()
@@ -293,10 +303,12 @@ def main() -> None:
         output = options.output or options.sequel.folder
         write_forms(output, options.sequel.source, options.sequel.words)
         train(output, options.sequel.curriculum, options.seed)
+        write_asking(output, asking_in(options.sequel.curriculum))
     else:
         output = options.output or STARTER
         write_untrained(output, DATA, options.seed)
         train(output, CURRICULUM, options.seed)
+        write_asking(output, asking_in(CURRICULUM))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
+from launch.run.model_folder import merge_adapter
 from launch.run.samples import read_split
 from rewards.compose import check_boxes, check_truth
 from rewards.config import is_computed, weights
@@ -46,6 +47,7 @@ class Data:
 
 def read_data(config: TrainConfig) -> Data:
     """Open every file once, so that a bad one is named before an actor starts."""
+    merge_adapter(config.model.path)
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
     training, heldout = read_split(config.data, config.seed)

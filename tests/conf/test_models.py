@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conf.models import only_compares, precision_of
+from conf.models import precision_of
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,3 @@ def test_a_broken_config_is_one_sentence_with_its_path(content, tmp_path: Path):
     sentence = str(caught.value)
     assert sentence.startswith(f"{tmp_path}/config.json: ") and sentence.endswith("; copy the model anew")
     assert "\n" not in sentence
-
-
-def test_all_starters_but_yes_no_only_compare():
-    assert only_compares("models/starter") and only_compares("/there/starter_forms")
-    assert not only_compares("models/starter_yes_no") and not only_compares("owner/name")

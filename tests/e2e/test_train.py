@@ -1,6 +1,11 @@
 """`assay train` as a user types it: real Ray, real vLLM, two real learners, a reference."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +21,13 @@ from rl.data.reading import read_samples
 from rollout.config import RolloutConfig
 
 pytestmark = pytest.mark.slow
+BEFORE = {
+    "transformers": "import rl.import_fixes\n",
+    # Where torch and torchvision are different builds, vLLM needs help to find the model.
+    "vLLM": "import rl.import_fixes\nfrom vllm import ModelRegistry\nname = 'Qwen2_5_VLForConditionalGeneration'\n"
+    "ModelRegistry.register_model(name, ModelRegistry.models[name].load_model_cls())\n",
+}
+"""What the test runs before the code of the model card."""
 
 
 def test_the_last_line_is_the_summary_and_the_folder_is_whole(small_run: Run):
@@ -56,6 +68,32 @@ def test_the_checkpoint_answers_the_same_in_transformers_and_vllm(small_run: Run
         answer = tokenizer.decode(grown[0, len(prompt.token_ids) :], skip_special_tokens=True)
         assert answer == said[prompt.sample.id]
     print(f"figure: {len(prompts)} held-out answers the same, word for word")
+
+
+@pytest.mark.parametrize("library", ["transformers", pytest.param("vLLM", marks=pytest.mark.rare)])
+def test_the_code_of_the_model_card_reproduces_an_answer(library: str, small_run: Run, demo_data: Path, tmp_path: Path):
+    exported = tmp_path / "exported"
+    done = assay("export", f"checkpoint={small_run.folder}", f"output={exported}")
+    assert done.returncode == 0, done.stderr
+    lines = (small_run.folder / "samples/heldout_step_10.jsonl").read_text().splitlines()
+    said = {answer["id"]: answer["completion"] for answer in map(json.loads, lines)}
+    sample = next(sample for sample in read_samples(DataConfig(root=str(demo_data))) if sample.id in said)
+    for name, image in zip(("normal.jpg", "inspected.jpg"), sample.images, strict=True):
+        # The demo's images are PNGs; a reader goes by the content.
+        shutil.copy(image, tmp_path / name)
+
+    card = (exported / "README.md").read_text()
+    (code,) = re.findall(rf"In {library}:\n\n```python\n(.*?)```", card, flags=re.DOTALL)
+    small_cache = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    shown = subprocess.run(
+        [sys.executable, "-c", BEFORE[library] + code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), **small_cache},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert said[sample.id] in shown.stdout.splitlines(), shown.stderr[-2000:]
 
 
 def test_bad_data_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Path):

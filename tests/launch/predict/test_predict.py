@@ -54,9 +54,9 @@ MISTAKES = {
     "input=in model=./nowhere": "model.path: './nowhere' is neither a folder nor a hub id such as owner/name",
     "input=nowhere model=starter": "input: there is no folder or file '",
     "input=in model=starter": "data.task=boxes asks 'Are there any defects in the second image?'; give the normal "
-    "images to compare with, reference=FOLDER, or take the starter that needs none, model=starter_yes_no\n",
+    "images to compare with, reference=FOLDER, or a data.question of your own, or take a model that needs none",
     "input=in model=qwen2_5_vl_3b data.task=boxes": "data.task=boxes asks 'Are there any defects in the second "
-    "image?'; give the normal images to compare with, reference=FOLDER, or a data.question of your own\n",
+    "image?'; give the normal images to compare with, reference=FOLDER, or a data.question of your own",
     "input=in model=starter data.task=choice": "data.task=choice asks for no verdict; choose data.task=boxes or",
     "input=in model=starter reference=normal heat_top=1": "heat_top must be > 1; got 1.0",
     "input=in model=starter reference=normal batch=0": "batch must be ≥ 1; got 0",
@@ -225,11 +225,11 @@ def test_a_models_broken_config_is_one_sentence(photos, capsys):
 
 
 def test_short_arguments_are_expanded():
-    choices = {"model": None, "cluster": "local"}
+    groups = ["model", "cluster"]
     typed = ["model=starter", "model=runs/a/hf", "cluster=a/b", "input=a.png,b c.png", "seed=1,2"]
-    read = in_full(typed, choices, ["input"], ())
+    read = in_full(typed, groups, ["input"], ())
     assert read == ["model=starter", "model.path=runs/a/hf", "cluster=a/b", "input='a.png,b c.png'", "seed=1,2"]
-    assert in_full(["input=a,b"], choices, (), ()) == ["input=a,b"]
+    assert in_full(["input=a,b"], groups, (), ()) == ["input=a,b"]
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,8 @@ def test_short_arguments_are_expanded():
         ("model=starter_yes_no", "yes_no", "none", "fp32"),
         ("model=qwen2_5_vl_3b", "yes_no", "paper", "bf16"),
         ("model=qwen2_5_vl_3b reference=good", "boxes", "paper", "bf16"),
-        (f"model={STARTER} reference=good", "boxes", "paper", "fp32"),
-        (f"model={STARTER} reference=good data=demo", "boxes", "none", "fp32"),
+        (f"model={STARTER} reference=good", "boxes", "none", "fp32"),
+        (f"model={STARTER} reference=good data.instructions=paper", "boxes", "paper", "fp32"),
         ("model=owner/name data.task=boxes model.precision=fp32", "boxes", "paper", "fp32"),
     ],
 )

@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from conf.schema import ExportConfig
-from launch.export import main
+from launch.export.run import main
 from rl.checkpoints import Progress, Record, checkpoint_folder, commit, unfinished
 
 

@@ -1,0 +1,80 @@
+"""The model that a run folder or a checkpoint stands for, and how it was asked in training."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from launch.run.folder import CHAIN, CONFIG
+from rl.asking import asking_of, read_asking, write_asking
+from rl.checkpoints import ADAPTER, FOLDER, MERGED, RECORD, WHOLE, Checkpoint, find_checkpoint, read_checkpoint
+from rl.faults import UserError
+
+MADE = "model"
+"""Folder, in that of a chain's stage, with the model that the stage made."""
+
+
+def model_folder(path: str) -> str:
+    """Return the model's folder of a run, a chain or a checkpoint; any other path or hub id as it is."""
+    folder = Path(path)
+    if not path or not folder.is_dir() or (folder / "config.json").is_file():
+        return path
+    if (folder / CHAIN).is_file():
+        return str(_last_made(folder))
+    if (folder / FOLDER).is_dir() or (folder / RECORD).is_file():
+        checkpoint = find_checkpoint(folder)
+        whole = checkpoint.folder / WHOLE
+        return str(whole if whole.is_dir() else checkpoint.folder / MERGED)
+    if (folder / CONFIG).is_file():
+        raise UserError(f"model.path={path}: this run has no checkpoint; wait for one, or resume the run")
+    return path
+
+
+def _last_made(chain: Path) -> Path:
+    stages = json.loads((chain / CHAIN).read_text(encoding="utf-8"))["stages"]
+    made = [chain / stage / MADE for stage in stages if (chain / stage / MADE).is_dir()]
+    if not made:
+        raise UserError(f"model.path={chain}: no stage of this chain has made a model yet; go on with resume=auto")
+    return made[-1]
+
+
+def asking_at(path: str) -> dict[str, Any]:
+    """Return how the model of a folder, run or checkpoint was asked; {} if nobody knows."""
+    folder = Path(model_folder(path))
+    if folder.name in (WHOLE, MERGED) and (folder.parent / RECORD).is_file():
+        return asking_of(read_checkpoint(folder.parent).record.config)
+    return read_asking(folder)
+
+
+def write_model(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the model of a checkpoint, with assay.json: a copy, or its adapter merged into the base model."""
+    whole = checkpoint.folder / WHOLE
+    if whole.is_dir():
+        shutil.copytree(whole, folder)
+    else:
+        _write_merged(checkpoint, folder)
+    write_asking(folder, asking_of(checkpoint.record.config))
+
+
+def _write_merged(checkpoint: Checkpoint, folder: Path) -> None:
+    model = checkpoint.record.config["model"]
+    base = model["path"]
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise UserError(f"{checkpoint.folder}: its adapter needs the base model {base}, which is missing; restore it")
+    # Not at the top: torch and transformers take seconds.
+    from actors.checkpoint import write_merged
+
+    folder.mkdir(parents=True)
+    write_merged(base, checkpoint.folder / ADAPTER, model["precision"], folder)
+
+
+def merge_adapter(path: str) -> None:
+    """Write the merged model of an adapter's checkpoint, if `path` names one that is not there yet."""
+    folder = Path(path)
+    if folder.name != MERGED or folder.is_dir() or not (folder.parent / RECORD).is_file():
+        return
+    print(f"merging the adapter of {folder.parent} into its base model, once", flush=True)
+    unfinished = folder.with_name(f".{MERGED}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    write_model(read_checkpoint(folder.parent), unfinished)
+    unfinished.rename(folder)

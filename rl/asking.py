@@ -1,0 +1,55 @@
+"""How a model was asked while it was trained: assay.json beside its config.json, which transformers and vLLM ignore."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rl.faults import UserError
+
+FILE = "assay.json"
+ASKED = (
+    "data.task",
+    "data.question",
+    "data.instructions",
+    "data.with_reference",
+    "data.square",
+    "data.min_pixels",
+    "data.max_pixels",
+    "data.anomaly_words",
+    "rollout.temperature",
+    "rollout.max_prompt_tokens",
+    "rollout.max_images",
+    "rollout.max_response_tokens",
+    "model.precision",
+)
+"""Keys of a training that decide what its model is shown and how it answers."""
+
+
+def asking_of(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the values of ASKED in a training's config of plain values, as far as it has them.
+
+    >>> asking_of({"data": {"task": "boxes", "root": "photos"}, "algo": {"lr": 1e-6}})
+    {'data.task': 'boxes'}
+    """
+    split = [(key, *key.split(".")) for key in ASKED]
+    return {key: config[section][name] for key, section, name in split if name in config.get(section, {})}
+
+
+def write_asking(folder: Path, asking: Mapping[str, Any]) -> None:
+    (folder / FILE).write_text(json.dumps(asking, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_asking(folder: Path) -> dict[str, Any]:
+    """Return how the model in the folder was asked; {} if nobody wrote it down."""
+    file = folder / FILE
+    if not file.is_file():
+        return {}
+    try:
+        asking = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); remove it, and give its keys yourself") from error
+    strange = [key for key in asking if key not in ASKED] if isinstance(asking, dict) else ["no JSON object"]
+    if strange:
+        raise UserError(f"{file}: {strange[0]} is nothing that a model is asked by; it may hold {', '.join(ASKED)}")
+    return asking

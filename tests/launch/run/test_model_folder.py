@@ -1,0 +1,55 @@
+"""`model=` takes a run, a chain or a checkpoint in place of a model's folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from builders.checkpoint_folders import damage, write_checkpoint
+from launch.run.model_folder import asking_at, model_folder
+
+CONFIG = {"data": {"task": "yes_no", "square": 112}, "model": {"path": "models/starter", "precision": "float32"}}
+ASKING = {"data.task": "yes_no", "data.square": 112, "model.precision": "float32"}
+
+
+def test_a_run_stands_for_its_newest_whole_checkpoint(tmp_path: Path):
+    write_checkpoint(tmp_path, 2, config=CONFIG)
+    damage(write_checkpoint(tmp_path, 4, config=CONFIG))
+    assert model_folder(str(tmp_path)) == str(tmp_path / "checkpoints/step_2/hf")
+    assert asking_at(str(tmp_path)) == ASKING
+
+
+def test_a_checkpoint_stands_for_its_model(tmp_path: Path):
+    folder = write_checkpoint(tmp_path, 2, config=CONFIG)
+    assert model_folder(str(folder)) == str(folder / "hf")
+    assert asking_at(str(folder / "hf")) == ASKING
+
+
+def test_an_adapter_stands_for_the_model_that_is_made_of_it(tmp_path: Path):
+    folder = write_checkpoint(tmp_path, 2, config=CONFIG)
+    (folder / "hf").rename(folder / "adapter")
+    written = json.loads((folder / "run.json").read_text())
+    written["files"] = {name.replace("hf/", "adapter/"): size for name, size in written["files"].items()}
+    (folder / "run.json").write_text(json.dumps(written))
+    assert model_folder(str(tmp_path)) == str(folder / "merged")
+    assert asking_at(str(tmp_path)) == ASKING
+
+
+def test_a_chain_stands_for_the_last_model_that_it_made(tmp_path: Path):
+    (tmp_path / "chain.json").write_text(json.dumps({"stages": ["1_sft", "2_grpo", "3_pairs"], "done": {}}))
+    with pytest.raises(ValueError, match="no stage of this chain has made a model yet"):
+        model_folder(str(tmp_path))
+    for stage in ("1_sft", "2_grpo"):
+        (tmp_path / stage / "model").mkdir(parents=True)
+    assert model_folder(str(tmp_path)) == str(tmp_path / "2_grpo/model")
+
+
+def test_a_run_without_checkpoint_is_refused(tmp_path: Path):
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(ValueError, match="this run has no checkpoint; wait for one, or resume the run"):
+        model_folder(str(tmp_path))
+
+
+@pytest.mark.parametrize("path", ["", "owner/name", "nowhere"])
+def test_everything_else_stays_as_it_is(path: str):
+    assert model_folder(path) == path and asking_at(path) == {}
