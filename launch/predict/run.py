@@ -81,7 +81,7 @@ def main(config: PredictConfig) -> int:
     began = time.perf_counter()
     config = with_absolute_paths(config)
     check_free(Path(config.output))
-    _warn_of_reference(config)
+    warn_of_reference(config)
     work = read_work(config)
     with run_folder(config.output) as folder:
         (folder / CONFIG).write_text(dump_config(config))
@@ -95,7 +95,7 @@ def main(config: PredictConfig) -> int:
         return _inspect_and_record(run)
 
 
-def _warn_of_reference(config: PredictConfig) -> None:
+def warn_of_reference(config: PredictConfig) -> None:
     """Print a warning if the model was trained to compare images and has none to compare with, or the reverse."""
     compared = asking_at(config.model.path).get("data.with_reference")
     if compared is True and not config.reference:

@@ -27,12 +27,23 @@ from builders.learners import (
 )
 from builders.ranks import Ranks
 from builders.tiny_groups import mixed_groups
+from rl.asking import read_asking
 from rl.batching import to_batch
 from rl.checkpoints import Progress, Record, checkpoint_folder, read_checkpoint
 
 pytestmark = pytest.mark.slow
 RECORD = Record(
-    progress=Progress(step=2, position=0), policy_version=2, metrics_bytes=0, wandb_id="", data_hash="", config={}
+    progress=Progress(step=2, position=0),
+    policy_version=2,
+    metrics_bytes=0,
+    wandb_id="",
+    data_hash="",
+    config={"data": {"square": 112}},
+    policy_version=2,
+    metrics_bytes=0,
+    wandb_id="",
+    data_hash="",
+    config={"data": {"square": 112}},
 )
 WARMING_UP = replace(FAST, warmup_steps=3)
 RESUMED: dict[str, dict[str, Any]] = {"frozen vision": {}, "lora": {"lora": LoraConfig(rank=4, dropout=0.5)}}
@@ -51,6 +62,8 @@ class Saved:
     """Largest difference between log-probs of the loaded checkpoint and of the untrained model."""
     kinds: list[str]
     """Folders of weights in the checkpoint."""
+    asking: dict[str, Any]
+    """How the model in hf/ says that it was asked."""
 
 
 def saved(_: int, folder: Path, out: Path, model: str) -> Saved:
@@ -74,6 +87,7 @@ def saved(_: int, folder: Path, out: Path, model: str) -> Saved:
         parity=report["parity/logprob_abs_max"],
         trained=float((merged - untrained).abs().max()),
         kinds=sorted(path.name for path in step.iterdir() if path.name in ("hf", "adapter")),
+        asking=read_asking(step / "hf"),
     )
 
 
@@ -107,6 +121,7 @@ def test_a_saved_folder_loads_with_transformers_and_gives_the_same_logprobs(
     assert found.trained > 0.1
     # There is only an adapter if nothing else learned.
     assert found.kinds == kinds
+    assert found.asking == ({"data.square": 112} if "hf" in kinds else {})
 
 
 @dataclass(frozen=True, kw_only=True)

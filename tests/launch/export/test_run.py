@@ -13,7 +13,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from conf.schema import ExportConfig
 from launch.export.run import main
-from rl.checkpoints import Progress, Record, checkpoint_folder, commit, unfinished
+from launch.run.model_folder import merge_adapter, model_folder
+from rl.asking import read_asking
+from rl.checkpoints import Progress, Record, checkpoint_folder, commit, read_checkpoint, unfinished
 
 
 @pytest.fixture
@@ -54,6 +56,17 @@ def test_an_adapter_is_merged_into_a_folder_that_loads_by_itself(adapted_run: Pa
     with torch.no_grad():
         gap = (found(input_ids=ids).logits - expected(input_ids=ids).logits).abs().max()
     assert gap < 1e-5
+
+
+def test_an_adapter_is_merged_once_beside_its_checkpoint_when_the_run_is_asked(adapted_run: Path, capsys):
+    folder = Path(model_folder(str(adapted_run)))
+    merge_adapter(str(folder))
+    merge_adapter(str(folder))
+
+    assert capsys.readouterr().out.count("merging the adapter") == 1
+    AutoModelForImageTextToText.from_pretrained(folder)
+    assert read_asking(folder) == {"model.precision": "float32"}
+    assert read_checkpoint(folder.parent).folder == folder.parent
 
 
 def test_the_card_has_base_data_config_and_results_at_the_checkpoint(adapted_run: Path, tmp_path: Path):

@@ -20,7 +20,7 @@ from launch.command.arguments import in_full
 from launch.command.composing import open_composer
 from launch.command.mistakes import reason_unread
 from launch.predict.album import Album, Drawing
-from launch.predict.run import check_free, read_work
+from launch.predict.run import check_free, read_work, warn_of_reference
 from launch.run.progress import ImageProgress
 from rl.data.config import DataConfig, Instructions
 from rl.types import Completion, Group, Look, Maps, Task
@@ -319,3 +319,17 @@ def test_progress_without_a_terminal_is_about_twenty_lines():
     progress.stop()
     lines = out.getvalue().splitlines()
     assert lines[-1] == "400/400 images · 400 normal" and 15 <= len(lines) <= 22
+
+
+@pytest.mark.parametrize(
+    ("model", "reference", "warning"),
+    [
+        ("starter", "", "was trained to compare with a normal image; give one, reference=…"),
+        ("starter_yes_no", "good.png", "was trained on one image alone; leave reference=good.png out"),
+        ("starter", "good.png", ""),
+        ("starter_yes_no", "", ""),
+    ],
+)
+def test_a_reference_that_the_training_lacked_or_had_is_warned_of(model, reference, warning, capsys):
+    warn_of_reference(PredictConfig(model=ModelConfig(path=f"{STARTER}/../{model}"), reference=reference))
+    assert warning in capsys.readouterr().out if warning else capsys.readouterr().out == ""

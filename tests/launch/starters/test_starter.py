@@ -21,10 +21,12 @@ from launch.starters.starter import (
     YES_NO_CURRICULUM,
     Lessons,
     Phase,
+    asking_in,
     train,
 )
 from launch.starters.untrained import SPECIAL_TOKENS, write_forms, write_untrained
 from rewards.answers.parse import parse_answer
+from rl.asking import read_asking
 from rl.batching import GroupBatch
 from rl.data.demo.annotators import Annotators
 from rl.data.demo.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part
@@ -198,3 +200,9 @@ def test_a_committed_starter_is_small_and_has_the_current_tokenizer(name, untrai
     assert sum(path.stat().st_size for path in files) <= 10 * 2**20
     for file in ("tokenizer.json", "chat_template.jinja", "processor_config.json"):
         assert (MODELS / name / file).read_text() == (written[name] / file).read_text(), file
+
+
+@pytest.mark.parametrize("name", ["starter", *(sequel.folder.name for sequel in SEQUELS.values())])
+def test_a_starter_holds_how_its_curriculum_asked(name: str):
+    curricula = {sequel.folder.name: sequel.curriculum for sequel in SEQUELS.values()}
+    assert read_asking(MODELS / name) == asking_in(curricula.get(name, CURRICULUM))
