@@ -39,11 +39,6 @@ RECORD = Record(
     wandb_id="",
     data_hash="",
     config={"data": {"square": 112}},
-    policy_version=2,
-    metrics_bytes=0,
-    wandb_id="",
-    data_hash="",
-    config={"data": {"square": 112}},
 )
 WARMING_UP = replace(FAST, warmup_steps=3)
 RESUMED: dict[str, dict[str, Any]] = {"frozen vision": {}, "lora": {"lora": LoraConfig(rank=4, dropout=0.5)}}
