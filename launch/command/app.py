@@ -1,6 +1,7 @@
 """Run a verb with the typed overrides, once or for each job of a sweep."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from launch.command.member_files import begin_member, fail_member, member_value,
 from launch.command.mistakes import check_read
 from launch.command.verb import Verb
 from launch.run.crash import sentence_of
+from launch.run.invocation import Invocation, invoked, telling
 from rl.faults import RunFailure, UserError
 
 RUN_FAULT, USAGE_FAULT = 1, 2
@@ -102,7 +104,7 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
     codes = [0]
 
     def job(composed: DictConfig) -> float | None:
-        code, value = _run_job(verb, composed)
+        code, value = _run_job(verb, composed, options)
         codes.append(code)
         if code in INTERRUPTED:
             # The rest of a sweep is not begun.
@@ -114,15 +116,33 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
     return max(codes)
 
 
-def _run_job(verb: Verb, composed: DictConfig) -> tuple[int, float | None]:
+def _run_job(verb: Verb, composed: DictConfig, options: argparse.Namespace) -> tuple[int, float | None]:
     """Return the exit code and, for a member of a sweep, the number that ranks it."""
     hydra_config = HydraConfig.get()
     if hydra_config.mode is not RunMode.MULTIRUN:
-        return _run_main(verb, composed, composed.output)[0], None
+        with invoked(_invocation(verb, options.typed)):
+            return _run_main(verb, composed, composed.output)[0], None
     folder = Path(composed.output) / hydra_config.sweep.subdir
+    flags = ["--config-dir", str(options.config_dir)] if options.config_dir else []
+    with invoked(_invocation(verb, [*with_values(hydra_config.overrides.task, {"output": str(folder)}), *flags])):
+        return _run_member(verb, composed, folder)
+
+
+def _invocation(verb: Verb, typed: Sequence[str]) -> Invocation:
+    """Return the invocation by the words `typed` after the verb."""
+    hydra_config = HydraConfig.get()
+    return Invocation(
+        command=shlex.join(["assay", verb.name, *typed]),
+        experiment=hydra_config.runtime.choices.get("experiment") or "",
+        overrides=telling(hydra_config.overrides.task),
+    )
+
+
+def _run_member(verb: Verb, composed: DictConfig, folder: Path) -> tuple[int, float | None]:
+    """Run a member of a sweep into its folder."""
     if not verb.trains:
         return _run_main(verb, composed, str(folder))[0], None
-    begin_member(folder, hydra_config.overrides.task)
+    begin_member(folder, HydraConfig.get().overrides.task)
     code, sentence = _run_main(verb, composed, str(folder))
     if code:
         fail_member(folder, sentence)

@@ -32,8 +32,9 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Return the flags, the `overrides` of the config and the `hydra_arguments`, overrides of hydra.*."""
+        """Return the flags, the `overrides` of the config, the `hydra_arguments`, overrides of hydra.*, and `typed`."""
         options = self.parse_intermixed_args(argv)
+        options.typed = list(argv)
         options.overrides = [text for text in options.arguments if not text.lstrip("+~").startswith("hydra")]
         options.hydra_arguments = [text for text in options.arguments if text not in options.overrides]
         if OPTUNA in options.hydra_arguments:
