@@ -59,6 +59,17 @@ def quoted(value: str) -> str:
     return QuotedString(text=value, quote=Quote.single).with_quotes()
 
 
+def with_key(overrides: Sequence[str], key: str) -> list[str]:
+    """Return the overrides with all values that were typed without a key as the list `key`; "" names no key.
+
+    >>> with_key(["runs/a", "output=here", "runs/1"], "runs")
+    ["runs=['runs/a','runs/1']", 'output=here']
+    """
+    values = [text for text in overrides if "=" not in text or Path(text).is_dir()] if key else []
+    listed = ",".join(QuotedString(text=value, quote=Quote.single).with_quotes() for value in values)
+    return [*([f"{key}=[{listed}]"] if values else []), *(text for text in overrides if text not in values)]
+
+
 def in_full(
     overrides: Sequence[str], choices: Mapping[str, str | None], lists: Collection[str], texts: Collection[str]
 ) -> list[str]:
