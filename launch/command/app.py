@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from conf.keys import walk
-from launch.command.arguments import Parser, in_full, with_values
+from launch.command.arguments import Parser, in_full, with_key, with_values
 from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.command.help_page import help_page
 from launch.command.inside_hydra import run_jobs
@@ -38,7 +38,8 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
         options = parser.read(argv)
         with open_composer(verb.name, verb.schema, options.hydra_arguments) as composer:
             lists, texts = ((), ()) if options.multirun else (verb.lists, _texts(verb))
-            options.overrides = in_full(options.overrides, composer.choices, lists, texts)
+            named = with_key(options.overrides, verb.unnamed)
+            options.overrides = in_full(named, composer.choices, lists, texts)
             check_read(options.overrides, verb.unread)
             if options.help:
                 print(_head(verb) + help_page(composer, composer.compose(options.overrides), verb.unread))
@@ -131,9 +132,10 @@ def _run_job(verb: Verb, composed: DictConfig, options: argparse.Namespace) -> t
 def _invocation(verb: Verb, typed: Sequence[str]) -> Invocation:
     """Return the invocation by the words `typed` after the verb."""
     hydra_config = HydraConfig.get()
+    options = hydra_config.runtime.choices
     return Invocation(
         command=shlex.join(["assay", verb.name, *typed]),
-        experiment=hydra_config.runtime.choices.get("experiment") or "",
+        **{group: options.get(group) or "" for group in ("experiment", "algo", "reward")},
         overrides=telling(hydra_config.overrides.task),
     )
 
@@ -168,7 +170,8 @@ def fault(verb: str, error: Exception, code: int) -> int:
 
 
 def _head(verb: Verb) -> str:
-    usage = f"usage: assay {verb.name} [key=value …] [-m] [--cfg job] [--config-dir FOLDER]"
+    values = f"{verb.unnamed.upper()} … " if verb.unnamed else ""
+    usage = f"usage: assay {verb.name} {values}[key=value …] [-m] [--cfg job] [--config-dir FOLDER]"
     flags = (
         "  -m                   run every combination of comma-separated values\n"
         "  --cfg job            print the composed config instead of running\n"

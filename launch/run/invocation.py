@@ -17,6 +17,10 @@ class Invocation:
     """Shell command that starts the same run; for a member of a sweep, that member alone."""
     experiment: str = ""
     """Chosen option of the config group `experiment`; "" for a verb without that group."""
+    algo: str = ""
+    """Chosen option of the config group `algo`; stages can change its keys."""
+    reward: str = ""
+    """Chosen option of the config group `reward`."""
     overrides: tuple[str, ...] = ()
     """Overrides that change what the run does, in the order in which they were typed."""
     stage: str = ""
@@ -35,12 +39,13 @@ class Invocation:
         return " / ".join(filter(None, (typed, self.stage)))
 
 
-_CURRENT = ContextVar("invocation", default=Invocation())
+FROM_PYTHON = Invocation()
+_CURRENT: ContextVar[Invocation] = ContextVar("invocation")
 
 
 def invocation() -> Invocation:
     """Return the invocation of the run that this process is in."""
-    return _CURRENT.get()
+    return _CURRENT.get(FROM_PYTHON)
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def test_a_member_of_a_sweep_is_named_by_its_own_values_and_its_command_runs_it_
     (tmp_path / "mine").mkdir()
     assert run_verb(TRAIN, ["-m", "algo.lr=1e-5,1e-4", "output=swept", "--config-dir", "mine"]) == 0
     member = told(tmp_path / "swept/1")
-    assert member["title"] == "demo algo.lr=1e-4"
-    assert member["command"] == "assay train algo.lr=1e-4 output=swept/1 logging.group=swept --config-dir mine"
+    assert member["title"] == "demo algo.lr=0.0001"
+    assert member["command"] == "assay train algo.lr=0.0001 output=swept/1 logging.group=swept --config-dir mine"
 
 
 def test_nothing_was_typed_for_a_run_that_was_started_from_python():
