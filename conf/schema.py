@@ -46,6 +46,16 @@ class TrainConfig:
 
 
 @dataclass(kw_only=True)
+class CompareConfig:
+    """Config of `assay compare`."""
+
+    runs: list[str] = key(
+        list, "Run folders; that of a sweep stands for its members. Differences are those from the first run."
+    )
+    output: str = key("", "Folder to write: compare.html, and its tables as CSV and Markdown.")
+
+
+@dataclass(kw_only=True)
 class DemoDataConfig:
     """Config of `assay data`."""
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference
 from actors.placement import Machine, Slot, plan, slots, without_learning
-from conf.schema import DemoDataConfig, ExportConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
+from conf.schema import (
+    CompareConfig,
+    DemoDataConfig,
+    ExportConfig,
+    PairsConfig,
+    PredictConfig,
+    ScoreConfig,
+    TrainConfig,
+)
 from rewards.config import check_reward, check_task, is_computed
 from rl.data.config import Choice, DataConfig
 from rl.data.pairs.config import PairTeacherKind, asks_engines
@@ -50,6 +58,14 @@ def check_elsewhere(config: TrainConfig) -> None:
     _check_reference(config)
     _check_cluster(config)
     _check_given(config)
+
+
+def check_compare(config: CompareConfig) -> None:
+    """Raise a UserError if there is nothing to compare, or no folder to write."""
+    if not config.runs:
+        raise UserError("runs is empty; name the folders of two runs or more, assay compare runs/a runs/b")
+    if not config.output:
+        raise UserError("output is empty; give the folder to write, e.g. output=runs/compared")
 
 
 def check_demo_data(config: DemoDataConfig) -> None:

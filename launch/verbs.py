@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from conf.schema import (
     UNREAD_BY_PAIRS,
     UNREAD_BY_PREDICT,
+    CompareConfig,
     DemoDataConfig,
     ExportConfig,
     PairsConfig,
@@ -13,6 +14,7 @@ from conf.schema import (
     TrainConfig,
 )
 from conf.validate import (
+    check_compare,
     check_demo_data,
     check_elsewhere,
     check_export,
@@ -58,6 +60,12 @@ def _predict(config: PredictConfig) -> int:
 
 def _pairs(config: PairsConfig) -> int:
     from launch.pairs.run import main
+
+    return main(config)
+
+
+def _compare(config: CompareConfig) -> int:
+    from launch.compare.run import main
 
     return main(config)
 
@@ -139,5 +147,17 @@ VERBS: Mapping[str, Verb] = {
         run=_pairs,
         unread=UNREAD_BY_PAIRS,
         is_stage=True,
+    ),
+    "compare": Verb(
+        name="compare",
+        summary="Compare runs: their results and configs side by side, their curves in common charts.",
+        examples=(
+            "assay compare runs/demo/first runs/demo/second",
+            "assay compare runs/demo/first runs/demo/sweep output=runs/compared",
+        ),
+        schema=CompareConfig,
+        check=check_compare,
+        run=_compare,
+        unnamed="runs",
     ),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.command.arguments import Parser, in_full
+from launch.command.arguments import Parser, in_full, with_key
 from launch.command.composing import jobs_of, open_composer
 from launch.command.mistakes import check_read
 from launch.command.sweep import sweep_parser
@@ -73,7 +73,7 @@ def check_verb(verb: str, arguments: list[str]) -> None:
     add_ray_jobs()
     found = VERBS[name]
     with open_composer(name, found.schema, options.hydra_arguments) as composer:
-        options.overrides = in_full(options.overrides, composer.choices, found.lists, ())
+        options.overrides = in_full(with_key(options.overrides, found.unnamed), composer.choices, found.lists, ())
         for job in jobs_of(options.overrides, composer.sweeper) if options.multirun else [options.overrides]:
             check_read(job, found.unread)
             composer.compose(job)

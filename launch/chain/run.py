@@ -13,6 +13,7 @@ from launch.export.run import main as export
 from launch.pages.chain_page import StageRow, chain_page
 from launch.run.crash import sentence_of
 from launch.run.folder import CHAIN, CONFIG, METRICS, dump_config, plain, run_folder, write_json
+from launch.run.invocation import invocation, invoked
 from launch.run.members import SUMMARY, flattened, read_summary, why_ended_early
 from launch.run.model_folder import MADE
 from launch.run.wandb_run import without_secrets
@@ -120,7 +121,8 @@ def _run(chain: Chain, stage: Stage, model: str) -> int:
     if model and MODEL not in stage.values:
         config = replace(config, model=replace(config.model, path=model))
     try:
-        code = stage.verb.run(config)
+        with invoked(replace(invocation(), stage=stage.name)):
+            code = stage.verb.run(config)
         if code == 0 and stage.verb.trains:
             _export(stage)
     except Exception as error:

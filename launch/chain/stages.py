@@ -155,7 +155,8 @@ def _config(config: TrainConfig, name: str, schema: type, values: Mapping[str, A
     """Return the config of a stage: the chain's values of the keys in `schema`, then the stage's own."""
     folder = stage_folder(config.output, config.stages, name)
     own, chain = config.logging, Path(config.output).resolve().name
-    logging = replace(own, group=own.group or chain, run_name=f"{own.run_name or chain}/{Path(folder).name}")
+    run_name = f"{own.run_name}/{Path(folder).name}" if own.run_name else ""
+    logging = replace(own, group=own.group or chain, run_name=run_name)
     of_chain = {**vars(config), "stages": {}, "output": folder, "logging": logging}
     merged = OmegaConf.structured(
         schema(**{field.name: of_chain[field.name] for field in fields(schema) if field.name in of_chain})

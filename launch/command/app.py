@@ -1,6 +1,7 @@
 """Run a verb with the typed overrides, once or for each job of a sweep."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from conf.keys import walk
-from launch.command.arguments import Parser, in_full, with_values
+from launch.command.arguments import Parser, in_full, with_key, with_values
 from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
 from launch.command.help_page import help_page
 from launch.command.inside_hydra import run_jobs
@@ -21,6 +22,7 @@ from launch.command.mistakes import check_read
 from launch.command.remembering import remember
 from launch.command.verb import Verb
 from launch.run.crash import sentence_of
+from launch.run.invocation import Invocation, invoked, telling
 from rl.faults import RunFailure, UserError
 
 RUN_FAULT, USAGE_FAULT = 1, 2
@@ -37,7 +39,8 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
         options = parser.read(argv)
         with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread) as composer:
             lists, texts = ((), ()) if options.multirun else (verb.lists, _texts(verb))
-            options.overrides = in_full(options.overrides, composer.choices, lists, texts)
+            named = with_key(options.overrides, verb.unnamed)
+            options.overrides = in_full(named, composer.choices, lists, texts)
             check_read(options.overrides, verb.unread)
             if options.help:
                 print(_head(verb) + help_page(composer, composer.compose(options.overrides), verb.unread))
@@ -103,7 +106,7 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
     codes = [0]
 
     def job(composed: DictConfig) -> float | None:
-        code, value = _run_job(verb, composed)
+        code, value = _run_job(verb, composed, options)
         codes.append(code)
         if code in INTERRUPTED:
             # The rest of a sweep is not begun.
@@ -115,17 +118,36 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
     return max(codes)
 
 
-def _run_job(verb: Verb, composed: DictConfig) -> tuple[int, float | None]:
+def _run_job(verb: Verb, composed: DictConfig, options: argparse.Namespace) -> tuple[int, float | None]:
     """Return the exit code and, for a member of a sweep, the number that ranks it."""
     hydra_config = HydraConfig.get()
     for sentence in remember(composed, hydra_config.overrides.task, verb.schema, verb.unread):
         print(sentence, flush=True)
     if hydra_config.mode is not RunMode.MULTIRUN:
-        return _run_main(verb, composed, composed.output)[0], None
+        with invoked(_invocation(verb, options.typed)):
+            return _run_main(verb, composed, composed.output)[0], None
     folder = Path(composed.output) / hydra_config.sweep.subdir
+    flags = ["--config-dir", str(options.config_dir)] if options.config_dir else []
+    with invoked(_invocation(verb, [*with_values(hydra_config.overrides.task, {"output": str(folder)}), *flags])):
+        return _run_member(verb, composed, folder)
+
+
+def _invocation(verb: Verb, typed: Sequence[str]) -> Invocation:
+    """Return the invocation by the words `typed` after the verb."""
+    hydra_config = HydraConfig.get()
+    options = hydra_config.runtime.choices
+    return Invocation(
+        command=shlex.join(["assay", verb.name, *typed]),
+        **{group: options.get(group) or "" for group in ("experiment", "algo", "reward")},
+        overrides=telling(hydra_config.overrides.task),
+    )
+
+
+def _run_member(verb: Verb, composed: DictConfig, folder: Path) -> tuple[int, float | None]:
+    """Run a member of a sweep into its folder."""
     if not verb.trains:
         return _run_main(verb, composed, str(folder))[0], None
-    begin_member(folder, hydra_config.overrides.task)
+    begin_member(folder, HydraConfig.get().overrides.task)
     code, sentence = _run_main(verb, composed, str(folder))
     if code:
         fail_member(folder, sentence)
@@ -151,7 +173,8 @@ def fault(verb: str, error: Exception, code: int) -> int:
 
 
 def _head(verb: Verb) -> str:
-    usage = f"usage: assay {verb.name} [key=value …] [-m] [--cfg job] [--config-dir FOLDER]"
+    values = f"{verb.unnamed.upper()} … " if verb.unnamed else ""
+    usage = f"usage: assay {verb.name} {values}[key=value …] [-m] [--cfg job] [--config-dir FOLDER]"
     flags = (
         "  -m                   run every combination of comma-separated values\n"
         "  --cfg job            print the composed config instead of running\n"

@@ -34,8 +34,9 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Return the flags, the `overrides` of the config and the `hydra_arguments`, overrides of hydra.*."""
+        """Return the flags, the `overrides` of the config, the `hydra_arguments`, overrides of hydra.*, and `typed`."""
         options = self.parse_intermixed_args(argv)
+        options.typed = list(argv)
         options.overrides = [text for text in options.arguments if not text.lstrip("+~").startswith("hydra")]
         options.hydra_arguments = [text for text in options.arguments if text not in options.overrides]
         if OPTUNA in options.hydra_arguments:
@@ -58,6 +59,17 @@ def quoted(value: str) -> str:
     if PLAIN.fullmatch(value):
         return value
     return QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def with_key(overrides: Sequence[str], key: str) -> list[str]:
+    """Return the overrides with all values that were typed without a key as the list `key`; "" names no key.
+
+    >>> with_key(["runs/a", "output=here", "runs/1"], "runs")
+    ["runs=['runs/a','runs/1']", 'output=here']
+    """
+    values = [text for text in overrides if "=" not in text or Path(text).is_dir()] if key else []
+    listed = ",".join(QuotedString(text=value, quote=Quote.single).with_quotes() for value in values)
+    return [*([f"{key}=[{listed}]"] if values else []), *(text for text in overrides if text not in values)]
 
 
 def in_full(

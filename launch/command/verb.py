@@ -29,6 +29,8 @@ class Verb:
     """Takes the config, returns the exit code."""
     lists: tuple[str, ...] = ()
     """Keys whose value is a list of files with commas between; only -m makes jobs of them."""
+    unnamed: str = ""
+    """Key, a list, whose values are typed without it; "" if every value needs its key."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Keys and sections that this verb ignores, each with the reason."""
     is_stage: bool = False

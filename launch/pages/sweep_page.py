@@ -1,19 +1,16 @@
 """sweep.html: a ranking of a sweep's members and their curves in common charts, one page that needs no other file."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
 from statistics import median
 
-from launch.pages.charts import Chart, draw, format_number
-from launch.pages.curves import series
+from launch.pages.charts import draw, format_number
+from launch.pages.overlays import NAMED, color_of, overlay
 from launch.pages.theme import MARK, document
 from launch.run.members import Member
 from rl.metrics import HELD_OUT
-
-NAMED = 6
-"""Number of best members with a colour of their own; all others share the theme's last colour, a grey."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +110,7 @@ def _row(place: int, member: Member, columns: Sequence[Column]) -> str:
     chips = "".join(
         f'<span class="chip">{escape(key)}=<b>{escape(value)}</b></span>' for key, value in member.varied.items()
     )
-    named = f'<th><i class="dot s{_color(place)}"></i>{chips or escape(member.name)}</th>'
+    named = f'<th><i class="dot s{color_of(place)}"></i>{chips or escape(member.name)}</th>'
     report = f'<a href="{member.number}/report.html">{member.number}</a>' if member.report else str(member.number)
     if member.failed:
         reason = f'<td colspan="{len(columns)}" class="reason">{escape(member.failed)}</td>'
@@ -124,20 +121,8 @@ def _row(place: int, member: Member, columns: Sequence[Column]) -> str:
 
 
 def _curves(members: Sequence[Member]) -> str:
-    charts = "".join(draw(_overlay(members, *overlay)) for overlay in OVERLAYS)
+    runs = [(member.name, member.rows) for member in members]
+    charts = "".join(draw(overlay(runs, *told, wide=told is OVERLAYS[0])) for told in OVERLAYS)
     body = f'<div class="charts overlaid">{charts}</div>' if charts else "<p>No training step was recorded.</p>"
     others = f"The best {NAMED} have a colour; the others are grey. " if len(members) > NAMED else ""
     return f"<section><header><h2>Curves</h2><p>{others}Point at a chart for the values.</p></header>{body}</section>"
-
-
-def _overlay(members: Sequence[Member], title: str, metric: str, caption: str) -> Chart:
-    """Overlay the members' curves of a metric, without those of fewer than three points."""
-    lines = [
-        series(member.rows, metric, color=_color(place), label=member.name) for place, member in enumerate(members)
-    ]
-    lines = [replace(line, name="") if line.color == NAMED else line for line in lines if len(line.points) > 2]
-    return Chart(title=title, caption=caption, series=tuple(lines), wide=title == OVERLAYS[0][0])
-
-
-def _color(place: int) -> int:
-    return min(place, NAMED)

@@ -62,7 +62,13 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def _plain_values(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value.value if isinstance(value, Enum) else value for name, value in items}
+    return {name: _plain_value(value) for name, value in items}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain_value(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
 
 
 def is_empty(folder: Path) -> bool:

@@ -126,6 +126,12 @@ def sweep_table(members: Sequence[Member], rank_by: str) -> list[dict[str, Any]]
     ]
 
 
+def whole_rows(path: Path) -> list[Metrics]:
+    """Read metrics.jsonl line by line; a killed run may have left the last one unfinished, which is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
 def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
     summary = read_summary(folder)
     return Member(
@@ -133,7 +139,7 @@ def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
         name=name or f"run {folder.name}",
         varied=varied,
         entries=flattened(summary),
-        rows=_rows(folder / "metrics.jsonl"),
+        rows=whole_rows(folder / "metrics.jsonl"),
         failed=why_ended_early(summary),
         report=(folder / "report.html").exists(),
     )
@@ -145,12 +151,6 @@ def _json(path: Path, absent: Any) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return absent
-
-
-def _rows(path: Path) -> list[Metrics]:
-    """Read the whole lines; a killed run may have left the last one unfinished."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def _short(value: str) -> str:

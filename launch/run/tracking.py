@@ -1,4 +1,4 @@
-"""The record of a run: metrics.jsonl, the terminal, W&B, and held-out answers in samples/."""
+"""The record of a run: metrics.jsonl, the terminal, W&B, TensorBoard, and held-out answers in samples/."""
 
 import json
 import math
@@ -12,9 +12,10 @@ from typing import Any
 from launch.run.answers import answers_file, write_answers
 from launch.run.ending import Ending
 from launch.run.progress import RunProgress
-from launch.run.wandb_run import WandbRun
+from launch.run.tensorboard_run import TensorboardRun
+from launch.run.wandb_run import Listing, WandbRun
 from rl.alarms import Range, Watch
-from rl.evaluation.config import LoggingConfig
+from rl.evaluation.config import Backend, LoggingConfig
 from rl.evaluation.kept_maps import kept_groups, maps_file, write_maps
 from rl.evaluation.localization import localization_metrics
 from rl.evaluation.metrics import evaluation_metrics
@@ -33,6 +34,10 @@ class Plan:
     """Facts that are known of a run before its first step."""
 
     num_steps: int
+    title: str = ""
+    """Experiment and overrides, the run's name in W&B; "" for the name of the run folder."""
+    tags: tuple[str, ...] = ()
+    """Tags of the run in W&B."""
     config: Mapping[str, Any]
     """The config that W&B shows."""
     ranges: Mapping[str, Range | None]
@@ -59,7 +64,8 @@ class Resumed:
 
 
 class RunTracker:
-    """Plays rl.roles.Tracker: every step and evaluation is a row of metrics.jsonl, a line and a point in W&B."""
+    """Plays rl.roles.Tracker: every step and evaluation is a row of metrics.jsonl, a line in the terminal, and a
+    point in W&B and TensorBoard."""
 
     def __init__(
         self,
@@ -86,7 +92,9 @@ class RunTracker:
         self._file = metrics.open("a", encoding="utf-8")
         self._metrics_bytes = self._file.tell()
         self._progress = RunProgress(plan.num_steps)
-        self._wandb = WandbRun(folder, config, dict(plan.config), self.say, resumed.wandb_id if resumed else "")
+        listing = Listing(name=plan.title, tags=plan.tags, config=dict(plan.config))
+        self._wandb = WandbRun(folder, config, listing, self.say, resumed.wandb_id if resumed else "")
+        self._tensorboard = TensorboardRun(folder, self.rows) if Backend.tensorboard in config.backends else None
 
     @property
     def wandb_id(self) -> str:
@@ -130,7 +138,7 @@ class RunTracker:
         shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in SAID if name in metrics)
         self.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
         if self._samples_every:
-            self._wandb.log_samples(step, f"eval/{BENCHMARK}/samples", groups)
+            self._wandb.log_samples(step, f"eval/{BENCHMARK}/answers", groups)
             if kept:
                 self._wandb.log_maps(step, f"eval/{BENCHMARK}/maps", kept, self._resize)
 
@@ -138,6 +146,8 @@ class RunTracker:
         """End the live line, the file and the W&B run."""
         self._progress.stop()
         self._file.close()
+        if self._tensorboard:
+            self._tensorboard.close()
         self._wandb.finish(summary, ending)
 
     def _record(self, step: int, metrics: Metrics) -> None:
@@ -149,6 +159,8 @@ class RunTracker:
         self._file.write(json.dumps(finite) + "\n")
         self._file.flush()
         self._wandb.log(step, metrics | {"warnings": row["warnings"]})
+        if self._tensorboard:
+            self._tensorboard.log(row)
         for sentence in fresh:
             self.say(f"warning: {sentence}")
             self._wandb.warn(sentence)

@@ -4,6 +4,7 @@ import netrc
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from PIL import Image
 
 from launch.run.ending import Ending
 from rewards.answers.parse import parse_answer
-from rl.evaluation.config import LoggingConfig, WandbMode
+from rl.evaluation.config import Backend, LoggingConfig, WandbMode
 from rl.evaluation.kept_maps import kept_map
 from rl.evaluation.look_pictures import inspected, with_map, with_truth
 from rl.metrics import meaning
@@ -28,6 +29,20 @@ ALERT = "The rewards may mislead"
 INIT_TIMEOUT_S = 15.0
 FINISH_TIMEOUT_S = 60.0
 SECRET_ENDINGS = ("key", "token", "secret", "password")
+NAME_LETTERS, TAG_LETTERS = 128, 64
+"""Longest name of a run and longest tag that W&B accepts."""
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The entry of a run in W&B's lists."""
+
+    name: str = ""
+    """Experiment and overrides; "" for the name of the run folder."""
+    tags: tuple[str, ...] = ()
+    config: dict[str, Any]
+    """The config without secrets."""
 
 
 class WandbRun:
@@ -37,21 +52,23 @@ class WandbRun:
         self,
         folder: Path,
         config: LoggingConfig,
-        run_config: dict[str, Any],
+        listing: Listing,
         say: Callable[[str], None],
         resumed_id: str,
     ) -> None:
         self._say = say
+        self._folder = folder
         self._known: set[str] = set()
         self._run: wandb.Run | None = None
         options = {
             "project": config.project,
-            "name": config.run_name or folder.resolve().name,
+            "name": shortened(config.run_name or listing.name or folder.resolve().name, NAME_LETTERS),
+            "tags": [shortened(tag, TAG_LETTERS) for tag in listing.tags],
             "group": config.group or None,
             "id": resumed_id or None,
             "resume": "allow" if resumed_id else None,
             "dir": str(folder),
-            "config": without_secrets(run_config),
+            "config": without_secrets(listing.config),
             "settings": wandb.Settings(
                 init_timeout=INIT_TIMEOUT_S,
                 login_timeout=INIT_TIMEOUT_S,
@@ -61,7 +78,7 @@ class WandbRun:
             ),
         }
         mode = chosen_mode(config.wandb)
-        if mode != WandbMode.disabled.value:
+        if Backend.wandb in config.backends and mode != WandbMode.disabled.value:
             self._guarded(lambda: self._start(mode, options))
         self.id = str(self._run.id) if self._run else resumed_id
         """Id of the run in W&B; "" while W&B has recorded nothing."""
@@ -103,6 +120,8 @@ class WandbRun:
                 self._say(
                     f"W&B is out of reach ({_first_line(error)}); recording offline, `wandb sync` uploads it later"
                 )
+                # W&B's own process still holds the id of a run that goes on.
+                wandb.teardown()
         self._run = wandb.init(**(options | {"mode": WandbMode.offline.value}))
 
     def _log(self, step: int, metrics: Metrics) -> None:
@@ -137,6 +156,9 @@ class WandbRun:
     def _finish(self, summary: dict[str, Any], ending: Ending) -> None:
         if self._run is not None:
             self._run.summary.update(summary)
+            report = self._folder / REPORT
+            if report.exists():
+                self._run.log({"report": wandb.Html(str(report), inject=False)})
             if ending is Ending.stopped:
                 self._run.mark_preempting()
             self._run.finish(exit_code=ending.value)
@@ -157,6 +179,15 @@ def _has_key() -> bool:
     with suppress(OSError, netrc.NetrcParseError):
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     return False
+
+
+def shortened(text: str, letters: int) -> str:
+    """Cut a text to this many letters, and show that it was cut.
+
+    >>> shortened("algo.lr=1e-5", 8)
+    'algo.lr…'
+    """
+    return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
 def without_secrets(config: dict[str, Any]) -> dict[str, Any]:

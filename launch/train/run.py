@@ -16,6 +16,7 @@ from launch.run.answers import answers_file, read_answers
 from launch.run.archive import RunArchive
 from launch.run.ending import End, Ending, recorded_end
 from launch.run.folder import CONFIG, LOCK, dump_config, plain, run_folder, write_json
+from launch.run.invocation import Invocation, invocation
 from launch.run.members import SUMMARY
 from launch.run.paths import with_absolute_paths
 from launch.run.resume import changes, find_start, finished, how_to_resume, prepare
@@ -113,6 +114,8 @@ def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | N
     (folder / CONFIG).write_text(dump_config(config))
     plan = Plan(
         num_steps=config.num_steps,
+        title=invocation().title,
+        tags=_tags(config, invocation()),
         config=without_secrets(plain(config)),
         ranges=counted_ranges(config.reward),
         resize=config.localize.resize.value,
@@ -127,6 +130,14 @@ def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | N
         brake=Brake(),
         began=began,
     )
+
+
+def _tags(config: TrainConfig, by: Invocation) -> tuple[str, ...]:
+    """Return the names of objective, algorithm, reward and model."""
+    objective = config.algo.objective
+    # What is taught, and a stage of a chain, may have other values than those of the chosen option.
+    algorithm = "" if RECIPES[objective].teaches or by.stage else by.algo
+    return tuple(filter(None, dict.fromkeys((objective.value, algorithm, by.reward, Path(config.model.path).name))))
 
 
 def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | None:

@@ -319,8 +319,8 @@ def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path:
     run.log_evaluation(3, [group([score()])])
     run.finish({"steps": 3}, Ending.done)
     (stored,) = (folder / "wandb").glob("offline-run-*")
-    tables = sorted(path.name.split("_")[0:2] for path in stored.rglob("samples_*.table.json"))
-    assert tables == [["samples", "0"], ["samples", "2"], ["samples", "3"]]
+    tables = sorted(path.name.split("_")[0:2] for path in stored.rglob("*.table.json"))
+    assert tables == [["answers", "0"], ["answers", "3"], ["samples", "2"]]
     table = json.loads(next(stored.rglob("samples_2_*.table.json")).read_text())
     assert table["columns"] == ["id", "image", "truth", "completion", "reward", "format", "accuracy", "box"]
     assert table["data"][0][2:5] == ["defective", YES, 2.5]
@@ -378,11 +378,13 @@ def test_a_wandb_out_of_reach_is_said_and_recorded_offline(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://{NOBODY}")
-    run = tracker(tmp_path / "run", WandbMode.auto)
-    run.log(1, groups, {})
+    tracker(tmp_path / "run").log(1, groups, {})
+    run = tracker(tmp_path / "run", WandbMode.auto, resumed=Resumed(wandb_id="w1", evaluations=()))
+    run.log(2, groups, {})
     run.finish({}, Ending.done)
-    assert "W&B is out of reach" in capsys.readouterr().out
-    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+    out = capsys.readouterr().out
+    assert "W&B is out of reach" in out and "W&B failed" not in out
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*-w1"))
 
 
 def test_recording_a_step_costs_milliseconds(tmp_path: Path, groups: list[Group]) -> None:
