@@ -1,10 +1,12 @@
 """Config of models and actors; imports neither ray nor vllm."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from rl.algorithm import AlgoConfig
 from rl.config import key
+from rl.faults import UserError
 from rl.recipe import RECIPES
 
 
@@ -81,6 +83,30 @@ class ClusterConfig:
     threads_per_actor: int = key(1, "Compute threads of each learner, rollout worker and reference.", ge=1)
     start_timeout_s: float = key(300.0, "Longest wait for room in the cluster, and then for an actor to start.", gt=0)
     call_timeout_s: float = key(600.0, "Longest wait for any call on an actor.", gt=0)
+
+
+@dataclass(kw_only=True)
+class ProfileConfig:
+    steps: str = key(
+        "",
+        "Training steps, FIRST..LAST or one, of which a torch profile of each learner is written to profile/ of the "
+        "run folder; empty writes none.",
+    )
+
+
+def profiled_steps(config: ProfileConfig, num_steps: int) -> range:
+    """Return the steps to profile, counted from 1; raise a UserError if they are no steps of the run."""
+    if not config.steps:
+        return range(0)
+    ends = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", config.steps)
+    if not ends:
+        raise UserError(f"profile.steps={config.steps} must be FIRST..LAST or one step, e.g. profile.steps=3..5")
+    first, last = int(ends[1]), int(ends[2] or ends[1])
+    if not 1 <= first <= last <= num_steps:
+        raise UserError(
+            f"profile.steps={config.steps} must lie within the run's steps, 1..{num_steps}, the first before the last"
+        )
+    return range(first, last + 1)
 
 
 def needs_reference(algo: AlgoConfig, cluster: ClusterConfig) -> bool:

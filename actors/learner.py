@@ -5,6 +5,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from actors.config import ReferenceKind
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.observing import PolicyObserver
 from actors.pixels import with_pixels
-from actors.platform import device, join_group
+from actors.platform import device, join_group, open_store
+from actors.profiling import StepProfiler
 from actors.saving import Saver, fingerprint
 from actors.setups import LearnerSetup, Rank
 from actors.tally import Tally, averaged
-from actors.watched import Watched
+from actors.watched import Watched, node_address
 from rl.algorithm import AlgoConfig
 from rl.asking import asking_of, write_asking
 from rl.batching import GroupBatch, UpdatePlan, Vocabulary, fault_of, to_batch
@@ -42,6 +44,11 @@ from rollout.config import LocalizeConfig
 
 class Learner(Watched):
     """Policy, optimizer and schedule under FSDP2; every rank makes the same calls."""
+
+    def open_meeting(self) -> str:
+        """Listen for the ranks of the group, of which this one is the first; return host:port."""
+        self._store = open_store()
+        return f"{node_address()}:{self._store.port}"
 
     def start(self, rank: Rank, setup: LearnerSetup) -> None:
         """Meet the other ranks and load the model; every rank returns once all have done so."""
@@ -64,7 +71,12 @@ class Learner(Watched):
         self._adapted = with_lora(hf, model.lora) if model.lora.rank else None
         is_compared = self._recipe.needs_reference(algo)
         self._adapter_is_reference = is_compared and cluster.reference is ReferenceKind.adapter_off
-        self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
+        self._policy = PolicyModel(
+            hf,
+            temperature=sampling.temperature,
+            banned_token_ids=sampling.banned_token_ids,
+            truncation=sampling.truncation,
+        )
         self._observer = PolicyObserver(self._policy, model.path)
         shard(self._policy.train(), model.precision, self._device)
         self._trained = [parameter for parameter in self._policy.parameters() if parameter.requires_grad]
@@ -72,11 +84,17 @@ class Learner(Watched):
         self._optimizer = torch.optim.AdamW(self._trained, lr=algo.lr, weight_decay=algo.weight_decay)
         self._schedule = LambdaLR(self._optimizer, lambda step: lr_factor(step, algo, setup.num_updates))
         self._saver = Saver(self._policy, self._optimizer, self._schedule)
+        self._profiler = StepProfiler(setup.profile, rank.number, self._device) if setup.profile else None
         # The same weights on every rank until here, different dropout on each rank from here on.
         torch.manual_seed(setup.seed + rank.number)
 
     def update(self, plans: Sequence[UpdatePlan]) -> Metrics:
         """Take the optimizer steps of one batch; return their averages, and the seconds that gradients took."""
+        step = self._schedule.last_epoch // self._algo.num_updates + 1
+        with self._profiler.step(step) if self._profiler else nullcontext():
+            return self._updated(plans)
+
+    def _updated(self, plans: Sequence[UpdatePlan]) -> Metrics:
         plans = [replace(plan, micro_batches=[with_pixels(part) for part in plan.micro_batches]) for plan in plans]
         start = time.perf_counter()
         if self._recipe.teaches:

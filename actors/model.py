@@ -21,6 +21,7 @@ from actors.model_folder import check_folder
 from rl.batching import GroupBatch
 from rl.family import FAMILIES
 from rl.faults import UserError
+from rl.truncation import KEEPS_ALL, Truncation, truncated
 from rollout.attention import TAPPED, Tap
 
 CHUNK_TOKENS = 1024
@@ -38,11 +39,18 @@ class TokenStats:
 class PolicyModel(nn.Module):
     """The transformers model, run so that a group's prompt and images pass once."""
 
-    def __init__(self, hf: PreTrainedModel, *, temperature: float, banned_token_ids: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        hf: PreTrainedModel,
+        *,
+        temperature: float,
+        banned_token_ids: tuple[int, ...],
+        truncation: Truncation = KEEPS_ALL,
+    ) -> None:
         super().__init__()
         self.hf = hf
         self._language_inputs = LANGUAGE_INPUTS[hf.config.model_type]
-        self._temperature = temperature
+        self._temperature, self._truncation = temperature, truncation
         self.register_buffer("_banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
 
     def forward(self, batch: GroupBatch, tap: Tap | None = None) -> TokenStats:
@@ -63,7 +71,8 @@ class PolicyModel(nn.Module):
     def _chunk_stats(self, hidden: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return log-probs and entropy under the engine's distribution: its temperature, its tokens left out."""
         logits = linear(hidden, self.hf.lm_head.weight).float() / self._temperature
-        logprobs = logits.index_fill(-1, self._banned, float("-inf")).log_softmax(-1)
+        allowed = logits.index_fill(-1, self._banned, float("-inf"))
+        logprobs = truncated(allowed, labels, self._truncation).log_softmax(-1)
         taken = logprobs.gather(-1, labels[:, None])[:, 0]
         # Placed last: recomputation stops after the last tensor that needs gradient, so it skips the entropy.
         with torch.no_grad():

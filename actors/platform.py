@@ -36,14 +36,21 @@ def engine_sleeps(config: ClusterConfig) -> bool:
     return config.placement is Placement.colocated and config.gpus_per_actor > 0
 
 
+def open_store() -> dist.TCPStore:
+    """Return a store at which ranks meet; it holds its port, a free one that the system chose, as long as it lives."""
+    return dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+
+
 def join_group(config: ClusterConfig, rank: Rank) -> None:
     """Join the process group of the learners; a rank that waits longer than a call may take fails."""
     if device(config).type == "cuda":
         torch.cuda.set_device(0)
+    limit = timedelta(seconds=config.call_timeout_s)
+    host, _, port = rank.address.rpartition(":")
     dist.init_process_group(
         "nccl" if device(config).type == "cuda" else "gloo",
-        init_method=f"tcp://{rank.address}",
+        store=dist.TCPStore(host, int(port), rank.count, is_master=False, timeout=limit),
         rank=rank.number,
         world_size=rank.count,
-        timeout=timedelta(seconds=config.call_timeout_s),
+        timeout=limit,
     )

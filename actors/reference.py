@@ -28,7 +28,12 @@ class ReferencePolicy(Watched):
         self._budget = setup.cluster.micro_batch_tokens
         # Loaded in its precision, not cast to it: that would round the rotary tables too.
         hf = load_model(model, getattr(torch, model.precision.value))
-        self._policy = PolicyModel(hf, temperature=sampling.temperature, banned_token_ids=sampling.banned_token_ids)
+        self._policy = PolicyModel(
+            hf,
+            temperature=sampling.temperature,
+            banned_token_ids=sampling.banned_token_ids,
+            truncation=sampling.truncation,
+        )
         self._policy.to(self._device).eval()
         self._observer = PolicyObserver(self._policy, model.path)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from actors.config import ClusterConfig, ModelConfig
 from rl.algorithm import AlgoConfig
 from rl.data.config import DataConfig
+from rl.truncation import KEEPS_ALL, Truncation
 from rollout.config import RolloutConfig
 
 
@@ -15,6 +16,7 @@ class Sampling:
     temperature: float
     banned_token_ids: tuple[int, ...]
     max_response_tokens: int
+    truncation: Truncation = KEEPS_ALL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,15 @@ class Rank:
     number: int
     count: int
     address: str
-    """host:port at which rank 0 listens."""
+    """host:port of the store at which the ranks meet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfilePlan:
+    """Training steps that are profiled, counted from 1, and the folder of the traces."""
+
+    steps: range
+    folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +48,7 @@ class LearnerSetup:
     num_updates: int
     """Optimizer steps of the whole run, for the learning rate schedule."""
     seed: int
+    profile: ProfilePlan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from actors.reference import ReferencePolicy
 from actors.reward_worker import RewardWorker
 from actors.rollout_worker import RolloutWorker
 from actors.room import call_limit, reserve, start_limit
-from actors.setups import EngineSetup, FrozenSetup, LearnerSetup, Rank, Sampling
+from actors.setups import EngineSetup, FrozenSetup, LearnerSetup, ProfilePlan, Rank, Sampling
 from actors.spawn import spawn
 from actors.team import RayJudge, RayObserver, RayPolicy, RayReference, RaySampler, RayTeacher
 from actors.waiting import answer, together
@@ -25,6 +25,7 @@ from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
 from rl.recipe import RECIPES
 from rl.timing import Timings
+from rl.truncation import KEEPS_ALL, Truncation
 from rl.types import Sample
 from rollout.banned import banned_token_ids
 from rollout.config import LocalizeConfig, RolloutConfig, TeacherKind
@@ -45,6 +46,7 @@ class TeamConfig:
     localize: LocalizeConfig
     num_steps: int
     seed: int
+    profile: ProfilePlan | None = None
     reference_known: bool = False
     """True if files hold every reference log-prob that the run needs."""
 
@@ -67,8 +69,17 @@ class Team:
     everyone: tuple[Peer, ...]
 
 
-async def start_team(config: TeamConfig, timings: Timings, stream: SampleStream, say: Callable[[str], None]) -> Team:
-    """Start every actor at once and wait until the last one holds its model; sampling goes on where the stream is."""
+async def start_team(
+    config: TeamConfig,
+    timings: Timings,
+    stream: SampleStream,
+    say: Callable[[str], None],
+    hear: Callable[[str], None],
+) -> Team:
+    """Start every actor at once and wait until the last one holds its model; sampling goes on where the stream is.
+
+    `hear` is told each line that reward functions of the user's print.
+    """
     cluster, call = config.cluster, call_limit(config.cluster)
     outside = await _outside_teacher(config)
     room = await reserve(cluster, with_reference=config.with_reference)
@@ -91,7 +102,7 @@ async def start_team(config: TeamConfig, timings: Timings, stream: SampleStream,
     policy = RayPolicy(learners, config.algo, cluster, timings, roommates=engines if engine_sleeps(cluster) else ())
     return Team(
         sampler=RaySampler(engines, config.algo.num_completions, config.seed, stream.position, call, timings),
-        judge=RayJudge(rewarders, weights(config.reward), call, timings),
+        judge=RayJudge(rewarders, weights(config.reward), call, timings, hear),
         policy=policy,
         observer=RayObserver(policy, config.localize) if is_computed(config.reward.consistency) else None,
         reference=RayReference(references[0], call, timings) if references else None,
@@ -103,7 +114,7 @@ async def start_team(config: TeamConfig, timings: Timings, stream: SampleStream,
 async def _started_learners(
     config: TeamConfig, sampling: Sampling, handles: Sequence[ActorHandle], startup: Startup
 ) -> list[Peer]:
-    """Start the ranks of the learner group, which meet at an address of rank 0."""
+    """Start the ranks of the learner group, which meet at rank 0."""
     setup = LearnerSetup(
         model=config.model,
         algo=config.algo,
@@ -111,8 +122,9 @@ async def _started_learners(
         sampling=sampling,
         num_updates=config.num_steps * config.algo.num_updates,
         seed=config.seed,
+        profile=config.profile,
     )
-    address = await answer(handles[0].free_address.remote(), "learner 0", start_limit(config.cluster))
+    address = await answer(handles[0].open_meeting.remote(), "learner 0", start_limit(config.cluster))
 
     def begin(handle: ActorHandle, number: int) -> Awaitable[None]:
         return handle.start.remote(Rank(number=number, count=len(handles), address=address), setup)
@@ -153,10 +165,12 @@ def _engine_setup(config: TeamConfig, index: int) -> EngineSetup:
 
 
 def _sampling(config: TeamConfig) -> Sampling:
-    taught = RECIPES[config.algo.objective].teaches
+    taught, rollout = RECIPES[config.algo.objective].teaches, config.rollout
+    sampled = Truncation(top_p=rollout.top_p, top_k=rollout.top_k, min_p=rollout.min_p)
     return Sampling(
         # Lessons were not sampled, so the model's own probabilities count.
-        temperature=1.0 if taught else config.rollout.temperature,
+        temperature=1.0 if taught else rollout.temperature,
+        truncation=KEEPS_ALL if taught else sampled,
         banned_token_ids=banned_token_ids(config.model.path),
-        max_response_tokens=config.rollout.max_response_tokens,
+        max_response_tokens=rollout.max_response_tokens,
     )

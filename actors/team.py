@@ -1,7 +1,7 @@
 """The roles of rl.roles played by Ray actors: fan out, then wait once, never longer than the limit."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from ray import ObjectRef
 from actors.config import ClusterConfig
 from actors.peers import Peer, ask, ask_each, ask_one, spread
 from actors.pixels import without_pixels
+from actors.reward_worker import Scored
 from actors.room import call_limit
 from actors.waiting import Limit, answer, answers
 from rl.algorithm import AlgoConfig
@@ -18,6 +19,7 @@ from rl.batching import deal, plan_updates
 from rl.brake import dropped
 from rl.checkpoints import Record
 from rl.contrast import Repair, hinted
+from rl.faults import UserError
 from rl.parity import warn_of_parity
 from rl.recipe import RECIPES
 from rl.roles import Metrics
@@ -126,10 +128,19 @@ async def _until(
 class RayJudge:
     """A pool of reward workers, taken in turn."""
 
-    def __init__(self, workers: list[Peer], weights: Mapping[str, float], limit: Limit, timings: Timings):
+    def __init__(
+        self,
+        workers: list[Peer],
+        weights: Mapping[str, float],
+        limit: Limit,
+        timings: Timings,
+        hear: Callable[[str], None],
+    ):
         self._workers = workers
         self.weights = weights
         """Weight of each component of the reward."""
+        self._hear = hear
+        """Listener to the lines that functions of the user's print."""
         self._limit = limit
         self._timings = timings
         self._calls = 0
@@ -139,8 +150,12 @@ class RayJudge:
         self._calls += 1
         who = f"{worker} on sample {group.prompt.sample.id}"
         with self._timings.shared_span("reward"):
-            scores = await answer(worker.handle.score.remote(without_pixels(group)), who, self._limit)
-        return replace(group, scores=scores)
+            found: Scored = await answer(worker.handle.score.remote(without_pixels(group)), who, self._limit)
+        for line in found.printed:
+            self._hear(line)
+        if found.fault:
+            raise UserError(found.fault)
+        return replace(group, scores=found.scores)
 
 
 class RayPolicy:

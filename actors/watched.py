@@ -1,7 +1,6 @@
 """The base class of all actors."""
 
 import os
-import socket
 from threading import Event
 
 import ray
@@ -17,15 +16,14 @@ class Watched:
         """Return the node, process and log file of this actor."""
         node = ray.get_runtime_context().get_node_id()
         log = os.path.realpath("/proc/self/fd/2")
-        return f"node {ray.util.get_node_ip_address()} {node[:8]}, pid {os.getpid()}, log {log}"
-
-    def free_address(self) -> str:
-        """Return host:port at which other actors can reach this process; nothing holds the port until it is used."""
-        with socket.socket() as found:
-            found.bind(("", 0))
-            return f"{ray.util.get_node_ip_address()}:{found.getsockname()[1]}"
+        return f"node {node_address()} {node[:8]}, pid {os.getpid()}, log {log}"
 
     @ray.method(concurrency_group=PULSE)
     def pulse(self) -> None:
         """Never return: a caller that waits learns at once when this actor is gone."""
         Event().wait()
+
+
+def node_address() -> str:
+    """Return the address at which other machines reach this one."""
+    return str(ray.util.get_node_ip_address())

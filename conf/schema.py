@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from actors.config import ClusterConfig, ModelConfig
+from actors.config import ClusterConfig, ModelConfig, ProfileConfig
 from rewards.config import RewardConfig
 from rl.algorithm import AlgoConfig
 from rl.checkpoints import CheckpointConfig
@@ -43,6 +43,7 @@ class TrainConfig:
     cluster: ClusterConfig = key(ClusterConfig, "The actors and what they occupy.")
     checkpoint: CheckpointConfig = key(CheckpointConfig, "When checkpoints are written and which are kept.")
     logging: LoggingConfig = key(LoggingConfig, "What is recorded and shown.")
+    profile: ProfileConfig = key(ProfileConfig, "Where the learners spend their time.")
 
 
 @dataclass(kw_only=True)
@@ -126,6 +127,7 @@ class PairsConfig:
 
 
 NO_LEARNING, NO_SPLIT, NO_SCORING = "nothing is learned", "every image of input is inspected", "nothing is scored"
+LIKELIEST = "answers are made of the likeliest tokens"
 UNREAD_BY_PREDICT = {
     "data.root": NO_SPLIT,
     "data.heldout_share": NO_SPLIT,
@@ -136,7 +138,10 @@ UNREAD_BY_PREDICT = {
     "model.freeze_vision": NO_LEARNING,
     "model.freeze_projector": NO_LEARNING,
     "model.gradient_checkpointing": NO_LEARNING,
-    "rollout.temperature": "answers are made of the likeliest tokens",
+    "rollout.temperature": LIKELIEST,
+    "rollout.top_p": LIKELIEST,
+    "rollout.top_k": LIKELIEST,
+    "rollout.min_p": LIKELIEST,
     "rollout.teacher": NO_LEARNING,
     "cluster.num_learners": NO_LEARNING,
     "cluster.reference": NO_LEARNING,

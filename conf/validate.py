@@ -1,10 +1,11 @@
 """Refuse contradictions of a config before Ray starts; each message says what to change."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference
+from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference, profiled_steps
 from actors.placement import Machine, Slot, plan, slots, without_learning
 from conf.schema import (
     CompareConfig,
@@ -23,7 +24,7 @@ from rl.data.questions import QUESTIONS
 from rl.faults import UserError
 from rl.recipe import RECIPES, Material, Recipe
 from rl.types import Task
-from rollout.config import check_endpoint, check_teacher
+from rollout.config import RolloutConfig, check_endpoint, check_teacher
 from rollout.endpoint_key import endpoint_key
 
 COLDEST = 0.01
@@ -57,6 +58,8 @@ def check_elsewhere(config: TrainConfig) -> None:
     _check_objective(config)
     _check_reference(config)
     _check_cluster(config)
+    # How many steps num_epochs are is known once the data is read.
+    profiled_steps(config.profile, sys.maxsize if config.num_epochs else config.num_steps)
     _check_given(config)
 
 
@@ -144,7 +147,7 @@ def check_pairs_elsewhere(config: PairsConfig) -> None:
     _check_pixels(data)
     if pairs.teacher is PairTeacherKind.endpoint:
         check_endpoint(config.rollout.teacher)
-    _check_coldest(config.rollout.temperature)
+    _check_variety(config.rollout)
 
 
 def check_pairs_here(config: PairsConfig) -> None:
@@ -188,13 +191,17 @@ def _check_updates(config: TrainConfig) -> None:
 
 
 def _check_sampling(config: TrainConfig) -> None:
-    _check_coldest(config.rollout.temperature)
+    _check_variety(config.rollout)
     _check_pixels(config.data)
 
 
-def _check_coldest(temperature: float) -> None:
-    if temperature < COLDEST:
-        raise UserError(f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {temperature}")
+def _check_variety(rollout: RolloutConfig) -> None:
+    if rollout.temperature < COLDEST:
+        raise UserError(
+            f"rollout.temperature must be ≥ {COLDEST}: below, completions are alike; got {rollout.temperature}"
+        )
+    if rollout.top_k == 1:
+        raise UserError("rollout.top_k=1 leaves the likeliest token alone, so completions are alike; give 0 or ≥ 2")
 
 
 def _check_pixels(data: DataConfig) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -48,7 +49,9 @@ class Tally:
 
 def main(config: ScoreConfig) -> int:
     """Write a line for each readable answer; return 1 if an answer could not be read or judged, else 0."""
-    composer = Composer(replace(config.reward, on_error=OnError.unjudged))
+    # Standard output is for scores.
+    hear = partial(print, file=sys.stderr)
+    composer = Composer(replace(config.reward, on_error=OnError.unjudged), hear=hear)
     tally = Tally()
     with _opened(config.input, "r", sys.stdin) as answers, _opened(config.output, "w", sys.stdout) as scores:
         items = _items(answers, config, tally)

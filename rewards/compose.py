@@ -9,7 +9,7 @@ from threading import Thread
 from rewards.answers.parse import Answer, parse_answer
 from rewards.component import Judge, Values
 from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, components, is_computed, weights
-from rewards.functions import BatchReward, load_function
+from rewards.functions import BatchReward, Hear, load_function, place_of
 from rewards.item import Item, items_of
 from rl.faults import AssayError, UserError
 from rl.types import Group, Sample, Score
@@ -23,11 +23,12 @@ OF_BOXES = ("box", "box_penalty", "grounding")
 class Composer:
     """A reward ready to judge: its options, the sentence encoder and the user's functions are loaded."""
 
-    def __init__(self, config: RewardConfig) -> None:
+    def __init__(self, config: RewardConfig, *, hear: Hear | None = None) -> None:
+        """Load them; `hear` is told each line that a function of the user's prints, None leaves its output alone."""
         check_reward(config)
         self._config = config
         self._weights = weights(config)
-        self._judges = _judges(config)
+        self._judges = _judges(config, hear)
 
     def score_group(self, group: Group) -> Group:
         """Return the group with a score for each completion."""
@@ -73,7 +74,7 @@ class Composer:
 
     def _raised(self, name: str, item: Item, error: Exception) -> Judgement:
         """Return the sentence about an exception of a component, or raise it, by config."""
-        sentence = f"reward {name} raised {type(error).__name__} on sample {item.id}: {error}"
+        sentence = f"reward {name} raised {type(error).__name__} on sample {item.id}: {error}{place_of(error)}"
         if self._config.on_error is OnError.unjudged:
             return sentence
         if name in COMPONENTS and not isinstance(error, AssayError):
@@ -155,14 +156,14 @@ def in_time(work: Callable[[], Values], seconds: float) -> Values | Exception:
         return TimeoutError(f"no answer in reward.timeout_s={seconds:g} s")
 
 
-def _judges(config: RewardConfig) -> dict[str, Judge]:
+def _judges(config: RewardConfig, hear: Hear | None) -> dict[str, Judge]:
     """Return the judge of every component that is computed, by name."""
     ours = {
         name: COMPONENTS[name].batch_judge(options)
         for name, options in components(config).items()
         if is_computed(options)
     }
-    return ours | {function.name: _of_user(load_function(function)) for function in config.functions}
+    return ours | {function.name: _of_user(load_function(function, hear)) for function in config.functions}
 
 
 def _of_user(reward: BatchReward) -> Judge:

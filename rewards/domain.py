@@ -110,9 +110,22 @@ def packaged_model() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _load_encoder(folder: Path) -> "SentenceTransformer":
+def check_encoder(options: "DomainConfig") -> None:
+    """Raise a UserError if the reward is computed and its sentence encoder is not there."""
+    if options.weight is None:
+        return
+    _check_folder(Path(options.model) if options.model else packaged_model())
+    if find_spec("sentence_transformers") is None:
+        raise UserError(f"reward.domain needs the package sentence-transformers; {INSTALL}")
+
+
+def _check_folder(folder: Path) -> None:
     if not (folder / "modules.json").is_file():
         raise UserError(f"reward.domain.model={folder} is no folder of a sentence-transformers model (modules.json)")
+
+
+def _load_encoder(folder: Path) -> "SentenceTransformer":
+    _check_folder(folder)
     # Takes seconds, so only runs with this reward import it.
     import rl.import_fixes  # noqa: F401
 

@@ -113,6 +113,19 @@ def reads_words(config: LocalizeConfig) -> bool:
 @dataclass(kw_only=True)
 class RolloutConfig:
     temperature: float = key(1.0, "Sampling temperature of training rollouts.", gt=0)
+    top_p: float = key(
+        1.0,
+        "Training rollouts sample among the likeliest tokens that reach this probability together; 1 keeps all.",
+        gt=0,
+        le=1,
+    )
+    top_k: int = key(0, "Training rollouts sample among this many likeliest tokens; 0 keeps all.", ge=0)
+    min_p: float = key(
+        0.0,
+        "Training rollouts leave out tokens less likely than this share of the likeliest one; 0 keeps all.",
+        ge=0,
+        le=1,
+    )
     max_prompt_tokens: int = key(2048, "Maximum tokens of a prompt, images included; a longer one is an error.", ge=1)
     max_images: int = key(2, "Maximum images of one prompt.", ge=0)
     max_response_tokens: int = key(512, "Maximum tokens of a completion.", ge=1)

@@ -165,6 +165,10 @@ class Engine:
         return SamplingParams(
             n=num_completions,
             temperature=0.0 if greedy else self._config.temperature,
+            # Without effect at temperature 0.
+            top_p=self._config.top_p,
+            top_k=self._config.top_k,
+            min_p=self._config.min_p,
             max_tokens=self._config.max_response_tokens,
             logit_bias=dict.fromkeys(self.banned_token_ids, NEVER),
             # Only the sampled token's.

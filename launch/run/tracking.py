@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Plan:
     """Lowest and highest value of each reward component that counts; None if it is not known."""
     resize: str = "bilinear"
     """Method by which a map of where the policy looks is enlarged to its image."""
+    notices: Mapping[int, str] = field(default_factory=dict)
+    """Sentences to say once a step is done, by the step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class RunTracker:
         for row in self.rows:
             self._watch.see(row)
         self._timings = timings
-        self._resize = plan.resize
+        self._resize, self._notices = plan.resize, plan.notices
         self._samples_every = config.samples_every
         self._started_at = time.perf_counter() - (self.rows[-1]["time_s"] if self.rows else 0.0)
         self._folder = folder
@@ -122,6 +124,8 @@ class RunTracker:
         self._record(step, metrics)
         self._metrics_bytes = self._file.tell()
         self._progress.show(step, metrics)
+        if step in self._notices:
+            self.say(self._notices[step])
         if self._samples_every and step % self._samples_every == 0:
             self._wandb.log_samples(step, "samples", groups)
 

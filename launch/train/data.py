@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from launch.run.model_folder import merge_adapter
 from launch.run.samples import read_split
 from rewards.compose import check_boxes, check_truth
 from rewards.config import is_computed, weights
+from rewards.domain import check_encoder
 from rewards.item import item_of
+from rewards.trial import try_functions
 from rl.data.lessons import Lesson, check_spans, own_lesson, read_lessons, with_lessons
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.stream import SampleStream
@@ -74,6 +78,8 @@ def read_data(config: TrainConfig) -> Data:
     if is_computed(config.reward.consistency):
         check_looks(training + heldout, builder, config.data.anomaly_words, read=reads_words(config.localize))
     check_truth([item_of(sample) for sample in training + heldout], config.reward)
+    check_encoder(config.reward.domain)
+    try_functions(config.reward, training[0], partial(print, file=sys.stdout, flush=True))
     order = SampleStream(heldout, config.seed)
     asked = order.take(min(config.data.num_heldout or len(heldout), len(heldout)))
     return Data(training=training, heldout=asked, lessons=lessons)

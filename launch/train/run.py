@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from actors.config import profiled_steps
 from actors.lesson_maker import RayLessonMaker
 from actors.peers import counted, while_alive
 from actors.room import join_ray
+from actors.setups import ProfilePlan
 from actors.starting import Team, TeamConfig, start_team
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file, read_answers
@@ -19,6 +21,7 @@ from launch.run.folder import CONFIG, LOCK, dump_config, plain, run_folder, writ
 from launch.run.invocation import Invocation, invocation
 from launch.run.members import SUMMARY
 from launch.run.paths import with_absolute_paths
+from launch.run.printed import PrintedLines
 from launch.run.resume import changes, find_start, finished, how_to_resume, prepare
 from launch.run.signals import stop_on_signals
 from launch.run.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
@@ -83,6 +86,7 @@ def main(config: TrainConfig) -> int:
         if config.num_epochs:
             data = _say_and_read_data(config)
             config = replace(config, num_steps=steps_of(config, len(data.training)))
+            profiled_steps(config.profile, config.num_steps)
         start = find_start(config, folder, print)
         summary = finished(folder, start, config.num_steps)
         if summary is not None:
@@ -119,6 +123,7 @@ def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | N
         config=without_secrets(plain(config)),
         ranges=counted_ranges(config.reward),
         resize=config.localize.resize.value,
+        notices=_notice_of_profile(config),
     )
     return Training(
         config=config,
@@ -138,6 +143,20 @@ def _tags(config: TrainConfig, by: Invocation) -> tuple[str, ...]:
     # What is taught, and a stage of a chain, may have other values than those of the chosen option.
     algorithm = "" if RECIPES[objective].teaches or by.stage else by.algo
     return tuple(filter(None, dict.fromkeys((objective.value, algorithm, by.reward, Path(config.model.path).name))))
+
+
+def _notice_of_profile(config: TrainConfig) -> dict[int, str]:
+    """Return the sentence about the profile by the step that ends it; {} for a run without a profile."""
+    steps = profiled_steps(config.profile, config.num_steps)
+    files = f"{_profile_folder(config)}/rank_*.json"
+    sentence = (
+        f"the profile of steps {config.profile.steps} is in {files}; open it in chrome://tracing or ui.perfetto.dev"
+    )
+    return {steps[-1]: sentence} if steps else {}
+
+
+def _profile_folder(config: TrainConfig) -> Path:
+    return Path(config.output) / "profile"
 
 
 def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | None:
@@ -165,19 +184,20 @@ def _train_and_record(run: Training) -> int:
 
 async def _start_team_and_train(run: Training) -> None:
     """Start the actors that the config asks for, and train while all of them live."""
-    config, say = run.config, run.tracker.say
+    config, say, printed = run.config, run.tracker.say, PrintedLines(run.folder, run.tracker.say)
     stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
     cached = cached_reference(config, run.data.training, run.data.lessons, say)
     sections = _sections(config, reference_known=cached is not None and cached.is_complete)
     join_ray(config.cluster, with_reference=sections.with_reference)
     stop_on_signals(run.brake)
     say(f"starting {_team_in_words(sections)}")
-    team = await run.brake.unless_pulled(start_team(sections, run.timings, stream, say))
+    team = await run.brake.unless_pulled(start_team(sections, run.timings, stream, say, printed.hear))
     write_json(run.folder / "actors.json", {peer.name: peer.place for peer in team.everyone})
     await while_alive(_train(run, team, stream, cached), team.everyone)
 
 
 def _sections(config: TrainConfig, *, reference_known: bool) -> TeamConfig:
+    steps = profiled_steps(config.profile, config.num_steps)
     return TeamConfig(
         model=config.model,
         data=config.data,
@@ -188,6 +208,7 @@ def _sections(config: TrainConfig, *, reference_known: bool) -> TeamConfig:
         localize=config.localize,
         num_steps=config.num_steps,
         seed=config.seed,
+        profile=ProfilePlan(steps=steps, folder=str(_profile_folder(config))) if steps else None,
         reference_known=reference_known,
     )
 

@@ -7,11 +7,12 @@ import rl.import_fixes  # noqa: F401
 import pytest
 import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 from actors.config import LoraConfig, ModelConfig, Precision
 from actors.families import LANGUAGE_INPUTS
 from actors.model import PolicyModel, TokenStats, load_model, with_lora
-from actors.model_folder import check_localize, weights_name
+from actors.model_folder import check_folder, check_localize, weights_name
 from builders.tiny_model import tiny_prompt, write_tiny_model
 from builders.token_groups import random_group
 from builders.transformers_inputs import answer_logits
@@ -177,6 +178,46 @@ def test_a_folder_without_a_processor_is_named(tiny_model, tmp_path):
         shutil.copy(tiny_model / name, tmp_path)
     with pytest.raises(ValueError, match=r"no processor \(processor_config.json or preprocessor_config.json\)"):
         load(tmp_path)
+
+
+def checkpoint_in_two_files(model: Path, folder: Path) -> Path:
+    """Copy a checkpoint with its weights in two files; return the second one."""
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    tensors = load_file(model / "model.safetensors")
+    names, places = sorted(tensors), {}
+    for number, part in enumerate((names[::2], names[1::2]), start=1):
+        save_file({name: tensors[name] for name in part}, folder / f"part-{number}.safetensors")
+        places |= dict.fromkeys(part, f"part-{number}.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return folder / "part-2.safetensors"
+
+
+def test_a_whole_checkpoint_passes_in_one_file_and_in_several(tiny_model, tmp_path):
+    check_folder(str(tiny_model))
+    check_folder(str(checkpoint_in_two_files(tiny_model, tmp_path / "two").parent))
+
+
+def test_weights_that_are_cut_off_are_named_by_their_file(tiny_model, tmp_path):
+    part = checkpoint_in_two_files(tiny_model, tmp_path / "two")
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"two/part-2\.safetensors: damaged or cut off"):
+        check_folder(str(part.parent))
+    part.unlink()
+    with pytest.raises(ValueError, match=r"two/part-2\.safetensors is missing, which model\.safetensors\.index\.json"):
+        check_folder(str(part.parent))
+    save_file({"other": torch.zeros(1)}, part)
+    with pytest.raises(ValueError, match=r"two/part-2\.safetensors lacks \S+, which"):
+        check_folder(str(part.parent))
+
+
+def test_a_pointer_of_git_lfs_and_a_folder_without_weights_are_named(tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").write_text("version 1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ValueError, match=r"model\.safetensors: damaged or cut off"):
+        check_folder(str(tmp_path))
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"no weights \(model\.safetensors or model\.safetensors\.index\.json\)"):
+        check_folder(str(tmp_path))
 
 
 def test_another_kind_of_model_is_named(tmp_path):

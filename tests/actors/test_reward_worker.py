@@ -1,8 +1,7 @@
 import pickle
 
-import pytest
-
 from actors.reward_worker import RewardWorker
+from rewards.config import FunctionConfig, RewardConfig
 from rewards.presets import preset
 from rl.types import Box, Completion, Group, Prompt, Sample, Target
 
@@ -27,12 +26,25 @@ RIGHT = "<think>A line.</think><answer>Yes. {'bbox_2d': [0, 0, 4, 4], 'label': '
 
 
 def test_scores_every_completion_of_a_group() -> None:
-    scores = worker().score(group(RIGHT, "<think>-</think><answer>No.</answer>", box=(0, 0, 4, 4)))
-    assert [score.total for score in scores] == [3, 1]
+    found = worker().score(group(RIGHT, "<think>-</think><answer>No.</answer>", box=(0, 0, 4, 4)))
+    assert [score.total for score in found.scores] == [3, 1] and found.fault == ""
 
 
 def test_a_reward_that_raises_is_one_sentence_that_travels_between_processes() -> None:
-    with pytest.raises(ValueError, match="reward box raised") as caught:
-        worker().score(group(RIGHT, box=(0, 0, float("nan"), 4)))
-    message = str(pickle.loads(pickle.dumps(caught.value)))
-    assert message.startswith("reward box raised UserError on sample part/test/cut/003: ")
+    found = pickle.loads(pickle.dumps(worker().score(group(RIGHT, box=(0, 0, float("nan"), 4)))))
+    assert found.fault.startswith("reward box raised UserError on sample part/test/cut/003: ")
+    assert found.scores == ()
+
+
+def counts_then_fails(prompts, completions, **columns):
+    print(f"{len(completions)} completions")
+    return [1.0 / (len(completions) - 1)] * len(completions)
+
+
+def test_what_a_function_prints_travels_with_the_scores_or_the_fault() -> None:
+    found = RewardWorker()
+    found.start(RewardConfig(functions=[FunctionConfig(path=f"{__name__}.counts_then_fails")]))
+    two, one = (found.score(group(*["?"] * count, box=(0, 0, 4, 4))) for count in (2, 1))
+    assert (two.printed, two.fault) == (("reward counts_then_fails: 2 completions",), "")
+    assert one.printed == ("reward counts_then_fails: 1 completions",)
+    assert one.fault.startswith("reward counts_then_fails raised ZeroDivisionError on sample part/test/cut/003: ")

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from actors.platform import open_store
 from actors.setups import Rank
 
 NUM_GROUPS = 8
@@ -18,7 +19,7 @@ NUM_GROUPS = 8
 TIMEOUT_S = 240.0
 
 _ports: list[int] = []
-"""In a rank: where the next groups of the present call meet."""
+"""In a rank: the ports of the stores at which the next groups of the present call meet."""
 _place: list[int] = []
 """In a rank: its number and the count of ranks."""
 
@@ -38,7 +39,8 @@ class Ranks:
         """
         if not self._processes:
             self._start()
-        call = (free_ports(NUM_GROUPS), work, arguments)
+        stores = [open_store() for _ in range(NUM_GROUPS)]
+        call = ([store.port for store in stores], work, arguments)
         try:
             for pipe in self._pipes:
                 pipe.send(call)

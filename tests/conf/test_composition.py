@@ -46,6 +46,12 @@ def test_the_command_line_wins_over_the_experiment():
     assert (config.model.path, config.algo.num_prompts) == ("Qwen/Qwen2.5-VL-3B-Instruct", 4)
 
 
+@pytest.mark.parametrize("steps", ["3..5", "4"])
+def test_the_steps_of_a_profile_are_typed_without_quotes(steps):
+    with open_composer("train", TrainConfig, []) as composer:
+        assert composer.compose([f"profile.steps={steps}"]).profile.steps == steps
+
+
 def test_mmr_ad_has_the_numbers_of_the_paper():
     with open_composer("train", TrainConfig, []) as composer:
         config = composer.compose(["experiment=mmr_ad"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.config import ClusterConfig, LoraConfig, ModelConfig, Placement, ReferenceKind
+from actors.config import ClusterConfig, LoraConfig, ModelConfig, Placement, ProfileConfig, ReferenceKind
 from conf.schema import DemoDataConfig, TrainConfig
 from conf.validate import check_demo_data, check_elsewhere, check_resources
 from launch.verbs import VERBS
@@ -59,6 +59,9 @@ CONTRADICTIONS = {
     },
     "algo.parity_stop must be ≥ algo.parity_warn": {"algo": AlgoConfig(parity_warn=0.1, parity_stop=0.01)},
     "rollout.temperature must be ≥ 0.01": {"rollout": RolloutConfig(temperature=0.001)},
+    "rollout.top_k=1 leaves the likeliest token alone": {"rollout": RolloutConfig(top_k=1)},
+    "profile.steps=3-5 must be FIRST..LAST": {"profile": ProfileConfig(steps="3-5")},
+    "profile.steps=99..101 must lie within the run's steps, 1..100": {"profile": ProfileConfig(steps="99..101")},
     "data.min_pixels must be ≤ data.max_pixels": {"data": DataConfig(root=".", min_pixels=9000, max_pixels=8000)},
     "data.with_reference=false shows one image, but data.task=boxes asks": {
         "data": DataConfig(root=".", with_reference=False)

@@ -17,6 +17,6 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Train ten steps without a break."""
+    """Train ten steps without a break, two of them under the profiler."""
     folder = tmp_path_factory.mktemp("run") / "first"
-    return finished_run(folder, *TEN_STEPS, f"data.root={demo_data}", f"output={folder}")
+    return finished_run(folder, *TEN_STEPS, f"data.root={demo_data}", f"output={folder}", "profile.steps=2..3")

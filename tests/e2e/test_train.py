@@ -47,6 +47,27 @@ def test_every_step_passes_the_parity_gate_and_has_its_components(small_run: Run
         assert row["fault/unjudged"] == 0
 
 
+def test_each_learner_leaves_a_profile_of_the_steps_that_were_asked_for(small_run: Run):
+    traces = sorted((small_run.folder / "profile").iterdir())
+    assert [trace.name for trace in traces] == ["rank_0.json", "rank_1.json"]
+    for trace in traces:
+        names = {event.get("name", "") for event in json.loads(trace.read_text())["traceEvents"]}
+        steps = {name for name in names if name.startswith("training step")}
+        assert steps == {"training step 2", "training step 3"}
+        assert {"Optimizer.step#AdamW.step", "aten::linear", "aten::log_softmax"} <= names
+    assert small_run.output.count("the profile of steps 2..3 is in") == 1
+
+
+def test_what_a_reward_function_prints_is_in_the_run_folder_and_in_the_terminal(small_run: Run):
+    lines = (small_run.folder / "rewards.log").read_text().splitlines()
+    # Each step has four groups of four, each of five evaluations eight groups of one.
+    assert sum(line.startswith("reward talks: 4 answers to ") for line in lines) == 10 * 4
+    assert sum(line.startswith("reward talks: 1 answers to ") for line in lines) == 5 * 8
+    assert len(lines) == 80
+    assert small_run.output.count("reward talks: 2 answers to ") == 1
+    assert lines[0] in small_run.output
+
+
 def test_the_checkpoint_answers_the_same_in_transformers_and_vllm(small_run: Run, demo_data: Path):
     from rollout.engine import Engine
 

@@ -10,10 +10,14 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from actors.config import ModelConfig, Precision
+from actors.model import PolicyModel, load_model
 from builders.tiny_model import tiny_prompt, write_tiny_model
 from builders.transformers_inputs import answer_logits
+from rl.batching import to_batch
 from rl.family import FAMILIES
-from rl.types import Completion, Prompt
+from rl.truncation import KEEPS_ALL, Truncation
+from rl.types import Completion, Group, Prompt
 from rollout.config import RolloutConfig
 from rollout.engine import STEP_TOKENS, Engine
 from rollout.families import IMAGE_INPUTS
@@ -210,14 +214,37 @@ def test_a_tied_output_layer_follows_its_embedding(
     assert_agrees(altered(model, weights), fresh_engine, prompts)
 
 
-def test_an_output_layer_of_its_own_is_updated(tmp_path: Path) -> None:
+@torch.no_grad()
+def test_an_output_layer_of_its_own_is_updated_and_truncated_sampling_has_the_learners_logprobs(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path, tied=False)
-    config = RolloutConfig(max_prompt_tokens=128, max_response_tokens=8, temperature=TEMPERATURE, kv_cache_mb=8)
+    by = Truncation(top_p=0.9, top_k=20, min_p=0.05)
+    config = RolloutConfig(
+        max_prompt_tokens=128,
+        max_response_tokens=8,
+        temperature=TEMPERATURE,
+        kv_cache_mb=8,
+        top_p=by.top_p,
+        top_k=by.top_k,
+        min_p=by.min_p,
+    )
     engine = Engine(str(folder), config, dtype="float32", seed=0)
-    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-    weights = noisy(model.state_dict(), model)
+    start = load_model(ModelConfig(path=str(folder), precision=Precision.fp32))
+    weights = noisy(start.state_dict(), start)
     engine.load_weights(weights, version=1)
-    assert_agrees(altered(model, weights), engine, [tiny_prompt(folder)])
+
+    prompt, banned = tiny_prompt(folder), engine.banned_token_ids
+    (answers,) = sample(engine, [prompt], count=24)
+    start.load_state_dict(weights)
+    gaps = {}
+    for truncation in (by, KEEPS_ALL):
+        learner = PolicyModel(start, temperature=TEMPERATURE, banned_token_ids=banned, truncation=truncation).eval()
+        batch = to_batch([Group(prompt=prompt, completions=answers)])
+        gaps[truncation] = (learner(batch).logprobs - batch.engine_logprobs).abs()[batch.has_token]
+    assert len(gaps[by]) > 100
+    assert gaps[by].max() < 1e-4
+    # Over all tokens the sampled ones would be less likely, by the probability of those left out.
+    assert gaps[KEEPS_ALL].mean() > 0.05
+    print(f"figure: engine and learner under truncation differ by {gaps[by].max():.0e} at most")
 
 
 @pytest.mark.parametrize("part", ["model.visual.", "model.language_model.layers."])
