@@ -37,6 +37,8 @@ class Plan:
     """The config that W&B shows."""
     ranges: Mapping[str, Range | None]
     """Lowest and highest value of each reward component that counts; None if it is not known."""
+    warnings: Sequence[str] = ()
+    """Sentences on what the data or the model cannot do."""
     resize: str = "bilinear"
     """Method by which a map of where the policy looks is enlarged to its image."""
 
@@ -75,7 +77,7 @@ class RunTracker:
         """The rows of metrics.jsonl."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
         """The first and the latest evaluation, for the report; samples/ has all."""
-        self._watch = Watch(plan.ranges)
+        self._watch = Watch(plan.ranges, plan.warnings)
         for row in self.rows:
             self._watch.see(row)
         self._timings = timings
@@ -87,6 +89,7 @@ class RunTracker:
         self._metrics_bytes = self._file.tell()
         self._progress = RunProgress(plan.num_steps)
         self._wandb = WandbRun(folder, config, dict(plan.config), self.say, resumed.wandb_id if resumed else "")
+        self._warn(plan.warnings)
 
     @property
     def wandb_id(self) -> str:
@@ -149,7 +152,10 @@ class RunTracker:
         self._file.write(json.dumps(finite) + "\n")
         self._file.flush()
         self._wandb.log(step, metrics | {"warnings": row["warnings"]})
-        for sentence in fresh:
+        self._warn(fresh)
+
+    def _warn(self, sentences: Sequence[str]) -> None:
+        for sentence in sentences:
             self.say(f"warning: {sentence}")
             self._wandb.warn(sentence)
 
