@@ -98,8 +98,8 @@ class PredictConfig:
     )
     masks: str = key(
         "",
-        "Folder of masks named like their images, with or without _mask, to measure the maps by; an image without a "
-        "mask counts as free of defects.",
+        "Folder of masks named like their images, with or without _mask, to measure answers and maps by; an image "
+        "without a mask counts as free of defects.",
     )
     output: str = key("", "Run folder: predictions.jsonl, maps/ and predictions.html.")
     heat_top: float = key(

@@ -1,4 +1,8 @@
-"""Warnings, once per case, of rewards that stop telling answers apart or that rise while held-out accuracy falls."""
+"""Warnings about a run, once per case.
+
+Some are known before it: what its data or model cannot do. Others follow from its metrics: answers out of form, and
+rewards that stop telling answers apart or that rise while held-out accuracy falls.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +16,12 @@ Range = tuple[float, float]
 
 SILENT_STEPS = 10
 """Steps in a row without any contrast that are worth a warning; fewer may be bad luck."""
+FORM_STEPS = 10
+"""First steps in which the form of the answers is judged."""
+LEAST_FORM = 0.2
+"""Share of well-formed answers that a step should reach; below it, rewards find next to nothing to judge."""
+MUCH_CLIPPED = 0.5
+"""Share of answers cut off from which that is taken for the cause of a broken form."""
 WINDOW = 20
 """Steps over which a component is judged. They hold thousands of completions, so single ones do not matter."""
 NEAR_TOP = 0.002
@@ -50,13 +60,16 @@ class Standing:
 class Watch:
     """Watcher of the rows of metrics.jsonl as they are recorded; the same rows give the same warnings."""
 
-    def __init__(self, ranges: Mapping[str, Range | None]) -> None:
-        """Watch the components in `ranges`: the lowest and highest value of each, None if unknown."""
+    def __init__(self, ranges: Mapping[str, Range | None], known: Sequence[str] = ()) -> None:
+        """Watch the components in `ranges`: the lowest and highest value of each, None if unknown.
+
+        `known` are the warnings that there are before the first row.
+        """
         self._ranges = ranges
         self._rows: list[Metrics] = []
         """Rows of training steps."""
         self._standings: list[Standing] = []
-        self._sentences: dict[str, str] = {}
+        self._sentences: dict[str, str] = {sentence: sentence for sentence in known}
         """Warning by case, e.g. by "constant box"."""
 
     @property
@@ -69,6 +82,7 @@ class Watch:
         num_known = len(self.warnings)
         if "reward/zero_std_groups" in row:
             self._rows.append(row)
+            self._add("formless", formless(self._rows[:FORM_STEPS]))
             self._add("silent", silence(self._rows[-SILENT_STEPS:]))
             for name, ends in self._ranges.items():
                 self._add(f"constant {name}", constant(name, ends, self._rows[-WINDOW:]))
@@ -104,6 +118,20 @@ def silence(rows: Sequence[Metrics]) -> str:
     if len(rows) < SILENT_STEPS or min(shares) < 1:
         return ""
     return f"no group had two different rewards in {_steps(rows)}: the model learns nothing any more"
+
+
+def formless(rows: Sequence[Metrics]) -> str:
+    """Return a warning if hardly an answer of the first steps had the form that is asked for, else ""."""
+    shares, clipped = values(rows, "response/well_formed"), values(rows, "response/length/clipped")
+    if len(shares) < FORM_STEPS or max(shares) >= LEAST_FORM:
+        return ""
+    advice = "see that data.instructions asks for the form, take a larger model, or teach the form first with algo=sft"
+    if fmean(clipped) >= MUCH_CLIPPED:
+        advice = f"{fmean(clipped):.0%} were cut off, so raise rollout.max_response_tokens"
+    return (
+        f"{fmean(shares):.0%} of the answers in {_steps(rows)} have the form that is asked for, and rewards find next "
+        f"to nothing in the others; {advice}"
+    )
 
 
 def constant(name: str, ends: Range | None, rows: Sequence[Metrics]) -> str:

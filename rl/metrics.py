@@ -50,6 +50,7 @@ MEANINGS = {
     "contrastive/left_out": Meaning(text="share of the groups drawn that the batch leaves out"),
     "response/length/mean": Meaning(text="tokens of a completion, averaged"),
     "response/length/max": Meaning(text="tokens of the longest completion", reduction=Reduction.maximum),
+    "response/well_formed": Meaning(text="share of the policy's completions in the form that is asked for"),
     "response/length/clipped": Meaning(text="share of completions cut off at rollout.max_response_tokens"),
     "actor/loss": Meaning(text="loss that the optimizer minimised, KL term included"),
     "actor/kl": Meaning(text="estimated KL from the reference policy, per token"),
@@ -122,7 +123,15 @@ def _earnings(groups: Sequence[Group]) -> Metrics:
         **_rewards([score for group in groups for score in group.scores]),
         **_length_correlation(groups),
         "reward/zero_std_groups": fmean(map(lacks_contrast, groups)),
+        **_form(groups),
     }
+
+
+def _form(groups: Sequence[Group]) -> Metrics:
+    """Return the share of well-formed completions; those of another origin than the policy are so by construction."""
+    answers = [answer for group in groups for answer in zip(group.completions, group.scores, strict=True)]
+    in_form = [not score.malformed for completion, score in answers if completion.origin is Origin.policy]
+    return {"response/well_formed": fmean(in_form)} if in_form else {}
 
 
 def staleness(step: int, groups: Sequence[Group]) -> Metrics:

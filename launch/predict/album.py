@@ -10,8 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from launch.predict.page import MAPPED, PLAIN
+from launch.predict.page import MAPPED, OUTLINED, PLAIN
 from launch.predict.predictions import Prediction, line, scaled_boxes, words_between
+from launch.predict.truth import DEFECTIVE, Truth, image_metrics
 from rewards.answers.parse import parse_answer, read_tagged
 from rewards.rival import p_yes
 from rl.data.images import Size, open_image
@@ -19,6 +20,7 @@ from rl.data.photos import PREDICTIONS, Photo
 from rl.data.prompts import PromptBuilder
 from rl.evaluation.heat import overlay, resized
 from rl.evaluation.localization import mean_look, times_even, true_mask
+from rl.evaluation.look_pictures import TRUE, outline
 from rl.evaluation.pixels import PixelTally
 from rl.types import Group
 
@@ -28,6 +30,8 @@ DRAWERS = 4
 LONGEST_MAP, LONGEST_SHOWN = 2048, 640
 """Longest sides in pixels of the pictures with maps, and of those that the page shows."""
 JPEG_QUALITY = 88
+OUTLINE_SHARE = 0.01
+"""Width of the outline of true defects as a share of the picture's longest side; at least a pixel."""
 FASTEST = 1
 """Level of PNG's compression: higher ones take many times longer to save a tenth."""
 
@@ -45,11 +49,14 @@ class Drawing:
 class Album:
     """The predictions of a run, in its folder."""
 
-    def __init__(self, folder: Path, drawing: Drawing, builder: PromptBuilder, photos: Sequence[Photo]) -> None:
+    def __init__(
+        self, folder: Path, drawing: Drawing, builder: PromptBuilder, photos: Sequence[Photo], truth: Truth
+    ) -> None:
         self._folder = folder
         self._drawing = drawing
         self._builder = builder
         self._photos = {photo.id: photo for photo in photos}
+        self._truth = truth
         self._with_masks = any(photo.mask for photo in photos)
         self._tally = PixelTally()
         self.predictions: list[Prediction] = []
@@ -72,9 +79,9 @@ class Album:
         """Count the images of each kind: defective, normal, unreadable, error."""
         return dict(Counter(prediction.kind for prediction in self.predictions))
 
-    def pixel_metrics(self) -> Mapping[str, float]:
-        """Measure how well the maps mark the masks; return {} without masks."""
-        return self._tally.metrics()
+    def metrics(self) -> Mapping[str, float]:
+        """Measure how well answers agree with the truth, and maps with the masks; return {} where nothing is known."""
+        return image_metrics(self.predictions) | self._tally.metrics()
 
     def _write(self, predictions: Sequence[Prediction]) -> None:
         with (self._folder / PREDICTIONS).open("a", encoding="utf-8") as file:
@@ -101,7 +108,13 @@ class Album:
             agreement=look.agreement,
             num_places=prod(look.shape),
             map=f"{MAPS}/{prompt.sample.id}.png",
+            truth=self._truth.labels.get(prompt.sample.id),
+            outline=f"{OUTLINED}/{prompt.sample.id}.png" if self._marked(prompt.sample.id) else None,
         )
+
+    def _marked(self, photo_id: str) -> Path | None:
+        """Return the mask of a photo if it marks a defect."""
+        return self._photos[photo_id].mask if self._truth.labels.get(photo_id) == DEFECTIVE else None
 
     def _draw(self, group: Group) -> Size:
         """Write the pictures of an image; return the size of the file."""
@@ -113,14 +126,24 @@ class Album:
         heat = resized(times_even(mean_look(look)), image.size, self._drawing.resize)
         mapped = overlay(image, heat, self._drawing.heat_top)
         mapped.save(_made(self._folder / MAPS / f"{sample.id}.png"), compress_level=FASTEST)
-        self._save_small(mapped, MAPPED, sample.id)
+        shown = self._save_small(mapped, MAPPED, sample.id)
+        mask = self._marked(sample.id)
+        if mask:
+            self._save_outline(mask, shown, sample.id)
         return size
 
-    def _save_small(self, image: Image.Image, folder: str, name: str) -> None:
-        """Save a small JPEG; browsers show neither all formats nor the pixels as they lie in the file."""
+    def _save_small(self, image: Image.Image, folder: str, name: str) -> Size:
+        """Save a small JPEG and return its size; browsers show neither all formats nor the file's own pixels."""
         small = image.copy()
         small.thumbnail((LONGEST_SHOWN, LONGEST_SHOWN))
         small.save(_made(self._folder / folder / f"{name}.jpg"), quality=JPEG_QUALITY)
+        return small.size
+
+    def _save_outline(self, mask: Path, size: Size, name: str) -> None:
+        """Save the outline of the true defects, transparent elsewhere, to lie over a small picture."""
+        drawn = Image.new("RGBA", size)
+        drawn.paste((*TRUE, 255), mask=outline(mask, size, max(1, round(OUTLINE_SHARE * max(size)))))
+        drawn.save(_made(self._folder / OUTLINED / f"{name}.png"))
 
     def _count(self, group: Group) -> None:
         """Count the pixels of an image; one without a mask has no defect."""

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from launch.pages.theme import MARK, document
 from launch.predict.predictions import Prediction, Word
+from launch.predict.truth import SAID, confusion
 from rl.evaluation.heat import scale_bar
 
 NAME = "predictions.html"
-PLAIN, MAPPED = "pictures/plain", "pictures/map"
-"""Folders beside the page with the small pictures that it shows, <id>.jpg each."""
+PLAIN, MAPPED, OUTLINED = "pictures/plain", "pictures/map", "pictures/truth"
+"""Folders beside the page with the small pictures that it shows: <id>.jpg, and <id>.png for outlines."""
 PICTURES = "'self' file:"
 """Sources from which the page may load pictures: beside it, on a disk or on a server."""
 KINDS = {"defective": "Defective", "normal": "Normal", "unreadable": "Unreadable", "error": "Not opened"}
@@ -27,7 +28,13 @@ NOTES = {
 FEWEST_PLACES = 50
 """Places of an image from which its agreement is shown; among fewer, tokens agree wholly or not at all."""
 TONES = {"defective": "bad", "normal": "good", "unreadable": "warn", "error": ""}
+WRONG = "wrong"
+"""Class of the cards whose answer is not the truth."""
+LAYERS = {"said": "Predicted boxes", "true": "True defects"}
+"""What is drawn over pictures and may be hidden, by its class."""
 METRICS = {
+    "image_accuracy": "Image accuracy",
+    "image_auroc": "Image AUROC",
     "pixel_auroc": "Pixel AUROC",
     "pixel_aupr": "Pixel AUPR",
     "pixel_aupro": "Pixel AUPRO",
@@ -47,7 +54,9 @@ class PageRecord:
     heat_top: float
     """End of the maps' scale, in multiples of an even look."""
     metrics: Mapping[str, float]
-    """Pixel metrics of the maps against the masks; {} without masks."""
+    """Measures of the answers and maps against the truth; {} if it is not known."""
+    truth: str = ""
+    """Sentence on where the truth comes from; "" if it is not known."""
     ended: str = ""
     """Why not all images were inspected; "" if they were."""
 
@@ -61,8 +70,8 @@ def write_page(folder: Path, record: PageRecord) -> Path:
 
 def page(folder: Path, record: PageRecord) -> str:
     """Return the page, whose links are relative to the folder."""
-    content = f"{_header(record)}<main>{_tiles(record)}{_facts(record)}{_answers(folder, record)}</main>"
-    return document(record.title, content, style=STYLE, pictures=PICTURES)
+    sections = f"{_tiles(record)}{_facts(record)}{_truth(record)}{_answers(folder, record)}"
+    return document(record.title, f"{_header(record)}<main>{sections}</main>", style=STYLE, pictures=PICTURES)
 
 
 def _header(record: PageRecord) -> str:
@@ -83,17 +92,53 @@ def _tiles(record: PageRecord) -> str:
 
 
 def _facts(record: PageRecord) -> str:
+    return f'<dl class="card facts">{_items(record.facts)}</dl>'
+
+
+def _items(told: Mapping[str, str]) -> str:
+    return "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>" for label, text in told.items())
+
+
+def _truth(record: PageRecord) -> str:
+    """Return how well answers and maps agree with the truth; "" if it is not known."""
+    if not record.truth:
+        return ""
+    known = [prediction for prediction in record.predictions if prediction.truth]
     measured = {title: f"{record.metrics[name]:.3f}" for name, title in METRICS.items() if name in record.metrics}
-    told = {**record.facts, **measured}
-    items = "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>" for label, text in told.items())
-    return f'<dl class="card facts">{items}</dl>'
+    notes = [record.truth, f"It is known of {len(known)} of the {len(record.predictions)} images."]
+    notes += [_score_note(known)] if "image_auroc" in record.metrics else []
+    return (
+        f'<section class="truth"><header><h2>Against the truth</h2><p>{escape(" ".join(notes))}</p></header>'
+        f'<div class="card"><dl class="facts">{_items(measured)}</dl>{_confusion(known)}</div></section>'
+    )
+
+
+def _score_note(known: Sequence[Prediction]) -> str:
+    """Say what the image AUROC ranks images by, and how many of them have no probability."""
+    lacking = sum(prediction.p_yes is None for prediction in known)
+    told = "Image AUROC ranks images by p, the probability of Yes against No"
+    return f"{told}; {lacking} without it by their verdict, unreadable ones in the middle." if lacking else f"{told}."
+
+
+def _confusion(known: Sequence[Prediction]) -> str:
+    """Return a table of the true labels against what the model says; an unreadable answer counts as wrong."""
+    heads = "".join(f"<th>said {said}</th>" if said != "unreadable" else f"<th>{said}</th>" for said in SAID)
+    rows = "".join(
+        f"<tr><th>truly {truth}</th>"
+        + "".join(f'<td class="{"right" if said == truth else ""}">{count}</td>' for said, count in counts.items())
+        + "</tr>"
+        for truth, counts in confusion(known).items()
+    )
+    return f'<table class="confusion"><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def _answers(folder: Path, record: PageRecord) -> str:
     ranked = sorted(enumerate(record.predictions), key=lambda placed: _likeliest_first(placed[1]))
     cards = "".join(_card(folder, each, rank, place) for rank, (place, each) in enumerate(ranked))
+    outlined = any(prediction.outline for prediction in record.predictions)
     legend = (
         '<ul class="key"><li><i class="said"></i>defect that the model points at</li>'
+        f"{'<li><i></i>true defect, as its mask has it</li>' if outlined else ''}"
         '<li><mark style="--w:.9">words</mark> that make up the map</li>'
         f"<li>{scale_bar(record.heat_top)}</li></ul>"
     )
@@ -104,22 +149,25 @@ def _answers(folder: Path, record: PageRecord) -> str:
 
 
 def _likeliest_first(prediction: Prediction) -> tuple[bool, float]:
-    """Return the sort key; damaged files come last, and without a probability the verdict alone decides."""
-    of_verdict = {"defective": 1.0, "normal": 0.0}.get(prediction.verdict or "", 0.5)
-    return prediction.error is not None, -(of_verdict if prediction.p_yes is None else prediction.p_yes)
+    """Return the sort key; damaged files come last."""
+    return prediction.error is not None, -prediction.score
 
 
 def _controls(predictions: Sequence[Prediction]) -> str:
-    """Return the radio buttons, which precede the cards because the style sheet filters cards by them."""
-    counts = {"all": len(predictions), **Counter(prediction.kind for prediction in predictions)}
-    titles = {"all": "All", **KINDS}
+    """Return the buttons, which precede the cards because the style sheet filters cards and layers by them."""
+    kinds = Counter(prediction.kind for prediction in predictions)
+    counts = {"all": len(predictions), **kinds, WRONG: sum(prediction.is_wrong for prediction in predictions)}
+    titles = {"all": "All", **KINDS, WRONG: "Wrong"}
     filters = [(kind, f"{title} <b>{counts[kind]}</b>") for kind, title in titles.items() if counts.get(kind)]
-    buttons = _radios("show", filters)
-    orders = _radios("by", [("p", "Likeliest first"), ("name", "By name")])
-    return (
-        f'{"".join(button for button, _ in (*buttons, *orders))}<nav class="controls">'
-        f"<div>{''.join(label for _, label in buttons)}</div><div>{''.join(label for _, label in orders)}</div></nav>"
-    )
+    drawn = {"said": any(each.boxes for each in predictions), "true": any(each.outline for each in predictions)}
+    groups = [
+        _radios("show", filters),
+        _switches("layer", [(name, title) for name, title in LAYERS.items() if drawn[name]]),
+        _radios("by", [("p", "Likeliest first"), ("name", "By name")]),
+    ]
+    buttons = "".join(button for group in groups for button, _ in group)
+    labels = "".join(f"<div>{''.join(label for _, label in group)}</div>" for group in groups if group)
+    return f'{buttons}<nav class="controls">{labels}</nav>'
 
 
 def _radios(group: str, options: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -127,17 +175,29 @@ def _radios(group: str, options: Iterable[tuple[str, str]]) -> list[tuple[str, s
     return [
         (
             f'<input type="radio" name="{group}" id="{group}-{name}"{"" if index else " checked"}>',
-            f'<label for="{group}-{name}">{text}</label>',
+            _label(group, name, text),
         )
         for index, (name, text) in enumerate(options)
     ]
 
 
+def _switches(group: str, options: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (button, label) of each option; all are on."""
+    return [
+        (f'<input type="checkbox" id="{group}-{name}" checked>', _label(group, name, text)) for name, text in options
+    ]
+
+
+def _label(group: str, name: str, text: str) -> str:
+    return f'<label for="{group}-{name}">{text}</label>'
+
+
 def _card(folder: Path, prediction: Prediction, rank: int, place: int) -> str:
     body = f'<p class="faults">{escape(prediction.error)}</p>' if prediction.error else _found(prediction)
     link = _url(os.path.relpath(prediction.image, folder))
+    kinds = f"{prediction.kind} {WRONG}" if prediction.is_wrong else prediction.kind
     return (
-        f'<article class="card case {prediction.kind}" style="--rank:{rank};--place:{place}">{body}'
+        f'<article class="card case {kinds}" style="--rank:{rank};--place:{place}">{body}'
         f'<footer><a href="{link}" title="{escape(prediction.image)}">{escape(prediction.id)}</a></footer></article>'
     )
 
@@ -153,6 +213,8 @@ def _found(prediction: Prediction) -> str:
 
 def _chips(prediction: Prediction) -> str:
     chips = [(TONES[prediction.kind], prediction.verdict or "no verdict", "")]
+    if prediction.truth:
+        chips.append(("warn", f"✗ is {prediction.truth}", "") if prediction.is_wrong else ("", "✓ right", ""))
     if prediction.p_yes is not None:
         chips.append(("", f"p {_percent(prediction.p_yes)}", "probability of Yes against No, after this reasoning"))
     if prediction.agreement is not None and prediction.num_places >= FEWEST_PLACES:
@@ -183,15 +245,22 @@ def _pictures(prediction: Prediction) -> str:
         for (x1, y1, x2, y2), label in zip(prediction.boxes, labels, strict=True)
     )
     drawn = f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none">{boxes}</svg>' if boxes else ""
-    plain = _figure(prediction, PLAIN, drawn, "inspected")
     assert prediction.map
     mapped = f'<a href="{_url(prediction.map)}">{_picture(prediction, MAPPED, "where it looked")}</a>'
-    return f'{plain}<figure><div class="frame">{mapped}</div><figcaption>where it looked</figcaption></figure>'
+    truth = _outline(prediction)
+    plain = _figure(_picture(prediction, PLAIN, "inspected") + truth + drawn, "inspected")
+    return plain + _figure(mapped + truth, "where it looked")
 
 
-def _figure(prediction: Prediction, folder: str, drawn: str, caption: str) -> str:
-    picture = _picture(prediction, folder, caption)
-    return f'<figure><div class="frame">{picture}{drawn}</div><figcaption>{caption}</figcaption></figure>'
+def _figure(pictures: str, caption: str) -> str:
+    """Return pictures that lie over one another, the lowest first, with a caption."""
+    return f'<figure><div class="frame">{pictures}</div><figcaption>{caption}</figcaption></figure>'
+
+
+def _outline(prediction: Prediction) -> str:
+    if not prediction.outline:
+        return ""
+    return f'<img class="true" src="{_url(prediction.outline)}" loading="lazy" alt="outline of the true defects">'
 
 
 def _picture(prediction: Prediction, folder: str, alt: str) -> str:
@@ -218,9 +287,16 @@ def _word(text: str, weight: float) -> str:
     return f'{before}<mark style="--w:{min(weight, 1):.2f}" title="weight {weight:.2f}">{escape(bare)}</mark>{after}'
 
 
-FILTERS, ORDERS = ("all", *KINDS), ("p", "name")
-_BUTTONS = [*(f"show-{name}" for name in FILTERS), *(f"by-{name}" for name in ORDERS)]
-_HIDDEN = ", ".join(f"#show-{kind}:checked ~ .cards .case:not(.{kind})" for kind in KINDS)
+FILTERS, ORDERS = ("all", *KINDS, WRONG), ("p", "name")
+_BUTTONS = [
+    *(f"show-{name}" for name in FILTERS),
+    *(f"layer-{name}" for name in LAYERS),
+    *(f"by-{name}" for name in ORDERS),
+]
+_HIDDEN = ", ".join(
+    [f"#show-{kind}:checked ~ .cards .case:not(.{kind})" for kind in FILTERS[1:]]
+    + [f"#layer-{name}:not(:checked) ~ .cards .{name}" for name in LAYERS]
+)
 _CHOSEN = ", ".join(f"#{button}:checked ~ .controls label[for={button}]" for button in _BUTTONS)
 _FOCUSED = ", ".join(f"#{button}:focus-visible ~ .controls label[for={button}]" for button in _BUTTONS)
 STYLE = f"""
@@ -242,6 +318,17 @@ STYLE = f"""
 #by-name:checked ~ .cards .case {{ order: var(--place); }}
 .answers .frame img {{ height: auto; }}
 .answers .frame a {{ display: block; }}
+.answers .frame img.true {{
+  position: absolute; inset: 0; height: 100%; pointer-events: none; filter: drop-shadow(0 0 1px rgb(0 0 0 / 75%));
+}}
+.chip.warn {{ background: var(--warn-page); color: var(--warn); }}
+.truth > .card {{ display: flex; flex-wrap: wrap; align-items: center; gap: 6px 30px; padding: 8px 20px; }}
+.truth .facts {{ flex: 1 1 300px; padding: 10px 0; margin: 0; }}
+.confusion {{ width: auto; }}
+.confusion th, .confusion td {{ padding: 8px 14px 8px 0; min-width: 0; font-size: 13px; vertical-align: baseline; }}
+.confusion th {{ white-space: normal; }}
+.confusion td {{ font-size: 17px; font-weight: 620; }} .confusion td.right {{ color: var(--good); }}
+.confusion tbody tr:first-child {{ background: none; }}
 .answers .bar {{ margin: 9px 14px 0; }}
 .answers .bar i {{ background: var(--s6); }}
 .defective .bar i {{ background: var(--said); }}

@@ -1,4 +1,4 @@
-"""The prediction for an image whose truth is not known, and its line of predictions.jsonl."""
+"""The prediction for an image, and its line of predictions.jsonl."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +38,10 @@ class Prediction:
     """Places of the image among which tokens look."""
     map: str | None = None
     """Picture of where the model looked, relative to the run folder; None if there is no prediction."""
+    truth: str | None = None
+    """ "normal" or "defective"; None where it is not known."""
+    outline: str | None = None
+    """Picture of the true defects' outline, relative to the run folder; None without a mask that marks any."""
     error: str | None = None
     """Why there is no prediction, in one sentence."""
 
@@ -45,6 +49,17 @@ class Prediction:
     def kind(self) -> str:
         """The kind under which the page counts the image."""
         return "error" if self.error else self.verdict or "unreadable"
+
+    @property
+    def score(self) -> float:
+        """The likelihood of a defect: `p_yes`, or else 1 or 0 by the verdict, 0.5 without one."""
+        of_verdict = {"defective": 1.0, "normal": 0.0}.get(self.verdict or "", 0.5)
+        return of_verdict if self.p_yes is None else self.p_yes
+
+    @property
+    def is_wrong(self) -> bool:
+        """True if the truth is known and the answer is not it."""
+        return self.truth is not None and self.verdict != self.truth
 
 
 def line(prediction: Prediction) -> dict[str, Any]:
@@ -54,6 +69,7 @@ def line(prediction: Prediction) -> dict[str, Any]:
         "image": prediction.image,
         "verdict": prediction.verdict,
         "p_yes": prediction.p_yes,
+        "truth": prediction.truth,
         "boxes": prediction.boxes,
         "box_labels": prediction.box_labels,
         "reasoning": "".join(text for text, _ in prediction.reasoning),

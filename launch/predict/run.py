@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from actors.room import join_ray
 from conf.schema import PredictConfig
 from launch.predict.album import Album, Drawing
 from launch.predict.page import NAME, PageRecord, write_page
+from launch.predict.truth import Truth, confusion, truth_of
 from launch.run.crash import CRASH
 from launch.run.ending import End, recorded_end
 from launch.run.folder import CONFIG, dump_config, run_folder, write_json
@@ -28,13 +29,16 @@ from launch.run.paths import with_absolute_paths
 from launch.run.progress import ImageProgress
 from launch.run.signals import stop_on_signals
 from rl.brake import Brake
-from rl.data.images import check_mask_size, decoded_size, in_threads, stated_size
+from rl.data.images import Size, check_mask_size, decoded_size, in_threads, open_mask, stated_size
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.questions import QUESTIONS
 from rl.faults import UserError
+from rl.timing import Timings
 from rl.types import Sample, Target
 from rollout.config import reads_words
+
+INSPECTION = "inspection"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ class Work:
     """All photos, the damaged ones too."""
     damaged: list[tuple[Photo, str]]
     """The photos that cannot be inspected, each with the reason."""
+    truth: Truth
     builder: PromptBuilder
 
 
@@ -61,6 +66,8 @@ class Inspection:
     brake: Brake
     began: float
     """Reading of time.perf_counter at the start."""
+    timings: Timings
+    """The seconds of the inspection."""
 
     def how_far(self) -> str:
         return f"after {len(self.album.predictions)} of {len(self.work.photos)} images"
@@ -69,10 +76,10 @@ class Inspection:
         return ""
 
     def record(self, end: End) -> dict[str, Any]:
-        seconds = time.perf_counter() - self.began
-        summary = summarize(self.config, self.album, seconds) | end.entry
+        seconds = {"seconds": time.perf_counter() - self.began} | _spent(self.timings, self.album)
+        summary = _summary(self.config, self.album, self.work.truth, seconds) | end.entry
         write_json(self.folder / SUMMARY, summary)
-        write_page(self.folder, _page_record(self.config, self.album, summary, end.sentence))
+        write_page(self.folder, _page_record(self, summary, end.sentence))
         return summary
 
 
@@ -90,8 +97,11 @@ def main(config: PredictConfig) -> int:
             Drawing(heat_top=config.heat_top, resize=config.localize.resize.value),
             work.builder,
             work.photos,
+            work.truth,
         )
-        run = Inspection(config=config, folder=folder, work=work, album=album, brake=Brake(), began=began)
+        run = Inspection(
+            config=config, folder=folder, work=work, album=album, brake=Brake(), began=began, timings=Timings()
+        )
         return _inspect_and_record(run)
 
 
@@ -136,7 +146,8 @@ async def _start_actors_and_inspect(run: Inspection) -> None:
     try:
         inspectors = await brake.unless_pulled(start_inspectors(sections, progress.say))
         inspecting = _inspect(inspectors, run.work.samples, config.batch, run.album, progress)
-        await brake.unless_pulled(while_alive(inspecting, inspectors.everyone))
+        with run.timings.shared_span(INSPECTION):
+            await brake.unless_pulled(while_alive(inspecting, inspectors.everyone))
     finally:
         progress.stop()
 
@@ -172,7 +183,7 @@ def read_work(config: PredictConfig) -> Work:
     paths = list(dict.fromkeys(path for photo in photos for path in _files(photo)))
     print(f"opening {len(paths)} images", flush=True)
     masks = [photo.mask for photo in photos if photo.mask]
-    mask_sizes = dict(zip(masks, in_threads(decoded_size, masks), strict=True))
+    opened_masks = dict(zip(masks, in_threads(_size_and_defect, masks), strict=True))
     damaged = _damaged(photos, paths, builder)
     if len(damaged) == len(photos):
         raise UserError(f"none of the {len(photos)} images can be inspected; the first: {damaged[0][1]}")
@@ -180,11 +191,19 @@ def read_work(config: PredictConfig) -> Work:
     opened = [photo for photo in photos if photo.id not in lost]
     for photo in opened:
         if photo.mask:
-            check_mask_size(photo.mask, mask_sizes[photo.mask], stated_size(photo.path))
+            check_mask_size(photo.mask, opened_masks[photo.mask][0], stated_size(photo.path))
     samples = [sample_of(photo, config) for photo in opened]
     check_prompts(samples, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     check_looks(samples, builder, config.data.anomaly_words, read=reads_words(config.localize))
-    return Work(samples=samples, photos=photos, damaged=damaged, builder=builder)
+    truth = truth_of(photos, {mask for mask, (_, marks_defect) in opened_masks.items() if not marks_defect})
+    return Work(samples=samples, photos=photos, damaged=damaged, truth=truth, builder=builder)
+
+
+def _size_and_defect(mask: Path) -> tuple[Size, bool]:
+    """Return the size of a mask, and if it marks a defect."""
+    pixels = open_mask(mask)
+    height, width = pixels.shape
+    return (width, height), bool(pixels.any())
 
 
 def _damaged(photos: Sequence[Photo], paths: Sequence[Path], builder: PromptBuilder) -> list[tuple[Photo, str]]:
@@ -219,37 +238,72 @@ def sample_of(photo: Photo, config: PredictConfig) -> Sample:
     )
 
 
-def summarize(config: PredictConfig, album: Album, seconds: float) -> dict[str, Any]:
+def _spent(timings: Timings, album: Album) -> dict[str, float]:
+    """Return the seconds of the inspection, and those an image, its mean; {} if no image was inspected."""
+    inspected = sum(each.error is None for each in album.predictions)
+    seconds = timings.drain().get(f"time/{INSPECTION}")
+    if seconds is None or not inspected:
+        return {}
+    return {"inspection_seconds": seconds, "seconds_per_image": seconds / inspected}
+
+
+def _summary(config: PredictConfig, album: Album, truth: Truth, seconds: Mapping[str, float]) -> dict[str, Any]:
     """Return the numbers of the run."""
     counts = album.counts()
+    known = {"truth": truth.source, "confusion": confusion(album.predictions)} if truth.source else {}
     return {
         "output": config.output,
         "page": str(Path(config.output) / NAME),
         "images": len(album.predictions),
         **{kind: counts.get(kind, 0) for kind in ("defective", "normal", "unreadable")},
         "corrupt": counts.get("error", 0),
-        **{name: round(value, 4) for name, value in album.pixel_metrics().items()},
-        "seconds": round(seconds, 1),
+        **known,
+        **{name: round(value, 4) for name, value in album.metrics().items()},
+        **{name: _short(value) for name, value in seconds.items()},
     }
 
 
-def _page_record(config: PredictConfig, album: Album, summary: dict[str, Any], ended: str) -> PageRecord:
-    data = config.data
+def _short(seconds: float) -> float:
+    """Round to a tenth of a second, a short time to three digits."""
+    return round(seconds, 1) if seconds >= 10 else float(f"{seconds:.3g}")
+
+
+def _page_record(run: Inspection, summary: dict[str, Any], ended: str) -> PageRecord:
+    config, data = run.config, run.config.data
     facts = {
         "Images": config.input,
         "Compared with": config.reference or "nothing",
         "Model": config.model.path,
         "Question": data.question or QUESTIONS[data.task],
-        "Duration": f"{summary['seconds']:g} s",
+        **_durations(summary, config.batch),
     }
     return PageRecord(
-        title=Path(config.input).resolve().name if os.path.exists(config.input) else "Images",
+        title=title_of(config),
         facts={label: text for label, text in facts.items() if text},
-        predictions=album.predictions,
+        predictions=run.album.predictions,
         heat_top=config.heat_top,
-        metrics=album.pixel_metrics(),
+        metrics=run.album.metrics(),
+        truth=run.work.truth.sentence,
         ended=ended,
     )
+
+
+def _durations(summary: Mapping[str, Any], batch: int) -> dict[str, str]:
+    """Return durations in words; an image has none of its own, since those of a batch are answered at once."""
+    whole = f"{summary['seconds']:g} s"
+    if "seconds_per_image" not in summary:
+        return {"Duration": whole}
+    return {
+        "Duration": f"{whole}, {summary['inspection_seconds']:g} s of it after the start-up",
+        "Time an image": f"{summary['seconds_per_image']:g} s on average, up to {batch} answered at once",
+    }
+
+
+def title_of(config: PredictConfig) -> str:
+    """Return the model, as seen from the working directory, and the folder or the file that it inspects."""
+    model = Path(config.model.path)
+    seen = model.relative_to(Path.cwd()) if model.is_relative_to(Path.cwd()) else model
+    return f"{seen} on {Path(config.input).resolve().name if os.path.exists(config.input) else 'images'}"
 
 
 def _files(photo: Photo) -> list[Path]:

@@ -42,6 +42,8 @@ class Plan:
     """The config that W&B shows."""
     ranges: Mapping[str, Range | None]
     """Lowest and highest value of each reward component that counts; None if it is not known."""
+    warnings: Sequence[str] = ()
+    """Sentences on what the data or the model cannot do."""
     resize: str = "bilinear"
     """Method by which a map of where the policy looks is enlarged to its image."""
     notices: Mapping[int, str] = field(default_factory=dict)
@@ -83,7 +85,7 @@ class RunTracker:
         """The rows of metrics.jsonl."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
         """The first and the latest evaluation, for the report; samples/ has all."""
-        self._watch = Watch(plan.ranges)
+        self._watch = Watch(plan.ranges, plan.warnings)
         for row in self.rows:
             self._watch.see(row)
         self._timings = timings
@@ -97,6 +99,7 @@ class RunTracker:
         listing = Listing(name=plan.title, tags=plan.tags, config=dict(plan.config))
         self._wandb = WandbRun(folder, config, listing, self.say, resumed.wandb_id if resumed else "")
         self._tensorboard = TensorboardRun(folder, self.rows) if Backend.tensorboard in config.backends else None
+        self._warn(plan.warnings)
 
     @property
     def wandb_id(self) -> str:
@@ -165,7 +168,10 @@ class RunTracker:
         self._wandb.log(step, metrics | {"warnings": row["warnings"]})
         if self._tensorboard:
             self._tensorboard.log(row)
-        for sentence in fresh:
+        self._warn(fresh)
+
+    def _warn(self, sentences: Sequence[str]) -> None:
+        for sentence in sentences:
             self.say(f"warning: {sentence}")
             self._wandb.warn(sentence)
 

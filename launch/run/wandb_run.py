@@ -25,7 +25,7 @@ TABLE_ROWS = 8
 """Groups in one table of samples, each shown with its first completion."""
 TABLE_PIXELS = 512
 """Longest side of a picture in a table."""
-ALERT = "The rewards may mislead"
+ALERT = "The run may mislead"
 INIT_TIMEOUT_S = 15.0
 FINISH_TIMEOUT_S = 60.0
 SECRET_ENDINGS = ("key", "token", "secret", "password")

@@ -102,7 +102,9 @@ def main(config: TrainConfig) -> int:
 
 def _say_and_read_data(config: TrainConfig) -> Data:
     print("reading the data", flush=True)
-    return read_data(config)
+    data = read_data(config)
+    print(data.in_words, flush=True)
+    return data
 
 
 def _say_what_changed(start: Checkpoint, config: TrainConfig, data: Data) -> None:
@@ -122,6 +124,7 @@ def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | N
         tags=_tags(config, invocation()),
         config=without_secrets(plain(config)),
         ranges=counted_ranges(config.reward),
+        warnings=data.warnings,
         resize=config.localize.resize.value,
         notices=_notice_of_profile(config),
     )

@@ -1,10 +1,12 @@
 """Pictures of the inspected image: with an attention map over it, or with its true defect outlined."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from rl.data.images import open_image, open_mask
+from rl.data.images import Size, open_image, open_mask
 from rl.evaluation.heat import overlay, resized
 from rl.evaluation.kept_maps import KeptMap
 from rl.types import Prompt
@@ -31,14 +33,17 @@ def with_truth(picture: Image.Image, prompt: Prompt) -> Image.Image:
     """Return the picture with its sample's mask outlined or, without a mask, with the true boxes."""
     drawn = picture.copy()
     if prompt.sample.target.mask:
-        mask = Image.fromarray(open_mask(prompt.sample.target.mask)).convert("L")
-        # A defect thinner than a pixel of the picture still covers a part of it.
-        defect = np.asarray(mask.resize(picture.size, Image.Resampling.BOX)) > 0
-        edge = ndimage.binary_dilation(defect, np.ones((3, 3)), OUTLINE_PIXELS) & ~defect
-        drawn.paste(TRUE, mask=Image.fromarray(edge))
+        drawn.paste(TRUE, mask=outline(prompt.sample.target.mask, picture.size, OUTLINE_PIXELS))
         return drawn
     scale = np.divide(picture.size, prompt.image_size)
     for box in prompt.target.boxes:
         corners = tuple((np.array(box) * np.tile(scale, 2)).tolist())
         ImageDraw.Draw(drawn).rectangle(corners, outline=TRUE, width=OUTLINE_PIXELS)
     return drawn
+
+
+def outline(mask: Path, size: Size, width: int) -> Image.Image:
+    """Return a black picture of `size` with a white line of `width` pixels around the defects of a mask."""
+    # A defect thinner than a pixel of the picture still covers a part of it.
+    defect = np.asarray(Image.fromarray(open_mask(mask)).convert("L").resize(size, Image.Resampling.BOX)) > 0
+    return Image.fromarray(ndimage.binary_dilation(defect, np.ones((3, 3)), width) & ~defect)

@@ -85,9 +85,19 @@ def test_every_other_photo_has_verdict_probability_map_and_reasoning(inspected: 
 
 def test_the_starter_is_right_about_most_and_its_maps_mark_the_defects(inspected: Inspected):
     found = [line for line in inspected.lines if not line["error"]]
-    right = sum(line["id"].startswith("good/") == (line["verdict"] == "normal") for line in found)
+    assert all(line["truth"] == ("normal" if line["id"].startswith("good/") else "defective") for line in found)
+    right = sum(line["truth"] == line["verdict"] for line in found)
     assert right >= 11
-    assert inspected.summary["pixel_auroc"] > 0.6
+    summary = inspected.summary
+    assert summary["pixel_auroc"] > 0.6 and summary["image_auroc"] > 0.6
+    assert (summary["truth"], summary["image_accuracy"]) == ("masks", pytest.approx(right / 16, abs=1e-4))
+    assert sum(summary["confusion"][label][label] for label in ("defective", "normal")) == right
+
+
+def test_the_time_an_image_leaves_out_the_start_up(inspected: Inspected):
+    summary = inspected.summary
+    assert 0 < summary["inspection_seconds"] < summary["seconds"]
+    assert summary["seconds_per_image"] == pytest.approx(summary["inspection_seconds"] / 16, rel=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +108,11 @@ def tab(inspected: Inspected) -> Iterator[Tab]:
         yield tab
 
 
-def test_the_page_shows_all_its_pictures_and_the_browser_logs_no_error(tab: Tab, tmp_path: Path):
+def test_the_page_shows_all_its_pictures_and_the_browser_logs_no_error(tab: Tab, inspected: Inspected, tmp_path: Path):
     assert tab.evaluate(LOADED) == "loaded"
-    assert tab.evaluate("document.images.length") == 32
+    with_defect = sum(line["truth"] == "defective" for line in inspected.lines)
+    assert tab.evaluate("document.images.length") == 32 + 2 * with_defect
+    assert tab.evaluate("document.querySelector('h1').textContent") == "models/starter on my photos (1)"
     assert tab.evaluate("[...document.images].every(each => each.naturalWidth == 112)")
     assert tab.complaints == []
     tab.photograph(tmp_path / "page.png")
@@ -116,6 +128,14 @@ def test_filters_and_order_work_when_clicked(tab: Tab, inspected: Inspected):
         assert tab.evaluate(VISIBLE) == inspected.summary[kind]
     click("show-error")
     assert tab.evaluate(VISIBLE) == 1
+    click("show-wrong")
+    assert tab.evaluate(VISIBLE) == sum(line["truth"] not in (None, line["verdict"]) for line in inspected.lines)
+    for layer, selector in {"true": "img.true", "said": "rect.said"}.items():
+        shown = f"getComputedStyle(document.querySelector('{selector}')).display"
+        assert tab.evaluate(shown) != "none"
+        click(f"layer-{layer}")
+        assert tab.evaluate(shown) == "none"
+        click(f"layer-{layer}")
     click("show-all")
     assert tab.evaluate(VISIBLE) == 17
     likeliest = max(inspected.lines, key=lambda line: line["p_yes"] or 0)["p_yes"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.alarms import SILENT_STEPS, WINDOW, Standing, Watch, fell, rose, sides
+from rl.alarms import FORM_STEPS, SILENT_STEPS, WINDOW, Standing, Watch, fell, rose, sides
 from rl.roles import Metrics
 
 SHARE = {"accuracy": (0.0, 1.0)}
@@ -55,6 +55,37 @@ def test_ten_steps_without_contrast_give_one_warning():
     assert sentence == "no group had two different rewards in steps 1 to 10: the model learns nothing any more"
     assert warned(quiet[:9], {}) == []
     assert warned([*quiet[:9], row(10, zero_std=0.99), *quiet[:9]], {}) == []
+
+
+def formed(shares: Sequence[float], clipped: float = 0.0) -> list[Metrics]:
+    form = [{"response/well_formed": share, "response/length/clipped": clipped} for share in shares]
+    return [row(step) | metrics for step, metrics in enumerate(form, start=1)]
+
+
+def test_a_form_that_stays_broken_gives_one_warning_with_advice():
+    ((step, sentence),) = warned(formed([0.0, 0.1] * 20), {})
+    assert step == FORM_STEPS
+    assert sentence.startswith("5% of the answers in steps 1 to 10 have the form that is asked for, ")
+    assert "data.instructions" in sentence and "algo=sft" in sentence and "max_response_tokens" not in sentence
+
+
+def test_a_form_that_is_broken_because_answers_are_cut_off_needs_more_tokens():
+    ((_, sentence),) = warned(formed([0.0] * 10, clipped=0.75), {})
+    assert sentence.endswith("; 75% were cut off, so raise rollout.max_response_tokens")
+
+
+def test_a_form_that_is_found_within_the_first_steps_gives_no_warning():
+    assert warned(formed([0.0] * 9 + [0.2] + [0.0] * 30), {}) == []
+    assert warned(formed([0.0] * 9), {}) == []
+    assert warned([row(step) for step in range(1, 20)], {}) == []
+
+
+def test_what_is_known_before_the_run_comes_first_and_once():
+    watch = Watch(SHARE, ["all samples are normal", "all samples are normal"])
+    assert watch.warnings == ["all samples are normal"]
+    assert watch.see(row(1)) == []
+    fresh = [sentence for metrics in steps([1.0] * WINDOW, std=0.0) for sentence in watch.see(metrics)]
+    assert watch.warnings == ["all samples are normal", *fresh] and len(fresh) == 1
 
 
 def test_a_run_whose_groups_are_repaired_has_contrast():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import completion, group, score
 from rl.metrics import component_correlations, meaning, staleness, step_metrics
-from rl.types import Score
+from rl.types import Origin, Score
 
 TIMINGS = {"time/step": 2.0, "time/rollout": 1.5}
 
@@ -41,6 +41,14 @@ def test_a_step_without_any_judgement_has_no_reward() -> None:
 def test_unjudged_completions_are_reported_as_a_share_too() -> None:
     metrics = step_metrics([group([score(box=None), score(), score(), score()])], {}, TIMINGS)
     assert metrics["reward/unjudged"] == 0.25
+
+
+def test_the_share_of_well_formed_completions_counts_those_of_the_policy() -> None:
+    broken = replace(score(), malformed=("no answer",))
+    taught = replace(completion(), origin=Origin.reference_text)
+    groups = [group([broken, score()]), group([broken, score()], [completion(), taught])]
+    assert step_metrics(groups, {}, TIMINGS)["response/well_formed"] == pytest.approx(1 / 3)
+    assert "response/well_formed" not in step_metrics([group([score()], [taught])], {}, TIMINGS)
 
 
 def test_the_spread_of_a_component_is_over_all_completions_of_the_step() -> None:

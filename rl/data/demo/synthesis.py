@@ -1,7 +1,7 @@
 """Generates the demo's parts, textured plates under a fixed light, some with a defect; writes MVTec-AD layout."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ CONTRASTS = (0.08, 0.45)
 """Contrasts of the faintest and the strongest defect; sensor noise is 0.015 and the materials' relief about 0.05."""
 KNOWLEDGE = "knowledge.yaml"
 """File of expert knowledge, beside the folders of the materials."""
+OBJECTS = "Demo"
+"""Name of the data set in the file of knowledge, with which that file begins."""
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 MAX_SHIFT = 2
 """Largest shift of the inspected part against its reference, in pixels."""
@@ -106,7 +108,13 @@ def write_demo(root: Path, *, seed: int, num_parts: int, contrasts: tuple[float,
         rng = np.random.default_rng([seed, index])
         _write_material(root / material, material, rng, num_parts, contrasts)
     knowledge = {material: {kind: text.format(material) for kind, text in KNOWN.items()} for material in MATERIALS}
-    (root / KNOWLEDGE).write_text(yaml.safe_dump({"Demo": knowledge}, sort_keys=False, width=120))
+    (root / KNOWLEDGE).write_text(yaml.safe_dump({OBJECTS: knowledge}, sort_keys=False, width=120))
+
+
+def is_demo(root: Path, categories: Collection[str]) -> bool:
+    """Return True if `write_demo` wrote the folder and all categories in it are the demo's."""
+    notes = root / KNOWLEDGE
+    return notes.is_file() and notes.read_bytes().startswith(OBJECTS.encode()) and MATERIALS.keys() >= set(categories)
 
 
 def _write_material(

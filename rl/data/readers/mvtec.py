@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rl.data.images import images_in
 from rl.data.readers.reader import Reader, Record
+from rl.faults import UserError
 
 GOOD = "good"
 """Folder of the normal images."""
@@ -28,6 +29,11 @@ def _records(folder: Path) -> Iterator[Record]:
     references = images_in(folder / "train" / GOOD)
     masked = (folder / "ground_truth").exists()
     kinds = sorted(path for path in (folder / "test").iterdir() if path.is_dir())
+    if not kinds:
+        raise UserError(
+            f"{folder / 'test'}: the folder holds no folder of images, {GOOD} or one named after a kind of defect; add "
+            f"some, or remove {folder}"
+        )
     for kind in kinds:
         for number, path in enumerate(images_in(kind)):
             mask = folder / "ground_truth" / kind.name / f"{path.stem}_mask.png"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +21,12 @@ from launch.command.arguments import in_full
 from launch.command.composing import open_composer
 from launch.command.mistakes import reason_unread
 from launch.predict.album import Album, Drawing
-from launch.predict.run import check_free, read_work, warn_of_reference
+from launch.predict.run import Inspection, check_free, read_work, title_of, warn_of_reference
+from launch.run.ending import End, Ending
 from launch.run.progress import ImageProgress
+from rl.brake import Brake
 from rl.data.config import DataConfig, Instructions
+from rl.timing import Timings
 from rl.types import Completion, Group, Look, Maps, Task
 from rollout.config import LocalizeConfig, Selection
 
@@ -286,7 +290,7 @@ def test_an_album_writes_lines_and_pictures_in_pixels_of_the_file(photos, tmp_pa
     work = read_work(asked)
     run = tmp_path / "run"
     run.mkdir()
-    album = Album(run, Drawing(heat_top=4.0, resize="nearest"), work.builder, work.photos)
+    album = Album(run, Drawing(heat_top=4.0, resize="nearest"), work.builder, work.photos, work.truth)
     yes = "<think>A hole.</think><answer>Yes. {'bbox_2d': [0, 14, 28, 28], 'label': 'hole'}</answer>"
     album.add([looked_at(work, 0, "Hm.", weight=0.0), looked_at(work, 1, yes, weight=0.5)])
 
@@ -308,7 +312,61 @@ def test_an_album_writes_lines_and_pictures_in_pixels_of_the_file(photos, tmp_pa
     assert (drawn != plain)[:28, :28].any(2).all() and (drawn == plain)[28:, 28:].all()
     assert Image.open(run / "pictures/plain/good/1.jpg").size == (112, 84)
     assert album.counts() == {"unreadable": 1, "defective": 1}
-    assert album.pixel_metrics()["pixel_auroc"] == 1.0
+    assert (first["truth"], second["truth"]) == ("normal", "defective")
+    # The outline is a line of a pixel around the mask, transparent elsewhere; an image without a mask has none.
+    assert not (run / "pictures/truth/good/1.png").exists()
+    opaque = np.asarray(Image.open(run / "pictures/truth/hole/2.png"))[..., 3] > 0
+    assert opaque.shape == (84, 112) and opaque.sum() == 28 + 29 and opaque[:29, 28].all() and opaque[28, :29].all()
+    assert album.metrics()["pixel_auroc"] == 1.0
+
+
+def ended(asked: PredictConfig, folder: Path, answer: str = "") -> dict:
+    """End a run in which each image got this answer, if any, in 2.5 seconds; return its summary."""
+    work, timings = read_work(asked), Timings()
+    album = Album(folder, Drawing(heat_top=4.0, resize="nearest"), work.builder, work.photos, work.truth)
+    if answer:
+        album.add([looked_at(work, index, answer, weight=0.0) for index in range(len(work.samples))])
+        timings.add("inspection", 2.5 * len(work.samples))
+    run = Inspection(
+        config=asked, folder=folder, work=work, album=album, brake=Brake(), began=time.perf_counter(), timings=timings
+    )
+    return run.record(End(ending=Ending.done, sentence=""))
+
+
+def test_summary_and_page_have_measures_against_the_truth_and_the_time_an_image(photos, tmp_path):
+    summary = ended(config(photos), tmp_path, "<think>Even.</think><answer>No</answer>")
+    # The folders are good and hole: the verdict "normal" is right for the first and wrong for the second.
+    assert summary.items() >= {"truth": "folders", "image_accuracy": 0.5, "image_auroc": 0.5}.items()
+    assert summary["confusion"]["defective"] == {"defective": 0, "normal": 1, "unreadable": 0}
+    assert (summary["inspection_seconds"], summary["seconds_per_image"]) == (5.0, 2.5)
+    page = (tmp_path / "predictions.html").read_text()
+    assert "good is free of defects, hole beside it not. It is known of 2 of the 2 images." in page
+    assert "s, 5 s of it after the start-up</dd>" in page and "2.5 s on average, up to 64 answered at once</dd>" in page
+    assert "Image accuracy</dt><dd>0.500" in page
+
+
+def test_what_is_not_known_is_neither_in_the_summary_nor_on_the_page(photos, tmp_path):
+    summary = ended(config(photos, input=str(photos / "in/hole")), tmp_path)
+    assert not {"truth", "confusion", "image_accuracy", "seconds_per_image"} & summary.keys()
+    page = (tmp_path / "predictions.html").read_text()
+    assert "Against the truth" not in page and "Time an image" not in page
+
+
+def test_an_empty_mask_means_free_of_defects(photos):
+    (photos / "masks/hole").mkdir(parents=True)
+    Image.new("L", (112, 84)).save(photos / "masks/hole/2.png")
+    work = read_work(config(photos, masks=str(photos / "masks")))
+    assert work.truth.labels == {"good/1": "normal", "hole/2": "normal"}
+
+
+def test_the_page_is_called_by_model_and_images(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    named = config(photos, model=ModelConfig(path=str(photos / "models/mine")))
+    assert title_of(named) == "models/mine on in"
+    assert title_of(replace(named, input="normal/1.png")) == "models/mine on 1.png"
+    assert title_of(replace(named, input="normal/1.png,normal/2.png")) == "models/mine on images"
+    assert title_of(replace(named, model=ModelConfig(path="Qwen/Some-VL"))) == "Qwen/Some-VL on in"
+    assert title_of(replace(named, model=ModelConfig(path="/elsewhere/mine"))) == "/elsewhere/mine on in"
 
 
 def test_progress_without_a_terminal_is_about_twenty_lines():

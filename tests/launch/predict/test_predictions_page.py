@@ -76,6 +76,7 @@ def test_a_line_has_the_findings_and_the_places_of_marked_words():
         "image": "/photos/scratch/003.png",
         "verdict": "defective",
         "p_yes": 0.875,
+        "truth": None,
         "boxes": [[10.0, 20.0, 30.0, 60.5]],
         "box_labels": ["scratch"],
         "reasoning": "A scratch.",
@@ -139,10 +140,60 @@ def test_tiles_and_filters_have_counts():
     assert 'id="show-unreadable"' not in text
 
 
-def test_metrics_facts_and_the_reason_of_a_stop_are_shown():
-    text = shown(FOUND, facts={"Model": "m & n"}, metrics={"pixel_auroc": 0.91234}, ended="stopped by Ctrl-C")
-    assert "m &amp; n" in text and "Pixel AUROC</dt><dd>0.912" in text
+def test_facts_and_the_reason_of_a_stop_are_shown():
+    text = shown(FOUND, facts={"Model": "m & n"}, ended="stopped by Ctrl-C")
+    assert "m &amp; n" in text
     assert '<span class="status warn">stopped</span>' in text and "stopped by Ctrl-C" in text
+
+
+KNOWN = replace(FOUND, truth="defective", outline="pictures/truth/scratch/003.png")
+MISSED = replace(KNOWN, id="scratch/004", verdict="normal", p_yes=None, boxes=(), box_labels=())
+TRUTH = "The masks tell the truth."
+
+
+def test_measures_stand_beside_their_truth_and_what_images_are_ranked_by():
+    metrics = {"image_accuracy": 0.5, "image_auroc": 0.75, "pixel_auroc": 0.91234}
+    text = shown(KNOWN, MISSED, FOUND, metrics=metrics, truth=TRUTH)
+    for title, value in {"Image accuracy": "0.500", "Image AUROC": "0.750", "Pixel AUROC": "0.912"}.items():
+        assert f"{title}</dt><dd>{value}" in text
+    assert f"{TRUTH} It is known of 2 of the 3 images." in text
+    assert "the probability of Yes against No; 1 without it by their verdict, unreadable ones in the middle." in text
+    (table,) = re.findall(r'<table class="confusion">.*?</table>', text)
+    assert re.findall(r"<th>([^<]*)</th>", table) == [
+        "",
+        "said defective",
+        "said normal",
+        "unreadable",
+        "truly defective",
+        "truly normal",
+    ]
+    assert re.findall(r"<td[^>]*>(\d)</td>", table) == ["1", "1", "0", "0", "0", "0"]
+
+
+def test_without_a_truth_nothing_is_measured_or_marked():
+    text = shown(FOUND)
+    assert "Against the truth" not in text and "right</span>" not in text and 'id="layer-true"' not in text
+    assert "true defect" not in text and 'id="show-wrong"' not in text
+
+
+def test_wrong_answers_are_marked_counted_and_filtered():
+    text = shown(KNOWN, MISSED, truth=TRUTH)
+    right, wrong = cards(text)
+    assert 'class="card case defective"' in right and '<span class="chip " title="">✓ right</span>' in right
+    assert 'class="card case normal wrong"' in wrong
+    assert '<span class="chip warn" title="">✗ is defective</span>' in wrong
+    assert '<label for="show-wrong">Wrong <b>1</b></label>' in text
+    assert "#show-wrong:checked ~ .cards .case:not(.wrong)" in text
+
+
+def test_the_true_outline_lies_over_both_pictures_and_can_be_switched_off():
+    text = shown(KNOWN, MISSED, truth=TRUTH)
+    frames = re.findall(r'<div class="frame">.*?</div>', cards(text)[0])
+    assert [frame.count('<img class="true" src="pictures/truth/scratch/003.png"') for frame in frames] == [1, 1]
+    assert "<li><i></i>true defect, as its mask has it</li>" in text
+    for layer in ("said", "true"):
+        assert f'<input type="checkbox" id="layer-{layer}" checked>' in text
+        assert f"#layer-{layer}:not(:checked) ~ .cards .{layer}" in text
 
 
 def test_hostile_words_names_and_labels_stay_text():
@@ -156,12 +207,14 @@ def test_hostile_words_names_and_labels_stay_text():
         reasoning=((HOSTILE, 0.5), (HOSTILE, 0.0)),
         answer=((HOSTILE, 2.0),),
         map='maps/<x>".png',
+        truth="normal",
+        outline='pictures/<x>".png',
     )
     error = Prediction(id="e", image="/e.png", error=HOSTILE)
-    reader = read(shown(nasty, error, title=HOSTILE, facts={HOSTILE: HOSTILE}, ended=HOSTILE))
+    reader = read(shown(nasty, error, title=HOSTILE, facts={HOSTILE: HOSTILE}, ended=HOSTILE, truth=HOSTILE))
     assert not {"script"} & {tag for tag, _ in reader.tags}
     assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on")]
-    assert reader.text.count("alert(1)") >= 6
+    assert reader.text.count("alert(1)") >= 7
     assert {attributes["src"].partition("/")[0] for tag, attributes in reader.tags if tag == "img"} == {"pictures"}
 
 

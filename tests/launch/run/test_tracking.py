@@ -196,6 +196,19 @@ def test_ten_steps_without_any_contrast_are_said(
     assert "learns nothing" not in capsys.readouterr().out
 
 
+def test_warnings_from_before_the_run_are_said_at_once_and_counted(
+    tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Plan(num_steps=3, config={}, ranges={}, warnings=("all 8 samples are normal",))
+    run = RunTracker(tmp_path, LoggingConfig(wandb=WandbMode.offline), plan, Timings())
+    assert capsys.readouterr().out.count("warning: all 8 samples are normal") == 1
+    run.log(1, groups, {})
+    run.finish({"warnings": run.warnings}, Ending.done)
+    assert rows(tmp_path)[0]["warnings"] == 1 and run.warnings == ["all 8 samples are normal"]
+    assert "warning" not in capsys.readouterr().out
+    assert [record.alert.text for record in whole_records(tmp_path) if record.alert.text] == run.warnings
+
+
 def test_a_warning_is_said_once_counted_in_the_rows_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,9 +259,7 @@ def test_warnings_are_alerts_in_wandb(tmp_path: Path) -> None:
     run.finish({"warnings": run.warnings}, Ending.done)
     alerts = [record.alert for record in whole_records(tmp_path / "run") if record.HasField("alert")]
     assert [alert.text for alert in alerts] == run.warnings and len(alerts) == 2
-    assert {(alert.title, alert.level, alert.wait_duration) for alert in alerts} == {
-        ("The rewards may mislead", "WARN", 1)
-    }
+    assert {(alert.title, alert.level, alert.wait_duration) for alert in alerts} == {("The run may mislead", "WARN", 1)}
 
 
 def whole_records(run: Path) -> list[Record]:

@@ -280,3 +280,10 @@ def test_a_fault_is_one_sentence_that_names_the_file(screws, sentence, damage):
         read(screws)
     assert str(raised.value).startswith(f"{path}: ") and sentence in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_category_whose_test_folder_holds_no_folder_is_named(screws):
+    shutil.rmtree(screws / "test")
+    (screws / "test").mkdir()
+    with pytest.raises(ValueError, match=r"screw/test: the folder holds no folder of images, good or one .* remove "):
+        read(screws)
