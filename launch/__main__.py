@@ -47,7 +47,9 @@ COMMANDS: Mapping[str, Command] = {
         summary="Print the script that completes verbs, keys and options in bash, zsh or fish.", run=_completion
     ),
 }
-SUMMARIES = {name: each.summary for name, each in {**VERBS, **COMMANDS}.items()}
+SUMMARIES = {name: verb.summary for name, verb in VERBS.items()} | {
+    name: command.summary for name, command in COMMANDS.items()
+}
 
 
 def assay(argv: Sequence[str]) -> int:

@@ -66,7 +66,8 @@ USAGE = """usage: source <(assay completion bash)       in ~/.bashrc
 def main(argv: Sequence[str], verbs: Sequence[str]) -> int:
     """Print a script or candidates; return the exit code."""
     if argv and argv[0] == CANDIDATES:
-        print("\n".join(candidates(argv[1:], verbs)))
+        # No line at all where there is none: the shell then offers files.
+        sys.stdout.writelines(f"{each}\n" for each in candidates(argv[1:], verbs))
         return 0
     if len(argv) == 1 and argv[0] in SCRIPTS:
         print(SCRIPTS[argv[0]])

@@ -101,10 +101,13 @@ def test_every_command_of_the_page_works_and_prints_what_is_shown(clone, environ
 
 
 def check_what_is_left(clone: Path) -> None:
-    """Check the files that the page names, and print how many new photos the model judges right."""
+    """Check that the model learned and that the files are there which the page names; print the figures."""
+    summary = json.loads((clone / "runs/photos/summary.json").read_text())
+    before, after = (summary[name]["accuracy"] for name in ("heldout_before", "heldout_after"))
+    assert before < after
     assert (clone / "runs/photos/report.html").is_file() and (clone / "models/photos/README.md").is_file()
     (page,) = clone.glob("runs/predict/*/predictions.html")
     lines = [json.loads(line) for line in page.with_name("predictions.jsonl").read_text().splitlines()]
     assert len(lines) == NUM_NEW and all(line["verdict"] for line in lines)
     right = sum((line["verdict"] == "normal") == line["id"].startswith("good") for line in lines)
-    print(f"figure: {right} of {len(lines)} new photos judged right")
+    print(f"figure: held-out accuracy {before:.1%} → {after:.1%}; {right} of {len(lines)} new photos judged right")

@@ -51,7 +51,7 @@ def torch_line(torch: Torch | Broken, vision: Vision | Broken) -> Line:
         if isinstance(found, Broken):
             return _fault("torch", f"{name} does not import ({found.reason})", REINSTALL)
     assert isinstance(torch, Torch) and isinstance(vision, Vision)
-    both = f"torch {torch.version}, torchvision {vision.version}"
+    both = f"{torch.version}, torchvision {vision.version}"
     if vision.torch not in ("", torch.version.partition("+")[0]):
         return _fault("torch", f"{both}, which is made for torch {vision.torch}", REINSTALL)
     build = vision.version.partition("+")[2]

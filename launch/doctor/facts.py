@@ -95,7 +95,7 @@ class HubCache:
     """Variable that forbids fetching; "" if none does."""
 
 
-Facts = TypeVar("Facts", Torch, Vision, Vllm, Ray, Wandb)
+Facts = TypeVar("Facts", bound=Torch | Vision | Vllm | Ray | Wandb)
 
 
 def asked(kind: type[Facts], timeout_s: float) -> Facts | Broken:
@@ -105,10 +105,10 @@ def asked(kind: type[Facts], timeout_s: float) -> Facts | Broken:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
         return Broken(reason=f"no answer in {timeout_s:g} s")
-    answer = done.stdout.strip().splitlines()[-1:]
-    if done.returncode or not answer:
+    answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not answers:
         return Broken(reason=" ".join([f"exit code {done.returncode}", *done.stderr.strip().splitlines()[-1:]]))
-    found = json.loads(answer[0])
+    found = json.loads(answers[-1])
     return Broken(**found) if "reason" in found else kind(**found)
 
 

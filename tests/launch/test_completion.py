@@ -93,7 +93,7 @@ def completed_by_bash(console: Path, line: str) -> list[str]:
     COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)}
     compopt() {{ echo "compopt $*"; }}
     $(complete -p assay | sed 's/.* -F \\([^ ]*\\) .*/\\1/') assay
-    printf '%s\\n' "${{COMPREPLY[@]}}"
+    for found in "${{COMPREPLY[@]}}"; do echo "$found"; done
     """
     env = {"PATH": f"{console}:/usr/bin:/bin"}
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=True)
@@ -111,6 +111,10 @@ def test_bash_waits_for_the_value_after_a_key(console):
 
 def test_bash_gets_only_what_stands_behind_the_equals_sign(console):
     assert completed_by_bash(console, "assay train seed=1 model.precision=") == ["fp32", "bf16"]
+
+
+def test_bash_completes_files_where_nothing_is_offered(console):
+    assert completed_by_bash(console, "assay predict input=") == []
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)

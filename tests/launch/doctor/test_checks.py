@@ -51,8 +51,8 @@ def test_another_python_is_a_fault(version):
 
 
 def test_builds_of_torch_and_torchvision_that_fit_are_ok():
-    assert ok(torch_line(CPU, CPU_VISION)) == "torch 2.13.0+cpu, torchvision 0.28.0+cpu"
-    assert ok(torch_line(CUDA, CUDA_VISION)) == "torch 2.13.0, torchvision 0.28.0+cu130"
+    assert ok(torch_line(CPU, CPU_VISION)) == "2.13.0+cpu, torchvision 0.28.0+cpu"
+    assert ok(torch_line(CUDA, CUDA_VISION)) == "2.13.0, torchvision 0.28.0+cu130"
 
 
 def test_a_cuda_build_of_torchvision_beside_a_cpu_torch_is_ok_since_import_fixes_mends_it():
@@ -61,12 +61,12 @@ def test_a_cuda_build_of_torchvision_beside_a_cpu_torch_is_ok_since_import_fixes
 
 def test_a_torchvision_for_another_torch_is_a_fault():
     told = at_fault(torch_line(CPU, Vision(version="0.27.0+cpu", torch="2.12.0")))
-    assert told == f"torch 2.13.0+cpu, torchvision 0.27.0+cpu, which is made for torch 2.12.0; {ANEW}"
+    assert told == f"2.13.0+cpu, torchvision 0.27.0+cpu, which is made for torch 2.12.0; {ANEW}"
 
 
 def test_a_cpu_build_of_torchvision_beside_a_cuda_torch_is_a_warning():
     told = warned(torch_line(CUDA, CPU_VISION))
-    assert told == f"torch 2.13.0, torchvision 0.28.0+cpu, but torch is built for CUDA 13.0; {ANEW}"
+    assert told == f"2.13.0, torchvision 0.28.0+cpu, but torch is built for CUDA 13.0; {ANEW}"
 
 
 def test_a_package_that_does_not_import_is_a_fault_with_its_reason():
