@@ -1,39 +1,94 @@
 """The console command: `assay <verb> …`, or `python -m launch <verb> …`."""
 
+import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from launch.jobs.submit_help import SUMMARY
 from launch.verbs import VERBS
 
-SUBMIT = "submit"
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Word after `assay` that has no config."""
+
+    summary: str
+    """Line in the list of verbs."""
+    run: Callable[[Sequence[str]], int]
+    """Takes what stands after the word, returns the exit code."""
+
+
+# A command's module is imported when it runs, as a verb's is.
+def _submit(argv: Sequence[str]) -> int:
+    from launch.jobs.submit import main
+
+    return main(argv)
+
+
+def _doctor(argv: Sequence[str]) -> int:
+    from launch.doctor.run import main
+
+    return main(argv)
+
+
+def _completion(argv: Sequence[str]) -> int:
+    from launch.completion import main
+
+    return main(argv, list(SUMMARIES))
+
+
+COMMANDS: Mapping[str, Command] = {
+    "submit": Command(summary=SUMMARY, run=_submit),
+    "doctor": Command(summary="Check what runs need: Python, torch, GPU, vLLM, Ray, disks, W&B.", run=_doctor),
+    "completion": Command(
+        summary="Print the script that completes verbs, keys and options in bash, zsh or fish.", run=_completion
+    ),
+}
+SUMMARIES = {name: verb.summary for name, verb in VERBS.items()} | {
+    name: command.summary for name, command in COMMANDS.items()
+}
 
 
 def assay(argv: Sequence[str]) -> int:
-    """Run the verb that argv names; return the exit code."""
-    summaries = {name: verb.summary for name, verb in VERBS.items()} | {SUBMIT: SUMMARY}
+    """Run the verb or command that argv names; return the exit code."""
     name, *rest = argv or ["--help"]
     if name in ("--help", "-h", "help"):
         print("usage: assay <verb> [key=value …]\n")
-        print("\n".join(f"  {verb:<10}{summary}" for verb, summary in summaries.items()))
-        print("\n`assay <verb> --help` lists the keys of a verb.")
+        print("\n".join(f"  {verb:<12}{summary}" for verb, summary in SUMMARIES.items()))
+        print("\n`assay <verb> --help` lists the keys of a verb, `assay --version` says which Assay this is.")
         return 0
+    if name == "--version":
+        print(_version())
+        return 0
+    if name in COMMANDS:
+        return COMMANDS[name].run(rest)
+    return _run_verb(name, rest)
+
+
+def _run_verb(name: str, rest: Sequence[str]) -> int:
     # The list of verbs need not wait for Hydra.
     from launch.command.app import USAGE_FAULT, run_verb
     from launch.command.mistakes import nearest
 
-    if name not in summaries:
-        print(f"assay: {name} is not a verb; did you mean {nearest(name, list(summaries))}?", file=sys.stderr)
+    if name not in VERBS:
+        print(f"assay: {name} is not a verb; did you mean {nearest(name, list(SUMMARIES))}?", file=sys.stderr)
         return USAGE_FAULT
-    if name == SUBMIT:
-        from launch.jobs.submit import main as submit
-
-        return submit(rest)
     from launch.chain.verb import TRAIN_OR_CHAIN
     from launch.jobs.ray_launcher import add_ray_jobs
 
     add_ray_jobs()
     return run_verb(TRAIN_OR_CHAIN if name == TRAIN_OR_CHAIN.name else VERBS[name], rest)
+
+
+def _version() -> str:
+    try:
+        installed = version("assay")
+    except PackageNotFoundError:
+        installed = "(not installed)"
+    return f"assay {installed} from {Path(__file__).parents[1]}, Python {platform.python_version()}"
 
 
 def main() -> int:

@@ -152,7 +152,7 @@ def test_a_verb_is_its_module_its_config_and_an_entry_of_the_table(tmp_path: Pat
         (folder / "photos" / name).touch()
     assert output(folder, "-m", "launch", "list", "input=photos") == "2 photos\n"
     assert (folder / "photos.txt").read_text() == "a\nb\n"
-    assert "  list      Write the names of photos.\n" in output(folder, "-m", "launch", "--help")
+    assert "  list        Write the names of photos.\n" in output(folder, "-m", "launch", "--help")
 
 
 @pytest.mark.slow

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from launch.__main__ import COMMANDS
 from launch.command.arguments import Parser, in_full, with_key
 from launch.command.composing import jobs_of, open_composer
 from launch.command.mistakes import check_read
 from launch.command.sweep import sweep_parser
+from launch.completion import SCRIPTS
 from launch.jobs.ray_launcher import add_ray_jobs
 from launch.jobs.submit import _parse
 from launch.verbs import VERBS
@@ -62,7 +64,10 @@ def check_module(name: str, arguments: list[str]) -> None:
 
 def check_verb(verb: str, arguments: list[str]) -> None:
     """The verb exists and takes these arguments."""
-    if verb == "--help":
+    if verb in ("--help", "--version"):
+        return
+    if verb in COMMANDS and verb != "submit":
+        assert not arguments or arguments[0] in SCRIPTS
         return
     if verb == "submit":
         options, name = _parse(arguments), "train"

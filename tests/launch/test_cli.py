@@ -204,8 +204,8 @@ def test_cfg_prints_the_composed_config_and_runs_nothing(capsys, empty_folder):
 def test_the_verbs_are_listed(arguments, capsys):
     assert assay(arguments) == 0
     page = capsys.readouterr().out
-    assert "  train     Train a vision-language model: GRPO, SFT, DPO, KTO, or a chain of them.\n" in page
-    assert "  data      " in page and "  submit    " in page
+    assert "  train       Train a vision-language model: GRPO, SFT, DPO, KTO, or a chain of them.\n" in page
+    assert "  data        " in page and "  submit      " in page
 
 
 def test_a_verb_is_in_the_table_under_its_name():
