@@ -116,7 +116,7 @@ def test_an_offline_run_uploads_every_metric_at_its_step_and_how_it_is_listed(se
     report = recorded[22]["report"]
     assert report["_type"] == "html-file" and server.files[report["path"]].decode() == REPORT
     assert [alert["text"] for alert in server.alerts] == run.warnings != []
-    assert {(alert["title"], alert["severity"]) for alert in server.alerts} == {("The rewards may mislead", "WARN")}
+    assert {(alert["title"], alert["severity"]) for alert in server.alerts} == {("The run may mislead", "WARN")}
 
 
 def is_table(value: Any) -> bool:
