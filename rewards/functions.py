@@ -72,9 +72,9 @@ class _Lines(io.TextIOBase):
         return len(text)
 
     def close(self) -> None:
+        # It stays writable: a call that timed out may still print.
         if self._rest:
             self.write("\n")
-        super().close()
 
 
 def _as_trl_calls(function: Callable[..., Any], path: str) -> BatchReward:

@@ -40,6 +40,14 @@ def test_answers_become_scores_in_their_order(tmp_path: Path, capsys):
     assert summary["total"] == pytest.approx(0.4)
 
 
+def test_what_a_function_prints_does_not_mix_with_the_scores(tmp_path: Path, capsys):
+    function = "reward.functions=[{path: builders.talking_reward.talks, weight: 0}]"
+    assert assay(["score", "reward=mmr_ad", function, f"input={write(tmp_path, LINE)}"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["components"]["talks"] == 1.0
+    assert err.startswith("reward talks: 1 answers to a\n")
+
+
 def test_the_knowledge_that_an_answer_names_is_measured(tmp_path: Path, capsys):
     said = "<knowledge>Hole: round.</knowledge><think>A line.</think><answer>B</answer>"
     target = {"option": "B", "options": {"A": "hole", "B": "scratch"}, "offered": ["Scratch", "Hole"]}

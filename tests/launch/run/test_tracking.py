@@ -96,6 +96,15 @@ def test_every_step_and_evaluation_is_a_row_on_disk_at_once(tmp_path: Path, grou
     assert [evaluation.step for evaluation in run.evaluations] == [0]
 
 
+def test_a_notice_is_said_once_its_step_is_done(tmp_path: Path, groups: list[Group], capsys) -> None:
+    plan = Plan(num_steps=3, config={}, ranges={}, notices={2: "the profile is written"})
+    run = RunTracker(tmp_path, LoggingConfig(wandb=WandbMode.disabled, samples_every=0), plan, Timings())
+    run.log(1, groups, {})
+    assert "the profile is written" not in capsys.readouterr().out
+    run.log(2, groups, {})
+    assert capsys.readouterr().out.endswith("the profile is written\n")
+
+
 def test_a_value_that_is_no_number_is_null_on_disk(tmp_path: Path, groups: list[Group]) -> None:
     tracker(tmp_path).log(1, groups, {"actor/kl": float("nan")})
     assert rows(tmp_path)[0]["actor/kl"] is None
