@@ -20,10 +20,11 @@ def assay(argv: Sequence[str]) -> int:
         return 0
     # The list of verbs need not wait for Hydra.
     from launch.command.app import USAGE_FAULT, run_verb
-    from launch.command.mistakes import nearest
+    from launch.command.mistakes import meant
 
     if name not in summaries:
-        print(f"assay: {name} is not a verb; did you mean {nearest(name, list(summaries))}?", file=sys.stderr)
+        hint = meant(name, summaries).rstrip() or f"there are {', '.join(summaries)}; see assay --help"
+        print(f"assay: {name} is not a verb; {hint}", file=sys.stderr)
         return USAGE_FAULT
     if name == SUBMIT:
         from launch.jobs.submit import main as submit
