@@ -3,25 +3,21 @@
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference, profiled_steps
 from actors.placement import Machine, Slot, plan, slots, without_learning
-from conf.schema import (
-    CompareConfig,
-    DemoDataConfig,
-    ExportConfig,
-    PairsConfig,
-    PredictConfig,
-    ScoreConfig,
-    TrainConfig,
-)
-from rewards.config import check_reward, check_task, is_computed
+from conf.schema import CompareConfig, DemoDataConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
+from rewards.config import check_reward, is_computed, weights
+from rewards.presets import check_task
 from rl.data.config import Choice, DataConfig
 from rl.data.pairs.config import PairTeacherKind, asks_engines
 from rl.data.photos import named_images
 from rl.data.questions import QUESTIONS
 from rl.faults import UserError
+from rl.metrics import MEANINGS, OF_COMPONENTS
 from rl.recipe import RECIPES, Material, Recipe
 from rl.types import Task
 from rollout.config import RolloutConfig, check_endpoint, check_teacher
@@ -51,7 +47,7 @@ def check_elsewhere(config: TrainConfig) -> None:
     _check_sampling(config)
     check_teacher(config.rollout.teacher, is_asked=config.algo.contrastive)
     check_reward(config.reward)
-    check_task(config.reward, config.data.task)
+    check_task(config.reward, config.data.task, "data.task")
     _check_images(config.data)
     _check_knowledge(config.data)
     _check_lengths(config)
@@ -60,6 +56,7 @@ def check_elsewhere(config: TrainConfig) -> None:
     _check_cluster(config)
     # How many steps num_epochs are is known once the data is read.
     profiled_steps(config.profile, sys.maxsize if config.num_epochs else config.num_steps)
+    _check_best_metric(config)
     _check_given(config)
 
 
@@ -77,34 +74,21 @@ def check_demo_data(config: DemoDataConfig) -> None:
         raise UserError("output is empty; give the folder to write, e.g. output=data/demo")
 
 
-def check_export(config: ExportConfig) -> None:
-    """Raise a UserError if the checkpoint or the folder is not named."""
-    for name in ("checkpoint", "output"):
-        if not getattr(config, name):
-            raise UserError(f"{name} is empty; write assay export checkpoint=runs/mine output=models/mine")
-
-
 def check_score(config: ScoreConfig) -> None:
     """Raise a UserError if there is no file to read, or no reward to score it by."""
-    if not config.input:
-        raise UserError("input is empty; give a file of answers, e.g. input=answers.jsonl")
     if config.input != "-" and not Path(config.input).is_file():
-        raise UserError(f"input: there is no file '{config.input}'")
+        raise UserError(f"input: there is no file '{config.input}'; give a file of answers, one JSON object a line")
     if config.output != "-" and Path(config.output).resolve() == Path(config.input).resolve():
         raise UserError(f"output={config.output} is the input; give another file")
     check_reward(config.reward)
-    check_task(config.reward, config.task)
+    check_task(config.reward, config.task, "task")
 
 
 def check_predict(config: PredictConfig) -> None:
     """Raise a UserError if images, model or verdicts are missing."""
-    if not config.input:
-        raise UserError("input is empty; give a folder of images, e.g. input=photos")
     named_images(config.input)
     if not config.output:
         raise UserError("output is empty; give the run folder, e.g. output=runs/mine")
-    if not config.model.path:
-        raise UserError("model is not given; choose model=starter, or give a folder or a hub id, model=owner/name")
     _check_asked(config)
     _check_model(config.model)
     _check_pixels(config.data)
@@ -303,6 +287,20 @@ def _check_cluster(config: TrainConfig) -> None:
         )
 
 
+def _check_best_metric(config: TrainConfig) -> None:
+    """Raise a UserError for a metric that no run with these rewards records."""
+    named, computed = config.checkpoint.best_metric, weights(config.reward)
+    of_components = [pattern.replace("*", name, 1) for pattern in OF_COMPONENTS for name in computed]
+    known = [*(pattern for pattern in MEANINGS if pattern not in OF_COMPONENTS), *of_components]
+    if not any(fnmatchcase(named, pattern) for pattern in known):
+        names = [name for name in known if "*" not in name]
+        same = [name for name in names if name.endswith(f"/{named}")]
+        near = same or get_close_matches(named, names, n=3, cutoff=0.0)
+        raise UserError(
+            f"checkpoint.best_metric={named} is not a metric that this run records; did you mean {' or '.join(near)}?"
+        )
+
+
 def _check_given(config: TrainConfig) -> None:
     if not config.output:
         raise UserError("output is empty; give the run folder, e.g. output=runs/mine")
@@ -317,12 +315,24 @@ def _check_sources(data: DataConfig, model: ModelConfig) -> None:
 
 
 def _check_folders(data: DataConfig, model: ModelConfig) -> None:
-    if not Path(data.root).is_dir():
-        raise UserError(f"data.root: there is no folder '{data.root}'; `assay data` writes the demo's to data/demo")
+    _check_root(Path(data.root))
     for name, file in (("data.lessons", data.lessons), ("data.knowledge.file", data.knowledge.file)):
         if file and not Path(file).is_file():
             raise UserError(f"{name}: there is no file '{file}'; {FILES_COME_FROM[name]}")
     _check_model(model)
+
+
+def _check_root(root: Path) -> None:
+    if root.is_file():
+        raise UserError(
+            f"data.root={root} is a file; give the folder of your images, laid out as docs/data.md says; boxes and "
+            "reasoning go into its annotations.json, answers to teach into data.lessons=FILE"
+        )
+    if not root.is_dir():
+        raise UserError(
+            f"data.root: there is no folder '{root}'; give that of your images, or let `assay data` write the demo's "
+            "to data/demo"
+        )
 
 
 def _check_model(model: ModelConfig) -> None:

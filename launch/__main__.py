@@ -71,10 +71,11 @@ def assay(argv: Sequence[str]) -> int:
 def _run_verb(name: str, rest: Sequence[str]) -> int:
     # The list of verbs need not wait for Hydra.
     from launch.command.app import USAGE_FAULT, run_verb
-    from launch.command.mistakes import nearest
+    from launch.command.mistakes import meant
 
     if name not in VERBS:
-        print(f"assay: {name} is not a verb; did you mean {nearest(name, list(SUMMARIES))}?", file=sys.stderr)
+        hint = meant(name, SUMMARIES).rstrip() or f"there are {', '.join(SUMMARIES)}; see assay --help"
+        print(f"assay: {name} is not a verb; {hint}", file=sys.stderr)
         return USAGE_FAULT
     from launch.chain.verb import TRAIN_OR_CHAIN
     from launch.jobs.ray_launcher import add_ray_jobs

@@ -25,4 +25,5 @@ COMPONENT = Component(
     help="Right yes or no: 1 or 0.",
     judge=lambda item, answer, options: accuracy_reward(answer, item.target),
     tasks=(Task.yes_no, Task.boxes),
+    needs=("target.label",),
 )

@@ -63,4 +63,5 @@ COMPONENT = Component(
     help="Mean IoU of one-to-one matched boxes, in [0, 1].",
     judge=lambda item, answer, options: box_reward(answer, item.target),
     tasks=(Task.boxes,),
+    needs=("target.label", "target.boxes"),
 )

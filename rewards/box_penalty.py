@@ -45,4 +45,5 @@ COMPONENT = Component(
     judge=lambda item, answer, options: box_penalty_reward(answer, item.target),
     tasks=(Task.boxes,),
     range=(-PENALTY, 0.0),
+    needs=("target.label", "target.boxes"),
 )

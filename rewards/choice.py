@@ -25,4 +25,5 @@ COMPONENT = Component(
     help="Right option: 1 or 0.",
     judge=lambda item, answer, options: choice_reward(answer, item.target),
     tasks=(Task.choice, Task.routed, Task.grid),
+    needs=("target.option",),
 )

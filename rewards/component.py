@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from rewards.answers.parse import Answer
@@ -12,6 +13,8 @@ from rl.types import Task
 
 Values = list[float | None | Exception]
 """A value or an exception for each answer; None if the sample has nothing to judge by."""
+EMPTY = (None, "", ())
+"""Values of an item's field that is not known."""
 Judge = Callable[[Sequence[Item], Sequence[Answer]], Values]
 """Function that judges a batch of answers."""
 
@@ -33,10 +36,17 @@ class BatchComponent(ABC):
     """Lowest and highest value."""
     options: type[ComponentConfig] = ComponentConfig
     """Dataclass of its weight and its other config keys."""
+    needs: tuple[str, ...] = ()
+    """Fields of an item by which it judges, e.g. "target.label"; () if it judges any answer."""
 
     def field(self) -> Any:
         """Return the field of RewardConfig that holds the component's options."""
         return field(default_factory=self.options, metadata={"help": self.help, "component": self})
+
+    def lacking(self, item: Item) -> str:
+        """Name the fields that keep it from judging an item which it cannot judge."""
+        empty = [name for name in self.needs if attrgetter(name)(item) in EMPTY]
+        return " and ".join(empty or self.needs) or "its truth"
 
     @abstractmethod
     def batch_judge(self, options: Any) -> Judge:

@@ -42,15 +42,15 @@ class Composer:
         """
         columns = {name: self._judged(name, judge, items, answers) for name, judge in self._judges.items()}
         return [
-            self._score(answer, {name: column[i] for name, column in columns.items()})
-            for i, answer in enumerate(answers)
+            self._score(item, answer, {name: column[i] for name, column in columns.items()})
+            for i, (item, answer) in enumerate(zip(items, answers, strict=True))
         ]
 
-    def _score(self, answer: Answer, judgements: dict[str, Judgement]) -> Score:
+    def _score(self, item: Item, answer: Answer, judgements: dict[str, Judgement]) -> Score:
         components = {name: None if isinstance(value, str) else value for name, value in judgements.items()}
         faults = [value for value in judgements.values() if isinstance(value, str)]
         lacking = [name for name, value in judgements.items() if value is None]
-        reasons = (*faults, *(f"reward {name} has nothing to judge by in this sample" for name in lacking))
+        reasons = (*faults, *(_nothing_to_judge_by(name, item) for name in lacking))
         whole = total(components, self._weights)
         return Score(total=whole, components=components, malformed=answer.malformed, unjudged=reasons)
 
@@ -95,9 +95,16 @@ def check_truth(items: Sequence[Item], config: RewardConfig) -> None:
         lacking = [name for name, options in counting.items() if not COMPONENTS[name].can_judge(item, options)]
         if lacking:
             raise UserError(
-                f"sample {item.id} has nothing that reward.{lacking[0]} could judge by; add it to the data, or choose "
-                f"another reward= or reward.{lacking[0]}.weight=null"
+                f"sample {item.id} has no {COMPONENTS[lacking[0]].lacking(item)} that reward.{lacking[0]} could judge "
+                f"by; add it to the data, or choose another reward= or reward.{lacking[0]}.weight=null"
             )
+
+
+def _nothing_to_judge_by(name: str, item: Item) -> str:
+    """Say why a component gave no value."""
+    if name not in COMPONENTS:
+        return f"reward {name} returned None for this sample"
+    return f"reward {name} has nothing to judge by in this sample; it needs {COMPONENTS[name].lacking(item)}"
 
 
 def check_boxes(samples: Sequence[Sample], weight_of: Mapping[str, float]) -> None:

@@ -22,7 +22,6 @@ import rewards.structure
 from rewards.component import BatchComponent, ComponentConfig
 from rl.config import key
 from rl.faults import UserError
-from rl.types import Task
 
 
 class Signature(Enum):
@@ -103,17 +102,6 @@ def weights(config: RewardConfig) -> dict[str, float]:
 
 def _weighed(function: FunctionConfig) -> tuple[str, float]:
     return function.name, function.weight
-
-
-def check_task(config: RewardConfig, task: Task) -> None:
-    """Raise a UserError for a component that cannot read the answers of this task."""
-    for name, options in components(config).items():
-        if is_computed(options) and task not in COMPONENTS[name].tasks:
-            forms = " or ".join(form.name for form in COMPONENTS[name].tasks)
-            raise UserError(
-                f"reward.{name} judges answers of the task {forms}, not of {task.name}; choose the task, or "
-                f"reward.{name}.weight=null"
-            )
 
 
 def check_reward(config: RewardConfig) -> None:

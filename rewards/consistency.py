@@ -48,4 +48,5 @@ COMPONENT = Component(
     help="Attention agrees on one place if there is a defect, on none otherwise: 1 or 0 (CGRO).",
     judge=_judge,
     options=ConsistencyConfig,
+    needs=("target.label", "agreement"),
 )

@@ -158,4 +158,5 @@ class DomainComponent(BatchComponent):
 COMPONENT = DomainComponent(
     help="Likeness of the reasoning to the expert's, in [0, 1] (JUDO).",
     options=DomainConfig,
+    needs=("target.rationale",),
 )

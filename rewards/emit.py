@@ -31,4 +31,5 @@ COMPONENT = Component(
     judge=lambda item, answer, options: emit_reward(answer, item.target),
     tasks=(Task.choice, Task.routed, Task.grid),
     range=(-1.0, 1.0),
+    needs=("target.option",),
 )

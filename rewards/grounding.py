@@ -28,4 +28,5 @@ COMPONENT = Component(
     help="IoU with the box that the question asks for, in [0, 1] (AnomalyR1).",
     judge=lambda item, answer, options: grounding_reward(answer, item.target),
     tasks=(Task.grounding,),
+    needs=("target.boxes",),
 )

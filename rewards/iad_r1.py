@@ -68,4 +68,5 @@ COMPONENT = Component(
     judge=lambda item, answer, options: iad_r1_reward(answer, item.target),
     tasks=(Task.boxes,),
     range=(0.0, 2.0),
+    needs=("target.label", "target.boxes", "target.box_labels"),
 )

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from rl.faults import UserError
@@ -13,6 +12,8 @@ UNBOUNDED = (10**7, 10**7)
 LARGEST = 1e9
 """Largest absolute value of a number in a target."""
 LABELS = ("normal", "defective")
+FIELDS = tuple(item.name for item in fields(Target) if item.name != "mask")
+"""Fields of a target in files and for users' functions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,22 +69,24 @@ def item_of(sample: Sample) -> Item:
 
 def target_fields(target: Target) -> dict[str, Any]:
     """Return the known fields of a target, except its mask, as JSON values for files and users' functions."""
-    known = {item.name: getattr(target, item.name) for item in fields(Target)}
-    plain = {name: _plain(value) for name, value in known.items() if value not in ("", (), None, {})}
-    return {name: value for name, value in plain.items() if name != "mask"}
+    known = {name: getattr(target, name) for name in FIELDS}
+    return {name: _plain(value) for name, value in known.items() if value not in ("", (), None, {})}
 
 
 def read_target(values: Mapping[str, Any]) -> Target:
-    """Return a target from any subset of the fields that `target_fields` returns; ignore unknown fields."""
+    """Return a target from any subset of the fields that `target_fields` returns; a field may be null."""
     if not isinstance(values, Mapping):
         raise UserError(f'target must be an object such as {{"label": "normal"}}; got {values!r}')
-    label = values.get("label", "")
-    if label not in ("", *LABELS):
+    unknown = [name for name, value in values.items() if name not in FIELDS and value is not None]
+    if unknown:
+        raise UserError(f"target has no field '{unknown[0]}'; its fields are {', '.join(FIELDS)}")
+    label = values.get("label")
+    if label not in (None, "", *LABELS):
         raise UserError(f'target.label must be "normal" or "defective"; got {label!r}')
     cells = values.get("cells")
     boxes = tuple(_box(box) for box in _list(values, "boxes"))
     return Target(
-        label=label,
+        label=label or "",
         boxes=boxes,
         box_labels=tuple(str(name) for name in _list(values, "box_labels")),
         rationale=_text(values, "rationale"),
@@ -107,8 +110,6 @@ def _plain(value: Any) -> Any:
         return sorted([list(cell) for cell in value])
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, tuple):
         return [list(part) if isinstance(part, tuple) else part for part in value]
     return value

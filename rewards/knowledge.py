@@ -28,4 +28,5 @@ COMPONENT = Component(
     help="Right piece of the knowledge offered: 1 or 0 (DCR²-AD).",
     judge=lambda item, answer, options: knowledge_reward(answer, item.target),
     tasks=(Task.routed,),
+    needs=("target.offered",),
 )

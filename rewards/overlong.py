@@ -40,4 +40,5 @@ COMPONENT = Component(
     judge=_judge,
     range=(-1.0, 0.0),
     options=OverlongConfig,
+    needs=("num_tokens",),
 )

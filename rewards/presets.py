@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rewards.component import ComponentConfig
-from rewards.config import RewardConfig
+from rewards.config import COMPONENTS, RewardConfig, components, is_computed
 from rewards.consistency import ConsistencyConfig
 from rewards.domain import DomainConfig
 from rewards.roam import RoamConfig, RoamMode
@@ -27,8 +27,8 @@ def _measured() -> ComponentConfig:
 
 
 PRESETS = {
-    # Form and verdict, for data without boxes.
-    "yes_no": Preset(task=Task.boxes, config=RewardConfig(format=_counts(), accuracy=_counts(), box=_measured())),
+    # Form and verdict, for data without boxes and for both tasks with a verdict.
+    "yes_no": Preset(task=Task.boxes, config=RewardConfig(format=_counts(), accuracy=_counts())),
     # Form, verdict and boxes.
     "yes_no_boxes": Preset(task=Task.boxes, config=RewardConfig(format=_counts(), accuracy=_counts(), box=_counts())),
     "mmr_ad": Preset(
@@ -69,3 +69,30 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UserError(f"there is no reward preset '{name}'; there are {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def task_of(name: str) -> Task:
+    """Return the task whose answers a reward judges if no other is given; boxes for a reward of the user's."""
+    return PRESETS[name].task if name in PRESETS else Task.boxes
+
+
+def check_task(config: RewardConfig, task: Task, key: str) -> None:
+    """Raise a UserError for a component that cannot read the answers of this task; `key` is the task's config key."""
+    for name in _computed(config):
+        if task not in COMPONENTS[name].tasks:
+            forms = [f"{key}={form.name}" for form in tasks_of(config)]
+            others = [preset for preset in PRESETS if task in tasks_of(PRESETS[preset].config)]
+            raise UserError(
+                f"{key}={task.name} asks for answers that reward.{name} cannot judge; choose "
+                f"{', '.join([*forms, f'reward.{name}.weight=null'])}, or a reward for {task.name}: "
+                f"reward={', '.join(others)}"
+            )
+
+
+def tasks_of(config: RewardConfig) -> list[Task]:
+    """Return the tasks whose answers all computed components can judge."""
+    return [task for task in Task if all(task in COMPONENTS[name].tasks for name in _computed(config))]
+
+
+def _computed(config: RewardConfig) -> list[str]:
+    return [name for name, options in components(config).items() if is_computed(options)]

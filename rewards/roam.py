@@ -91,4 +91,5 @@ COMPONENT = Component(
     judge=_judge,
     tasks=(Task.choice, Task.routed, Task.grid),
     options=RoamConfig,
+    needs=("target.option",),
 )

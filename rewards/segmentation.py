@@ -34,4 +34,5 @@ COMPONENT = Component(
     help="F1 of the grid's cells, in [0, 1] (JUDO).",
     judge=lambda item, answer, options: segmentation_reward(answer, item.target),
     tasks=(Task.grid,),
+    needs=("target.cells",),
 )

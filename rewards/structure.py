@@ -36,4 +36,5 @@ COMPONENT = Component(
     help="Reasoning and answer both give the right option, the reasoning not too early, in [0, 1] (JUDO).",
     judge=lambda item, answer, options: structure_reward(answer, item.target),
     tasks=(Task.choice, Task.routed, Task.grid),
+    needs=("target.option",),
 )

@@ -2,7 +2,7 @@
 
 AssayError
 ├── UserError        what a user can mend: a config value, a file, a sample; also a ValueError
-└── RunFailure       a failure that neither config nor data caused: an actor died, an endpoint does not answer
+└── RunFailure       a run that had begun and failed, or what config and data did not cause: an actor died
     └── ActorBug     an exception that nobody foresaw, in an actor; the cause holds the traceback from there
 
 The message of a UserError or RunFailure is one sentence, shown without a traceback; so is that of an OSError, which
@@ -20,7 +20,7 @@ class UserError(AssayError, ValueError):
 
 
 class RunFailure(AssayError, RuntimeError):
-    """A run that cannot go on although config and data are in order."""
+    """A run that failed after it had begun, or that cannot begin although config and data are in order."""
 
 
 class ActorBug(RunFailure):

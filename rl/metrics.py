@@ -97,12 +97,28 @@ MEANINGS = {
     "time/*": Meaning(text="seconds of the step spent in this stage", reduction=Reduction.mean),
     "fault/unjudged": Meaning(text="number of completions that could not be judged", reduction=Reduction.maximum),
     "warnings": Meaning(text="number of warnings so far"),
-    "eval/*/agreement_*": Meaning(text="J of the greedy answers to held-out samples of this label"),
-    "eval/*/knowledge": Meaning(text="share of held-out answers that name the right piece of the knowledge offered"),
-    "eval/*/pixel_*": Meaning(text="quality of the held-out answers' attention maps as masks of the defective pixels"),
-    "eval/*": Meaning(text="measure of the greedy answers to held-out samples"),
+    f"{HELD_OUT}/accuracy": Meaning(text="share of right greedy answers to held-out samples"),
+    f"{HELD_OUT}/balanced_accuracy": Meaning(text="mean of the accuracies on defective and on normal samples"),
+    f"{HELD_OUT}/recall": Meaning(text="share of the defective held-out samples that are called defective"),
+    f"{HELD_OUT}/precision": Meaning(text="share of the held-out samples called defective that are"),
+    f"{HELD_OUT}/mean_iou": Meaning(text="overlap of the boxes with the true ones, over defective held-out samples"),
+    f"{HELD_OUT}/iou50": Meaning(text="share of the defective held-out samples whose boxes have IoU ≥ 0.5"),
+    f"{HELD_OUT}/format": Meaning(text="share of held-out answers in the form of their task"),
+    f"{HELD_OUT}/reward": Meaning(text="mean reward of the greedy answers to held-out samples"),
+    f"{HELD_OUT}/knowledge": Meaning(text="share of held-out answers that name the right piece of the knowledge"),
+    f"{HELD_OUT}/samples": Meaning(text="number of held-out samples"),
+    f"{HELD_OUT}/agreement_defective": Meaning(text="J of the greedy answers to defective held-out samples"),
+    f"{HELD_OUT}/agreement_normal": Meaning(text="J of the greedy answers to normal held-out samples"),
+    f"{HELD_OUT}/pixel_auroc": Meaning(text="AUROC of held-out attention maps as masks of the defective pixels"),
+    f"{HELD_OUT}/pixel_aupr": Meaning(text="AUPR of held-out attention maps"),
+    f"{HELD_OUT}/pixel_aupro": Meaning(text="AUPRO of held-out attention maps"),
+    f"{HELD_OUT}/pixel_f1_max": Meaning(text="F1 of held-out attention maps at the best threshold"),
+    f"{HELD_OUT}/pixel_accuracy": Meaning(text="share of right pixels of held-out attention maps"),
+    f"{HELD_OUT}/pixel_auroc_all_tokens": Meaning(text="AUROC of the mean attention of all tokens"),
 }
 """Meaning by metric name; `*` stands for any text. W&B's summaries and the report read this table."""
+OF_COMPONENTS = ("reward/*/mean", "reward/*/std")
+"""Names that hold a component of the reward."""
 
 
 def step_metrics(groups: Sequence[Group], report: Metrics, timings: Metrics) -> Metrics:

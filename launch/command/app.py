@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from conf.keys import walk
 from launch.command.arguments import Parser, in_full, with_key, with_values
 from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
-from launch.command.help_page import help_page
+from launch.command.help_page import head, help_page
 from launch.command.inside_hydra import run_jobs
 from launch.command.member_files import begin_member, fail_member, member_value, members_in
 from launch.command.mistakes import check_read
@@ -26,6 +26,7 @@ from launch.run.invocation import Invocation, invoked, telling
 from rl.faults import RunFailure, UserError
 
 RUN_FAULT, USAGE_FAULT = 1, 2
+"""Exit codes of a run that failed, and of one that did not begin because of what it was given."""
 INTERRUPTED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 RAY_JOBS = "ray_jobs"
 """The value of hydra/launcher that runs the members of a sweep as Ray jobs."""
@@ -37,13 +38,16 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
         parser = Parser()
         parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
         options = parser.read(argv)
+        if verb.is_long and not (options.arguments or options.help or options.cfg):
+            print(f"{head(verb)}\n`assay {verb.name} --help` lists every key.", file=sys.stderr)
+            raise UserError(f"nothing is run without a key; type one, e.g. {verb.examples[0]}")
         with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread) as composer:
             lists, texts = ((), ()) if options.multirun else (verb.lists, _texts(verb))
             named = with_key(options.overrides, verb.unnamed)
             options.overrides = in_full(named, composer.choices, lists, texts)
             check_read(options.overrides, verb.unread)
             if options.help:
-                print(_head(verb) + help_page(composer, composer.compose(options.overrides), verb.unread))
+                print(f"{head(verb)}\n{help_page(composer, composer.compose(options.overrides), verb)}")
                 return 0
             jobs = [options.overrides]
             if options.multirun:
@@ -68,7 +72,7 @@ def _texts(verb: Verb) -> list[str]:
 def _checks(verb: Verb, launcher: str) -> list[Callable[[Any], None]]:
     """Return the checks of a config that the launcher runs on this machine, or on another one."""
     if launcher != RAY_JOBS:
-        return [verb.check, verb.check_here]
+        return [verb.check_required, verb.check, verb.check_here]
     if not verb.trains:
         raise UserError(f"{verb.name} does not run as a Ray job; leave hydra/launcher={RAY_JOBS} out")
     return [verb.check]
@@ -145,10 +149,14 @@ def _invocation(verb: Verb, typed: Sequence[str]) -> Invocation:
 
 def _run_member(verb: Verb, composed: DictConfig, folder: Path) -> tuple[int, float | None]:
     """Run a member of a sweep into its folder."""
-    if not verb.trains:
-        return _run_main(verb, composed, str(folder))[0], None
-    begin_member(folder, HydraConfig.get().overrides.task)
+    if verb.trains:
+        begin_member(folder, HydraConfig.get().overrides.task)
     code, sentence = _run_main(verb, composed, str(folder))
+    if code == USAGE_FAULT:
+        # The sweep has begun, so it is a run of its that failed.
+        code = RUN_FAULT
+    if not verb.trains:
+        return code, None
     if code:
         fail_member(folder, sentence)
     return code, member_value(folder, composed.logging.rank_by)
@@ -163,22 +171,12 @@ def _run_main(verb: Verb, composed: DictConfig, output: str) -> tuple[int, str]:
         return code, f"exit code {code}"
     except Exception as error:  # noqa: BLE001 - each ends in a sentence, after the traceback if it is a bug
         told = RunFailure(sentence_of(error, output))
-        return fault(verb.name, told, RUN_FAULT), str(told)
+        # A run that has begun ends in a RunFailure, so a UserError is about what it was given.
+        code = USAGE_FAULT if isinstance(error, UserError) else RUN_FAULT
+        return fault(verb.name, told, code), str(told)
 
 
 def fault(verb: str, error: Exception, code: int) -> int:
     """Print what went wrong; return the code."""
     print(f"assay {verb}: {error}", file=sys.stderr, flush=True)
     return code
-
-
-def _head(verb: Verb) -> str:
-    values = f"{verb.unnamed.upper()} … " if verb.unnamed else ""
-    usage = f"usage: assay {verb.name} {values}[key=value …] [-m] [--cfg job] [--config-dir FOLDER]"
-    flags = (
-        "  -m                   run every combination of comma-separated values\n"
-        "  --cfg job            print the composed config instead of running\n"
-        "  --config-dir FOLDER  a folder with groups of your own, e.g. FOLDER/experiment/mine.yaml"
-    )
-    examples = "\n".join(["Examples", *(f"  {line}" for line in verb.examples)])
-    return "\n\n".join([verb.summary, usage, flags, examples, ""])

@@ -31,6 +31,10 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("arguments", nargs="*")
 
     def error(self, message: str) -> NoReturn:
+        flag = re.match(r"unrecognized arguments: (--?)([\w.-]+)", message)
+        if flag:
+            key = flag[2].replace("-", "_")
+            raise UserError(f"--help has no flag {flag[1]}{flag[2]}; a key is written without dashes, {key}=VALUE")
         raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
@@ -43,7 +47,10 @@ class Parser(argparse.ArgumentParser):
             options.hydra_arguments = [*OPTUNA_VALUES, *options.hydra_arguments]
         if options.config_dir:
             if not options.config_dir.is_dir():
-                raise UserError(f"--config-dir: there is no folder {options.config_dir}")
+                raise UserError(
+                    f"--config-dir: there is no folder {options.config_dir}; give the one that holds your files, e.g. "
+                    "experiment/mine.yaml"
+                )
             options.hydra_arguments.append(f"hydra.searchpath=[{quoted(str(options.config_dir.resolve()))}]")
         return options
 

@@ -25,25 +25,31 @@ import conf
 from conf.keys import walk
 from conf.models import precision_of, task_for
 from launch.command.inside_hydra import open_repository
-from launch.command.mistakes import check_option, check_override, nearest, parse_overrides, unknown_key
+from launch.command.mistakes import check_option, check_override, meant, parse_overrides, unknown_key
 from launch.command.remembering import remember
 from launch.run.folder import default_output, stage_folder
-from rewards.presets import PRESETS, preset
+from rewards.presets import PRESETS, preset, task_of
 from rl.config import check_ranges
 from rl.faults import UserError
+from rl.types import Task
 
 CONF = Path(conf.__file__).parent
 OmegaConf.register_new_resolver("run_folder", default_output, replace=True)
 OmegaConf.register_new_resolver(
     "stage", lambda name, *, _root_: stage_folder(_root_.output, _root_.stages, name), replace=True
 )
-OmegaConf.register_new_resolver("task_of", lambda reward: preset(reward).task.name, replace=True)
+OmegaConf.register_new_resolver("task_of", lambda reward: task_of(reward).name, replace=True)
+OmegaConf.register_new_resolver(
+    "knowledge_for", lambda task, root: f"{root}/{KNOWLEDGE}" if task is Task.routed else "", replace=True
+)
 OmegaConf.register_new_resolver("task_for", task_for, replace=True)
 OmegaConf.register_new_resolver("precision_of", precision_of, replace=True)
 for reward in PRESETS:
     ConfigStore.instance().store(group="reward", name=reward, node=preset(reward).config)
 PLAIN_OPTION = re.compile(r"[\w-]+(/[\w-]+)*")
 """Hydra takes more than it lists: a file's name with its ending, a path, an interpolation."""
+KNOWLEDGE = "knowledge.yaml"
+"""File of a data folder with the expert knowledge; `assay data` writes one."""
 BASIC = "basic"
 """Hydra's own sweeper, which runs every combination."""
 
@@ -133,8 +139,10 @@ class Composer:
         for override in inside:
             _, name, *key = override.key_or_group.split(".")
             if known and name not in known:
-                meant = f"{mapping}.{nearest(name, list(known))}"
-                raise UserError(f"{mapping}.{name} is not there; did you mean {meant}? There are {', '.join(known)}")
+                hint = meant(name, known, f"{mapping}.")
+                raise UserError(
+                    f"{mapping}.{name} is not there; {hint}{'There' if hint else 'there'} are {', '.join(known)}"
+                )
             if key and name in known and known[name] is None:
                 raise UserError(
                     f"{override.key_or_group}: {mapping}.{name} is null here, which leaves it out; leave this key out "

@@ -1,6 +1,5 @@
 """`assay <verb> --help`: every config group and every key with its type, range, value and help sentence."""
 
-from collections.abc import Mapping
 from enum import Enum
 from operator import attrgetter
 from typing import Any
@@ -8,11 +7,32 @@ from typing import Any
 from conf.keys import Key, sections, walk
 from launch.command.composing import Composer
 from launch.command.mistakes import reason_unread
+from launch.command.verb import Verb
+
+OURS = "(ours)"
+"""Mark of a choice in a help sentence; `assay pairs` and `assay train` have some."""
 
 
-def help_page(composer: Composer, config: Any, unread: Mapping[str, str]) -> str:
+def head(verb: Verb) -> str:
+    """Return what a verb does, how it is typed, its flags and examples."""
+    values = f"{verb.unnamed.upper()} … " if verb.unnamed else ""
+    usage = f"usage: assay {verb.name} {values}[key=value …] [-m] [--cfg job] [--config-dir FOLDER]"
+    required = [f"Required: {' and '.join(verb.required.values())}"] if verb.required else []
+    flags = (
+        "  -m                   run every combination of comma-separated values\n"
+        "  --cfg job            print the composed config instead of running\n"
+        "  --config-dir FOLDER  a folder with groups of your own, e.g. FOLDER/experiment/mine.yaml"
+    )
+    examples = "\n".join(["Examples", *(f"  {line}" for line in verb.examples)])
+    return "\n\n".join([verb.summary, usage, *required, flags, examples, ""])
+
+
+def help_page(composer: Composer, config: Any, verb: Verb) -> str:
     """Return the config groups and keys of a verb, without unread ones; the values are those of `config`."""
-    return "\n".join([*_groups(composer), *_keys(composer.schema, config, unread)])
+    keys = _keys(composer.schema, config, verb)
+    marks = any(OURS in line for line in keys)
+    note = [f"{OURS} marks what the paper leaves open and Assay decides.", ""] if marks else []
+    return "\n".join([*_groups(composer), *note, *keys])
 
 
 def _groups(composer: Composer) -> list[str]:
@@ -25,16 +45,17 @@ def _groups(composer: Composer) -> list[str]:
     return [*lines, ""]
 
 
-def _keys(schema: type, config: Any, unread: Mapping[str, str]) -> list[str]:
+def _keys(schema: type, config: Any, verb: Verb) -> list[str]:
     by_section: dict[str, list[Key]] = {}
-    for key in (key for key in walk(schema) if not reason_unread(key.path, unread)):
+    for key in (key for key in walk(schema) if not reason_unread(key.path, verb.unread)):
         by_section.setdefault(key.path.rpartition(".")[0], []).append(key)
     titles = {"": "The run"} | {path: f"{path}: {text}" for path, text in sections(schema).items()}
     lines = []
     for section, keys in by_section.items():
         lines.append(titles[section])
         for key in keys:
-            lines.append(f"  {key.path}={_shown(attrgetter(key.path)(config))}    {key.expected()}")
+            needed = ", required" if key.path in verb.required else ""
+            lines.append(f"  {key.path}={_shown(attrgetter(key.path)(config))}    {key.expected()}{needed}")
             lines.append(f"      {key.help}")
         lines.append("")
     return lines
@@ -43,4 +64,6 @@ def _keys(schema: type, config: Any, unread: Mapping[str, str]) -> list[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, Enum):
         return value.name
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,10 +11,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf.keys import Key, sections, walk
+from conf.schema import TrainConfig
+from launch.command.other_names import OTHER_NAMES, OWN_INSTEAD
 from rl.faults import UserError
 
-ALIKE = 1.0
-"""Least likeness of a suggested key: that of the whole path plus that of its last part, 2 if they are equal."""
+ALIKE = 0.65
+"""Least likeness of a suggested name, 1 if it is equal; of a dotted key, that of its last part."""
+TRAINING_GROUPS = ("experiment", "ablation")
+"""Config groups of `assay train` that are no section of its config."""
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:
@@ -26,7 +30,7 @@ def parse_overrides(arguments: Sequence[str]) -> list[Override]:
             parsed += parser.parse_overrides([argument])
         except HydraException as error:
             name, given, _ = argument.partition("=")
-            write = f"put its value in quotes, \"{name}='…'\"" if given else "write key=value"
+            write = f"put its value in quotes, \"{name}='…'\"" if given else "write key=value, without blanks"
             raise UserError(f"cannot read '{argument}'; {write}") from error
     return parsed
 
@@ -80,9 +84,27 @@ def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
     inside = [path for path in paths if path.startswith(f"{name}.")]
     if name in sections(schema):
         return f"{name} is a section; its keys are {', '.join(inside)}"
-    best = max([*paths, *groups], key=lambda path: _likeness(name, path))
-    meant = f"did you mean {best}?" if _likeness(name, best) >= ALIKE else "--help lists the keys"
-    return f"{name} is not a key; {meant}"
+    known, is_of_training = [*paths, *groups], schema is not TrainConfig and _is_of_training(name)
+    near = _called_here(name, known) or _alike(name, known, 1.0 if is_of_training else ALIKE)
+    return f"{name} is not a key; {near or ('only `assay train` has it; ' * is_of_training + '--help lists the keys')}"
+
+
+def _called_here(name: str, known: Sequence[str]) -> str:
+    """Name the key with the meaning that another trainer's key has; "" if there is none."""
+    ours = OTHER_NAMES.get(_last(name).lower().replace("-", "_"))
+    found = ours.among(known) if ours else ""
+    return f"it is called {found} here{f', {ours.difference}' if ours and ours.difference else ''}" if found else ""
+
+
+def _alike(name: str, known: Sequence[str], floor: float) -> str:
+    """Ask for the nearest key; return "" if none is alike."""
+    near = [path for path in known if _ratio(_last(name), _last(path)) >= floor]
+    best = max(near, key=lambda path: _ratio(name, path) + _ratio(_last(name), _last(path)), default="")
+    return f"did you mean {best}?" if best else ""
+
+
+def _is_of_training(name: str) -> bool:
+    return name in [*(key.path for key in walk(TrainConfig)), *sections(TrainConfig), *TRAINING_GROUPS]
 
 
 def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
@@ -93,22 +115,25 @@ def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
         raise UserError(f"{key.path} must be {key.expected()}; got {shown}") from error
 
 
-def nearest(name: str, choices: Sequence[str]) -> str:
-    return max(choices, key=lambda choice: _ratio(name, choice))
+def meant(name: str, choices: Iterable[str], prefix: str = "") -> str:
+    """Ask for the nearest choice, "did you mean …? "; return "" if none is alike."""
+    best = max(choices, key=lambda choice: _ratio(name, choice))
+    return f"did you mean {prefix}{best}? " if _ratio(name, best) >= ALIKE else ""
 
 
 def check_option(override: Override, options: Sequence[str]) -> None:
     """Raise a UserError if a group lacks the option."""
     group, option = override.key_or_group, override.get_value_string()
     if override.value() not in options:
+        own = f"; {OWN_INSTEAD[group]}" if group in OWN_INSTEAD else ""
+        hint = meant(option, options, f"{group}=")
         raise UserError(
-            f"{group}={option} is not an option; did you mean {group}={nearest(option, options)}? "
-            f"There are {', '.join(options)}"
+            f"{group}={option} is not an option; {hint}{'There' if hint else 'there'} are {', '.join(options)}{own}"
         )
 
 
-def _likeness(name: str, path: str) -> float:
-    return _ratio(name, path) + _ratio(name.rpartition(".")[2], path.rpartition(".")[2])
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _ratio(left: str, right: str) -> float:

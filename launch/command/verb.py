@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
+
+from rl.faults import UserError
 
 
 def nothing_to_check(config: Any) -> None:
@@ -21,6 +24,10 @@ class Verb:
     """Commands that work as they stand."""
     schema: type
     """Dataclass of the config; its key `output` names the folder or file that a run writes."""
+    required: Mapping[str, str] = field(default_factory=dict)
+    """Keys that have to be given, each with what to type, e.g. "input": "input=FOLDER"."""
+    is_long: bool = False
+    """True if a run takes minutes or more; without any key it is not started, and the usage is shown."""
     check: Callable[[Any], None] = nothing_to_check
     """Raises a UserError for a contradiction in the config."""
     check_here: Callable[[Any], None] = nothing_to_check
@@ -38,3 +45,9 @@ class Verb:
     trains: bool = False
     """True if a run makes a model: the next stages of a chain start from it, a sweep ranks such runs by an entry of
     their summaries, and they can run as Ray jobs."""
+
+    def check_required(self, config: Any) -> None:
+        """Raise a UserError that names all required keys that are not given."""
+        missing = [typed for path, typed in self.required.items() if not attrgetter(path)(config)]
+        if missing:
+            raise UserError(f"give {' and '.join(missing)}, e.g. {self.examples[0]}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -20,7 +21,7 @@ from actors.config import needs_reference
 from actors.placement import ROUNDING, Machine, plan, slots
 from conf.schema import TrainConfig
 from launch.chain.stages import trainings_of
-from launch.command.app import RAY_JOBS
+from launch.command.app import RAY_JOBS, RUN_FAULT, USAGE_FAULT
 from launch.command.composing import to_dataclass
 from launch.command.inside_hydra import add_launcher, launcher_target
 from launch.command.member_files import begin_member, fail_member, member_value
@@ -80,7 +81,7 @@ class RayJobs(Launcher):
         except AssayError as error:
             # Hydra would show where any other exception was raised.
             print(f"{FAULT}{error}", file=sys.stderr, flush=True)
-            raise SystemExit(1) from error
+            raise SystemExit(USAGE_FAULT if isinstance(error, UserError) else RUN_FAULT) from error
         return [_returned(member) for member in members]
 
     def _run(self, job_overrides: Sequence[Sequence[str]], first_number: int) -> list[MemberJob]:
@@ -107,6 +108,8 @@ class RayJobs(Launcher):
         from launch.jobs.submission import overrides_in_job, submission
 
         composed = self._context.config_loader.load_sweep_config(self._config, overrides)
+        # Defaults that follow the chosen options are those of the member.
+        HydraConfig.instance().set_config(composed)
         with open_dict(composed):
             del composed["hydra"]
         here = Path.cwd()

@@ -36,6 +36,8 @@ def main(argv: Sequence[str]) -> int:
         return fault("submit", error, USAGE_FAULT)
     try:
         return _ask(options) if config is None else _submit(options, config)
+    except UserError as error:
+        return fault("submit", error, USAGE_FAULT)
     except AssayError as error:
         return fault("submit", error, RUN_FAULT)
 
@@ -52,6 +54,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     options.about = [name for name in ("status", "logs", "stop") if getattr(options, name)]
     if len(options.about) + bool(options.arguments or options.detach) > 1:
         raise UserError("give one of --status, --logs, --stop, or what to submit; see --help")
+    if not (options.about or options.arguments or options.help):
+        raise UserError("nothing is submitted without a key; type one, e.g. assay submit experiment=demo; see --help")
     return options
 
 

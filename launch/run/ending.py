@@ -13,7 +13,7 @@ import ray
 from launch.run.crash import sentence_of
 from launch.run.signals import exit_code
 from rl.brake import Brake, Stopped
-from rl.faults import RunFailure, UserError
+from rl.faults import RunFailure
 
 
 class Ending(Enum):
@@ -64,7 +64,7 @@ class EndingRun(Protocol):
 def recorded_end(run: EndingRun) -> Iterator[End]:
     """Leave Ray and record the run at the end of the block, and catch the exception of a run that was stopped.
 
-    A failure is raised again in the recorded sentence: as a UserError if it was one, else as a RunFailure.
+    A failure is raised again as a RunFailure with the recorded sentence, whatever caused it: the run had begun.
     """
     end = End()
     try:
@@ -78,8 +78,7 @@ def recorded_end(run: EndingRun) -> Iterator[End]:
     except Exception as error:
         advice = run.how_to_go_on(error)
         end.sentence = sentence_of(error, str(run.folder)) + (f"; {advice}" if advice else "")
-        kind = UserError if isinstance(error, UserError) else RunFailure
-        raise kind(end.sentence) from error
+        raise RunFailure(end.sentence) from error
     finally:
         ray.shutdown()
         end.summary = run.record(end)

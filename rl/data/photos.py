@@ -14,6 +14,8 @@ PREDICTIONS = "predictions.jsonl"
 """File that marks the folder of a prediction run, whose pictures are not inspected."""
 MASK = "_mask"
 """Optional ending of a mask's name after the name of its image."""
+MASKS = "ground_truth"
+"""Folder of masks in MVTec-AD's layout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,9 @@ def find_photos(named: str) -> list[Photo]:
     if is_folder(named):
         (root,) = paths
         paths = _images_below(root)
+        _check_no_masks(named, root, paths)
     else:
+        _check_images(paths)
         root = Path(os.path.commonpath([path.parent for path in paths] or [Path.cwd()]))
     if not paths:
         raise UserError(f"input={named} holds no image ({', '.join(IMAGE_SUFFIXES)}); give a folder that does")
@@ -44,6 +48,25 @@ def find_photos(named: str) -> list[Photo]:
         Photo(id=name if bare[name] == 1 and name not in whole else path.relative_to(root).as_posix(), path=path)
         for path, name in sorted((path, _bare(path, root)) for path in paths)
     ]
+
+
+def _check_no_masks(named: str, root: Path, paths: Sequence[Path]) -> None:
+    masks = [path for path in paths if MASKS in path.relative_to(root).parts]
+    if masks:
+        category = next(folder.parent for folder in masks[0].parents if folder.name == MASKS)
+        raise UserError(
+            f"input={named} holds masks too, e.g. {masks[0]}; give a folder of photos alone, "
+            f"e.g. input={category / 'test'}, and masks={category / MASKS}"
+        )
+
+
+def _check_images(paths: Sequence[Path]) -> None:
+    strange = [path for path in paths if path.suffix.lower() not in IMAGE_SUFFIXES]
+    if strange:
+        raise UserError(
+            f"input: {strange[0]} is no image ({', '.join(IMAGE_SUFFIXES)}); give a folder of images, or images with "
+            "commas between"
+        )
 
 
 def named_images(named: str) -> list[Path]:
@@ -55,7 +78,9 @@ def named_images(named: str) -> list[Path]:
     if missing and missing[0].is_dir():
         raise UserError(f"input: '{missing[0]}' is a folder; give it alone, commas stand between files")
     if missing:
-        raise UserError(f"input: there is no folder or file '{missing[0]}'")
+        raise UserError(
+            f"input: there is no folder or file '{missing[0]}'; give a folder of images, or images with commas between"
+        )
     return paths
 
 
@@ -71,7 +96,9 @@ def references_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
     if Path(named).is_file():
         return dict.fromkeys((photo.id for photo in photos), Path(named).absolute())
     if not Path(named).is_dir():
-        raise UserError(f"reference: there is no file or folder '{named}'")
+        raise UserError(
+            f"reference: there is no file or folder '{named}'; give a normal image, or a folder with one for each image"
+        )
     found = Namesakes(Path(named).absolute()).of(photos, ("",), by_name=True)
     lacking = [photo.path for photo in photos if photo.id not in found]
     if lacking:
@@ -91,7 +118,7 @@ def masks_of(named: str, photos: Sequence[Photo]) -> dict[str, Path]:
     if not named:
         return {}
     if not Path(named).is_dir():
-        raise UserError(f"masks: there is no folder '{named}'")
+        raise UserError(f"masks: there is no folder '{named}'; give that of the masks, or leave masks out")
     namesakes = Namesakes(Path(named).absolute())
     found = namesakes.of(photos, ("", MASK), by_name=namesakes.is_flat)
     if not found:

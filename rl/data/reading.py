@@ -65,7 +65,9 @@ def _reader_of(root: Path) -> Reader:
     reader = next((reader for reader in READERS.values() if reader.recognises(root)), None)
     if reader is None:
         known = " or ".join(f"{reader.layout} ({name}: {reader.help})" for name, reader in READERS.items())
-        raise UserError(f"{root}: the folder has no known layout; lay it out as {known}")
+        near = [found for reader in READERS.values() if (found := reader.root_near(root))]
+        meant = f"did you mean data.root={near[0]}? It is laid" if near else "lay it"
+        raise UserError(f"data.root={root} has no known layout; {meant} out as {known}")
     return reader
 
 

@@ -1,5 +1,7 @@
 """The YAML files: each composes and stays short."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ from omegaconf import OmegaConf
 
 from conf.keys import walk
 from conf.schema import DemoDataConfig, TrainConfig
+from conf.validate import check_elsewhere
 from launch.command.composing import CONF, open_composer
 from launch.run.folder import dump_config
-from rewards.presets import PRESETS
+from rewards.presets import PRESETS, preset
+from rl.faults import UserError
+from rl.types import Task
 
 FILES = sorted(CONF.rglob("*.yaml"))
 NAMES = [file.relative_to(CONF).with_suffix("").as_posix().partition("/") for file in FILES if file.parent != CONF]
@@ -22,6 +27,48 @@ OPTIONS = [f"{group}={name}" for group, _, name in NAMES] + [f"reward={name}" fo
 def test_every_option_composes(option):
     with open_composer("train", TrainConfig, []) as composer:
         assert isinstance(composer.compose([option]), TrainConfig)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_reward_needs_no_other_key_and_takes_its_task_by_name(name):
+    with open_composer("train", TrainConfig, []) as composer:
+        plain, task = composer.compose([f"reward={name}"]), preset(name).task
+        assert plain.data.task is task
+        assert refusal(plain) == refusal(composer.compose([f"reward={name}", f"data.task={task.name}"])) == ""
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_another_task_is_taken_or_refused_with_both_keys_and_what_to_do(name):
+    with open_composer("train", TrainConfig, []) as composer:
+        plain = composer.compose([f"reward={name}", "data.knowledge.file=knowledge.yaml"])
+    for task in Task:
+        sentence = refusal(replace(plain, data=replace(plain.data, task=task)))
+        assert not sentence or re.match(
+            rf"data.task={task.name} asks for answers that reward\.\w+ cannot judge; choose data.task=\w+, .*"
+            rf"reward\.\w+\.weight=null, or a reward for {task.name}: reward=\w+",
+            sentence,
+        )
+
+
+def refusal(config: TrainConfig) -> str:
+    """Return the sentence that refuses a config; "" if it is accepted."""
+    try:
+        check_elsewhere(config)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_the_reward_of_yes_and_no_takes_both_tasks_with_a_verdict():
+    with open_composer("train", TrainConfig, []) as composer:
+        for task in ("yes_no", "boxes"):
+            check_elsewhere(composer.compose(["reward=yes_no", f"data.task={task}"]))
+
+
+def test_an_experiment_with_another_reward_asks_for_its_answers():
+    with open_composer("train", TrainConfig, []) as composer:
+        config = composer.compose(["experiment=judo_mini", "reward=dcr2ad"])
+    assert (config.data.task, config.data.knowledge.file) == (Task.routed, "data/demo/knowledge.yaml")
 
 
 @pytest.mark.parametrize("experiment", ["demo", "mmr_ad", "judo", "judo_mini"])

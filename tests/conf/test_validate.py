@@ -14,6 +14,7 @@ from rewards.component import ComponentConfig
 from rewards.config import RewardConfig
 from rewards.presets import preset
 from rl.algorithm import AlgoConfig, Objective
+from rl.checkpoints import CheckpointConfig
 from rl.config import check_ranges
 from rl.data.config import DataConfig, KnowledgeConfig
 from rl.preference_config import LossSpan
@@ -105,6 +106,13 @@ CONTRADICTIONS = {
         "rollout": RolloutConfig(max_prompt_tokens=2048, max_response_tokens=512),
         "cluster": ClusterConfig(micro_batch_tokens=6143),
     },
+    "checkpoint.best_metric=accuracy is not a metric that this run records; did you mean eval/heldout/accuracy": {
+        "checkpoint": CheckpointConfig(best_metric="accuracy")
+    },
+    "checkpoint.best_metric=reward/box/mean is not a metric that this run records": {
+        "checkpoint": CheckpointConfig(best_metric="reward/box/mean")
+    },
+    "data.root=pyproject.toml is a file; give the folder of your images": {"data": DataConfig(root="pyproject.toml")},
     "output is empty; give the run folder": {"output": ""},
     "data.root is empty": {"data": DataConfig()},
     "data.root: there is no folder 'nowhere'": {"data": DataConfig(root="nowhere")},
@@ -138,6 +146,11 @@ def test_a_group_that_just_fits_a_micro_batch_passes(good):
     rollout = RolloutConfig(max_prompt_tokens=2048, max_response_tokens=512)
     cluster = replace(good.cluster, micro_batch_tokens=2048 + 8 * 512)
     check_train(replace(good, algo=AlgoConfig(num_completions=8), rollout=rollout, cluster=cluster))
+
+
+@pytest.mark.parametrize("metric", ["reward/format/mean", "eval/heldout/mean_iou", "time/step", "reward/mean"])
+def test_checkpoints_may_be_ranked_by_any_metric_that_the_run_records(good, metric):
+    check_train(replace(good, checkpoint=CheckpointConfig(best_metric=metric)))
 
 
 def needs_three_cpus_and_two_gpus() -> TrainConfig:

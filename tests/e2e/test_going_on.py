@@ -146,5 +146,5 @@ def test_a_run_that_has_done_its_steps_says_so_and_exits_with_0(finished: Run, d
 def test_a_checkpoint_past_the_last_step_is_refused(finished: Run, demo_data: Path):
     done = assay("train", *options(demo_data, finished.folder), "num_steps=4")
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "is at step 10, past num_steps=4" in done.stderr and done.stderr.count("\n") == 1

@@ -152,9 +152,11 @@ def test_the_page_fits_a_phone(inspected: Inspected, tab: Tab):
 
 
 def test_ctrl_c_ends_in_seconds_and_keeps_the_finished_predictions(demo_data: Path, tmp_path: Path):
-    reference = next(iter((demo_data / "wood/train/good").glob("*.png")))
+    reference, photos = next(iter((demo_data / "wood/train/good").glob("*.png"))), tmp_path / "photos"
+    for folder in demo_data.glob("*/test"):
+        shutil.copytree(folder, photos / folder.parent.name)
     lines = tmp_path / "run/predictions.jsonl"
-    arguments = ("model=starter", f"input={demo_data}", f"reference={reference}", f"output={tmp_path}/run", "batch=2")
+    arguments = ("model=starter", f"input={photos}", f"reference={reference}", f"output={tmp_path}/run", "batch=2")
     with start("predict", *arguments) as run:
         deadline = time.monotonic() + 300
         while not (lines.exists() and lines.read_text()):

@@ -127,7 +127,7 @@ def test_bad_data_is_named_before_any_actor_starts(demo_data: Path, tmp_path: Pa
     finally:
         image.write_bytes(whole)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0 and str(image) in done.stderr
     assert time.monotonic() - start < 60
 

@@ -14,7 +14,7 @@ from launch.__main__ import assay
 from launch.command.app import run_verb
 from launch.command.verb import Verb
 from launch.verbs import VERBS
-from rl.faults import UserError
+from rl.faults import RunFailure, UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,38 +42,28 @@ def empty_folder(tmp_path, monkeypatch) -> Path:
 
 
 MISTAKES = {
-    "algo.num_promts=4": "algo.num_promts is not a key; did you mean algo.num_prompts?",
     "lr=1": "lr is not a key; did you mean algo.lr?",
     "modle=starter": "modle is not a key; did you mean model?",
-    "qqqqq=1": "qqqqq is not a key; --help lists the keys",
-    "reward.box=1": "reward.box is a section; its keys are reward.box.weight",
     "model=starte": "model=starte is not an option; did you mean model=starter? "
     "There are qwen2_5_vl_3b, qwen2_5_vl_72b_lora, qwen2_5_vl_7b, starter",
-    "model=null": "model=null is not an option; did you mean model=",
-    "experiment=null": "experiment=null is not an option; did you mean experiment=",
-    "model=4": "model=4 is not an option; did you mean model=",
+    "model=null": "model=null is not an option; there are qwen2_5_vl_3b, ",
+    "experiment=null": "experiment=null is not an option; there are anomalyr1, ",
+    "model=4": "model=4 is not an option; there are qwen2_5_vl_3b, ",
     "model=[starter]": "model=[starter] is not an option; did you mean model=starter?",
     "model=starter.yaml": "model=starter.yaml is not an option; did you mean model=starter?",
     "model='starte'": "model='starte' is not an option; did you mean model=starter?",
-    "experiment=../model/starter": "experiment=../model/starter is not an option; did you mean experiment=",
-    "algo.lr=fast": "algo.lr must be a number > 0; got fast",
+    "experiment=../model/starter": "experiment=../model/starter is not an option; there are anomalyr1, ",
     "algo.num_prompts=1.5": "algo.num_prompts must be an integer ≥ 1; got 1.5",
     "algo.normalize_std=perhaps": "algo.normalize_std must be true or false; got perhaps",
     "model.precision=fp16": "model.precision must be one of fp32, bf16; got fp16",
     "algo.lr=null": "algo.lr must be a number > 0; got null",
-    "algo.num_completions=1": "algo.num_completions must be ≥ 2; got 1",
     "algo.lr=0": "algo.lr must be > 0; got 0.0",
     "data.heldout_share=0.95": "data.heldout_share must be ≤ 0.9; got 0.95",
-    "algo.lr=1,2": "algo.lr has several values; add -m to run them all",
-    "+algo.lr=1": "'+algo.lr=1': keys are neither added nor removed; write algo.lr=value",
     "~algo.lr": "'~algo.lr': keys are neither added nor removed; write algo.lr=value",
-    "algo.lr": "cannot read 'algo.lr'; write key=value",
     "algo.lr=${algo.nothing}": "Interpolation key 'algo.nothing' not found",
     "hydra.nothing=1": "Could not override 'hydra.nothing'",
-    "--fast": "unrecognized arguments: --fast; see --help",
-    "--config-dir=nowhere": "--config-dir: there is no folder nowhere",
+    "--fast": "--help has no flag --fast; a key is written without dashes, fast=VALUE",
     "algo.num_updates=3": "algo.num_updates must divide algo.num_prompts; got 3 updates of 16 prompts",
-    "data=folder": "data.root is empty; give the folder of your images, data.root=FOLDER",
 }
 
 
@@ -172,6 +162,15 @@ def test_a_bug_of_one_member_does_not_end_the_sweep(empty_folder, capsys):
     assert capsys.readouterr().err.count("a bug of Assay") == 1
 
 
+@pytest.mark.parametrize(("error", "code"), [(UserError("photos/1.png is corrupt"), 2), (RunFailure("it died"), 1)])
+def test_what_a_user_can_mend_before_a_run_has_another_exit_code_than_its_failure(error, code, capsys):
+    def fail(config: TrainConfig) -> int:
+        raise error
+
+    assert run_verb(training(fail), ["output=here"]) == code
+    assert capsys.readouterr().err == f"assay train: {error}\n"
+
+
 def test_a_full_disk_is_one_sentence(capsys):
     def fill_the_disk(config: TrainConfig) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", "here/metrics.jsonl")
@@ -191,6 +190,28 @@ def test_help_shows_every_key_with_its_type_range_value_and_sentence(capsys):
         "  mmr_ad  mmr_ad_mini  dcr2ad/ablation  dcr2ad_mini/ablation\n" in page
     )
     assert "assay train experiment=demo\n" in page
+
+
+def test_help_marks_required_keys_and_explains_its_marks(capsys):
+    assert assay(["predict", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert "\nRequired: model=MODEL and input=FOLDER\n" in page
+    assert "  input=    text, required\n" in page and "  reference=    text\n" in page
+    assert page.count("(ours) marks what the paper leaves open and Assay decides.") == 1
+    assert assay(["score", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert "  reward.roam.weight=null    a number or null\n" in page and "(ours)" not in page
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["train", "-m"], ["pairs"]])
+def test_a_long_run_is_not_started_without_a_key(arguments, capsys, empty_folder):
+    assert assay(arguments) == 2
+    out, err = capsys.readouterr()
+    *head, pointer, sentence = err.splitlines()
+    assert out == "" and any(line.startswith("usage: assay ") for line in head) and "Examples" in head
+    assert pointer == f"`assay {arguments[0]} --help` lists every key."
+    assert sentence.startswith(f"assay {arguments[0]}: nothing is run without a key; type one, e.g. assay ")
+    assert list(empty_folder.iterdir()) == []
 
 
 def test_cfg_prints_the_composed_config_and_runs_nothing(capsys, empty_folder):
@@ -222,7 +243,7 @@ def test_data_writes_the_demo_and_does_not_overwrite_it(capsys, empty_folder):
     assert assay(arguments) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["output"] == "parts" and summary["images"] == len(list(empty_folder.glob("parts/*/t*/*/*.png"))) > 0
-    assert assay(arguments) == 1
+    assert assay(arguments) == 2
     assert "parts is not empty" in capsys.readouterr().err
 
 

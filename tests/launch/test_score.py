@@ -69,6 +69,7 @@ def test_the_knowledge_that_an_answer_names_is_measured(tmp_path: Path, capsys):
         ({"id": "b", "target": {}}, "line 2: the answer has no completion"),
         (LINE | {"completion": 3}, "line 2: completion must be text"),
         (LINE | {"target": {"label": "good"}}, "line 2: target.label must be"),
+        (LINE | {"target": {"lable": "normal"}}, "line 2: target has no field 'lable'; its fields are label, boxes"),
         (LINE | {"task": "poetry"}, "line 2: task 'poetry' is not one of yes_no, boxes"),
         (LINE | {"image_size": [0, 4]}, r"line 2: image_size must be \[width, height\]"),
         (LINE | {"agreement": 1.5}, "line 2: agreement must be a number in"),
@@ -88,7 +89,7 @@ def test_an_answer_that_cannot_be_judged_is_null_with_the_reason(tmp_path: Path)
     assert assay(["score", f"input={answers}", f"output={scores}"]) == 1
     first, second = read(scores)
     assert first["total"] is None and first["components"]["box"] is None
-    assert first["unjudged"] == ["reward box has nothing to judge by in this sample"]
+    assert first["unjudged"] == ["reward box has nothing to judge by in this sample; it needs target.boxes"]
     assert second["total"] == 3.0
 
 
@@ -131,7 +132,7 @@ def test_the_consistency_reward_judges_the_agreement_of_a_line(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "input is empty; give a file of answers"),
+        ([], "give input=FILE, e.g. assay score reward=roam input=answers.jsonl"),
         (["input=nowhere.jsonl"], "there is no file 'nowhere.jsonl'"),
         (["input=-", "reward.box.weight=null", "reward.format.weight=0", "reward.accuracy.weight=0"], "all 0 or null"),
         (["input=-", "reward=room"], "did you mean reward=roam"),

@@ -6,7 +6,7 @@ import pytest
 
 from rewards.component import ComponentConfig
 from rewards.compose import Composer, check_boxes, read, reward_range
-from rewards.config import FunctionConfig, OnError, RewardConfig, Signature, check_reward, weights
+from rewards.config import COMPONENTS, FunctionConfig, OnError, RewardConfig, Signature, check_reward, weights
 from rewards.item import Item
 from rewards.presets import PRESETS, preset
 from rl.faults import AssayError
@@ -71,8 +71,33 @@ def test_a_component_of_weight_zero_is_measured_and_does_not_count():
 def test_an_unjudged_component_with_weight_removes_the_total():
     counting = scored(HALF_RIGHT, defective(), rewards())
     assert counting.total is None
-    assert counting.unjudged == ("reward box has nothing to judge by in this sample",)
+    assert counting.unjudged == ("reward box has nothing to judge by in this sample; it needs target.boxes",)
     assert scored(HALF_RIGHT, defective(), rewards(box=0)).total == 2
+
+
+UNKNOWN = Item(id="x", text="", task=Task.boxes, target=Target(label=""))
+LACKING = {
+    "accuracy": "target.label",
+    "box": "target.label and target.boxes",
+    "choice": "target.option",
+    "consistency": "target.label and agreement",
+    "domain": "target.rationale",
+    "grounding": "target.boxes",
+    "knowledge": "target.offered",
+    "overlong": "num_tokens",
+    "segmentation": "target.cells",
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_component_names_the_fields_that_keep_it_from_judging(name: str):
+    assert not COMPONENTS[name].can_judge(UNKNOWN, COMPONENTS[name].options())
+    assert COMPONENTS[name].lacking(UNKNOWN) == LACKING[name]
+
+
+def test_every_component_that_may_leave_an_answer_unjudged_knows_what_it_needs():
+    unsure = [name for name, each in COMPONENTS.items() if not each.can_judge(UNKNOWN, each.options())]
+    assert len(unsure) > 10 and [name for name in unsure if not COMPONENTS[name].needs] == []
 
 
 def test_the_range_follows_the_signs_of_the_weights():

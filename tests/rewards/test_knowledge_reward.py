@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rewards.answers.parse import parse_answer
 from rewards.component import ComponentConfig
 from rewards.compose import Composer, check_truth, read
-from rewards.config import RewardConfig, check_task
+from rewards.config import RewardConfig
 from rewards.item import Item
 from rewards.knowledge import knowledge_reward
-from rewards.presets import preset
+from rewards.presets import check_task, preset
 from rl.data.knowledge.entries import called_alike
 from rl.data.prompts import answer_text
 from rl.types import Target, Task
@@ -78,12 +78,14 @@ def test_the_dcr2ad_preset_counts_form_and_option_and_measures_knowledge():
 
 
 def test_only_routed_answers_choose_knowledge():
-    check_task(COUNTING, Task.routed)
-    with pytest.raises(ValueError, match="reward.knowledge judges answers of the task routed, not of choice"):
-        check_task(COUNTING, Task.choice)
+    check_task(COUNTING, Task.routed, "task")
+    with pytest.raises(
+        ValueError, match="task=choice asks for answers that reward.knowledge cannot judge; choose task="
+    ):
+        check_task(COUNTING, Task.choice, "task")
 
 
 def test_samples_that_offer_nothing_are_refused_where_knowledge_counts():
     check_truth([item("")], COUNTING)
-    with pytest.raises(ValueError, match="sample nut/test/cut/003 has nothing that reward.knowledge could judge by"):
+    with pytest.raises(ValueError, match="cut/003 has no target.offered that reward.knowledge could judge by"):
         check_truth([item("", replace(TARGET, offered=()))], COUNTING)

@@ -9,6 +9,10 @@ from rl.faults import UserError
 
 GOOD = "good"
 """Folder of the normal images."""
+PARTS = ("train", "test", "ground_truth")
+"""Folders of a category."""
+LEVELS = 3
+"""Levels of folders from a category's down to those of its images, e.g. bolt, bolt/test and bolt/test/bent."""
 
 
 def _recognises(root: Path) -> bool:
@@ -22,6 +26,15 @@ def _find(root: Path) -> Iterator[Record]:
 
 def _categories(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob("*/test") if path.is_dir())
+
+
+def _root_near(folder: Path) -> Path | None:
+    """Return the root of the category that the folder is or lies in, or else a root just below the folder."""
+    for category in [folder, *folder.parents][:LEVELS]:
+        part = folder.relative_to(category).parts[:1]
+        if (category / "test").is_dir() and (not part or part[0] in PARTS):
+            return category.parent
+    return min((path.parents[1] for path in folder.glob("*/*/test") if path.is_dir()), default=None)
 
 
 def _records(folder: Path) -> Iterator[Record]:
@@ -53,4 +66,5 @@ READER = Reader(
     to_normal="move the image to test/good",
     recognises=_recognises,
     find=_find,
+    root_near=_root_near,
 )

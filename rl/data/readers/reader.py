@@ -44,6 +44,11 @@ class Record:
         return f"{self.category}/{Path(self.name).with_suffix('').as_posix()}"
 
 
+def no_root_near(folder: Path) -> Path | None:
+    """Know of no folder that was meant instead."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader:
     """A format of data: all that is known of it, at the end of its own file."""
@@ -58,3 +63,5 @@ class Reader:
     """Return True if the folder has this layout."""
     find: Callable[[Path], Iterable[Record]]
     """Return the records below a folder that it recognises, in an order that the files' names decide."""
+    root_near: Callable[[Path], Path | None] = no_root_near
+    """Return the folder that was probably meant by one with another layout: a level or more above, or below."""

@@ -189,4 +189,4 @@ def test_a_sweep_that_cannot_start_is_one_sentence(argument, capsys, tmp_path):
     options = ["hydra/launcher=ray_jobs", argument, "experiment=demo", "seed=1,2", f"output={tmp_path}"]
     with pytest.raises(SystemExit) as left:
         assay(["train", "-m", *options])
-    assert (left.value.code, capsys.readouterr().err) == (1, f"assay train: {SENTENCES[argument]}\n")
+    assert (left.value.code, capsys.readouterr().err) == (2, f"assay train: {SENTENCES[argument]}\n")

@@ -18,6 +18,7 @@ from launch.pairs.folder import PAIRS, SELECTION, TRAJECTORIES, PairsFolder, cla
 from launch.pairs.run import main, read_pairings
 from launch.train.data import read_data
 from rl.data.demo.synthesis import write_demo
+from rl.faults import RunFailure
 from rl.types import Sample, Task
 from rollout import endpoint
 
@@ -61,7 +62,7 @@ LOCAL = "127.0.0.1"
 ENDPOINT = f"pairs.teacher=endpoint rollout.teacher.url=http://{LOCAL}:9/v1 rollout.teacher.model=large"
 MISTAKES = {
     "output=": "output is empty; give the folder of the pairs, e.g. output=runs/mine",
-    "data.root=nowhere": "data.root: there is no folder 'nowhere'; `assay data` writes the demo's to data/demo",
+    "data.root=nowhere": "data.root: there is no folder 'nowhere'; give that of your images, or let `assay data`",
     "data.root=": "data.root is empty; give the folder of your images, data.root=FOLDER",
     "data.knowledge.file=": "data.knowledge.file is empty; pairs reason under right and wrong knowledge, so give",
     "data.task=boxes": "data.task=boxes has no place for knowledge in its answers; choose data.task=routed",
@@ -148,7 +149,7 @@ def test_a_kill_at_any_byte_changes_no_byte(given, tmp_path):
 )
 def test_a_folder_of_other_pairs_is_refused(changed, what, given, capsys, tmp_path):
     run(given, capsys)
-    assert assay(["pairs", *given, changed]) == 1
+    assert assay(["pairs", *given, changed]) == 2
     sentence = f"assay pairs: output={tmp_path}/run holds pairs of another {what}; give another folder\n"
     assert capsys.readouterr().err.endswith(sentence)
 
@@ -192,7 +193,7 @@ def test_a_run_without_a_pair_fails_and_its_folder_says_so(given, tmp_path):
     claim(tmp_path / "run", key_of(config, samples))
     chance = {"p_right": 1.0, "num_options": 4, "answered": 8, "kept": False}
     (tmp_path / "run" / SELECTION).write_text("".join(json.dumps({"id": each.id, **chance}) + "\n" for each in samples))
-    with pytest.raises(ValueError, match=f"the right option of none of {len(samples)} samples as likely as chance"):
+    with pytest.raises(RunFailure, match=f"the right option of none of {len(samples)} samples as likely as chance"):
         main(config)
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (
@@ -209,7 +210,7 @@ def test_a_model_that_gives_no_option_is_named(given, tmp_path):
     claim(tmp_path / "run", key_of(config, samples))
     chance = {"p_right": 0.0, "num_options": 4, "answered": 0, "kept": False}
     (tmp_path / "run" / SELECTION).write_text("".join(json.dumps({"id": each.id, **chance}) + "\n" for each in samples))
-    with pytest.raises(ValueError, match=f"no answer of {MODEL} to {len(samples)} samples gives an option; choose a "):
+    with pytest.raises(RunFailure, match=f"no answer of {MODEL} to {len(samples)} samples gives an option; choose a "):
         main(config)
 
 
@@ -222,7 +223,7 @@ def test_an_endpoint_out_of_reach_is_named_before_the_selection(given, capsys, m
 def test_a_folder_with_something_else_is_refused(given, capsys, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/metrics.jsonl").write_text("")
-    assert assay(["pairs", *given]) == 1
+    assert assay(["pairs", *given]) == 2
     assert "holds something else (metrics.jsonl); give another folder" in capsys.readouterr().err
 
 

@@ -53,8 +53,8 @@ def config(photos: Path, **options) -> PredictConfig:
 
 
 MISTAKES = {
-    "": "input is empty; give a folder of images, e.g. input=photos",
-    "input=in": "model is not given; choose model=starter, or give a folder or a hub id, model=owner/name",
+    "": "give model=MODEL and input=FOLDER, e.g. assay predict model=starter input=",
+    "input=in": "give model=MODEL, e.g. assay predict model=starter input=",
     "input=in model=./nowhere": "model.path: './nowhere' is neither a folder nor a hub id such as owner/name",
     "input=nowhere model=starter": "input: there is no folder or file '",
     "input=in model=starter": "data.task=boxes asks 'Are there any defects in the second image?'; give the normal "
@@ -105,7 +105,7 @@ def test_wrong_input_is_one_sentence_before_any_actor_starts(typed, photos, caps
     typed_names = {word.partition("=")[0] for word in typed.split()}
     words = [word for word in given if word.partition("=")[0] not in typed_names] + typed.split()
     words += [] if "model.path" in typed else [f"model={STARTER}"]
-    assert assay(["predict", *(word.replace("PHOTOS", str(photos)) for word in words), "data=demo"]) == 1
+    assert assay(["predict", *(word.replace("PHOTOS", str(photos)) for word in words), "data=demo"]) == 2
     (sentence,) = capsys.readouterr().err.strip().splitlines()
     assert FAULTS[typed] in sentence
     assert not (photos / "run").exists()
@@ -199,9 +199,11 @@ NAMES = ["my photo (1).png", "Anna's {a=b} [2].png", "é#&.png"]
 def test_a_file_may_have_any_name(name, photos, capsys):
     (photos / name).write_bytes((photos / "normal/1.png").read_bytes())
     words = ["model=starter", f"output={photos}/run {name}", f"masks={photos}/{name}", f"reference={photos}/{name}"]
-    assert assay(["predict", *words, f"input={photos}/{name}"]) == 1
+    assert assay(["predict", *words, f"input={photos}/{name}"]) == 2
     # Each name was read unchanged: only the masks are refused, as no folder.
-    assert capsys.readouterr().err == f"assay predict: masks: there is no folder '{photos}/{name}'\n"
+    assert capsys.readouterr().err == (
+        f"assay predict: masks: there is no folder '{photos}/{name}'; give that of the masks, or leave masks out\n"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

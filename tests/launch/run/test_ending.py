@@ -63,7 +63,7 @@ def test_a_run_that_a_signal_stopped_is_no_failure(run):
     ],
 )
 def test_a_failure_is_raised_in_the_sentence_that_is_recorded(error, sentence, run, capsys):
-    with pytest.raises(type(error)) as raised, recorded_end(run):
+    with pytest.raises(RunFailure) as raised, recorded_end(run):
         raise error
     assert str(raised.value) == sentence and summary(run) == {"steps": 3, "failed": sentence}
     assert not (run.folder / "crash.txt").exists() and capsys.readouterr().err == ""

@@ -59,6 +59,21 @@ def test_nothing_to_inspect_is_said(named, sentence, tmp_path, monkeypatch):
         find_photos(named)
 
 
+def test_masks_among_the_photos_are_refused_with_the_folder_that_is_meant(tmp_path):
+    bolt = touch(tmp_path / "bolt", "test/bent/1.png", "train/good/1.png", "ground_truth/bent/1_mask.png")
+    for named in (tmp_path, bolt):
+        with pytest.raises(ValueError) as raised:
+            find_photos(str(named))
+        assert f"e.g. input={bolt / 'test'}, and masks={bolt / 'ground_truth'}" in str(raised.value)
+    assert ids(find_photos(str(bolt / "test"))) == ["bent/1"]
+
+
+def test_a_file_that_is_no_image_is_refused_by_its_name(tmp_path):
+    touch(tmp_path, "questions.jsonl", "1.png")
+    with pytest.raises(ValueError, match=r"questions\.jsonl is no image \(\.png, .*; give a folder of images"):
+        find_photos(f"{tmp_path}/1.png,{tmp_path}/questions.jsonl")
+
+
 def test_a_reference_is_one_for_all_or_has_the_name_of_its_image(tmp_path):
     touch(tmp_path, "in/scratch/1.png", "in/good/2.png", "golden.png", "good/1.jpg", "good/2.png", "other/good/2.png")
     photos = find_photos(str(tmp_path / "in"))

@@ -123,6 +123,6 @@ def test_a_missing_mask_ends_with_the_formats_own_advice(holed):
 def test_a_folder_of_no_known_layout_is_refused_with_those_that_are_known(tmp_path):
     with pytest.raises(ValueError) as raised:
         read_samples(DataConfig(root=str(tmp_path)))
-    assert str(raised.value).startswith(f"{tmp_path}: the folder has no known layout; lay it out as <category>/{{train")
+    assert str(raised.value).startswith(f"data.root={tmp_path} has no known layout; lay it out as <category>/{{train")
     for name, reader in READERS.items():
         assert f"{reader.layout} ({name}: {reader.help})" in str(raised.value)

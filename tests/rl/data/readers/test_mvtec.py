@@ -186,6 +186,28 @@ def test_the_first_faulty_sample_is_named_whatever_is_wrong_with_later_ones(tmp_
     assert len(read_samples(DataConfig(root=str(tmp_path)))) == 160
 
 
+@pytest.mark.parametrize("typed", ["screw", "screw/test", "screw/test/bent tip", "screw/train/good"])
+def test_a_folder_at_another_level_is_answered_by_the_one_that_is_meant(screws, typed):
+    root = screws.parent / typed
+    with pytest.raises(ValueError) as raised:
+        read_samples(DataConfig(root=str(root)))
+    assert f"data.root={root} has no known layout; did you mean data.root={screws.parent}? It is" in str(raised.value)
+
+
+def test_a_folder_above_the_root_is_answered_by_the_root(tmp_path):
+    (tmp_path / "all/photos/screw/test").mkdir(parents=True)
+    with pytest.raises(ValueError, match=f"did you mean data.root={tmp_path}/all/photos\\? It is laid out as"):
+        read_samples(DataConfig(root=str(tmp_path / "all")))
+
+
+@pytest.mark.parametrize("typed", ["screw/license", "beside"])
+def test_a_folder_that_is_no_part_of_a_category_is_answered_by_the_layout(screws, typed):
+    (screws / "license").mkdir()
+    (screws.parent / "beside").mkdir()
+    with pytest.raises(ValueError, match="has no known layout; lay it out as <category>/{train/good,test/<defect>,"):
+        read_samples(DataConfig(root=str(screws.parent / typed)))
+
+
 def break_image(folder: Path) -> Path:
     path = folder / "test/good/000.png"
     path.write_bytes(path.read_bytes()[:50])

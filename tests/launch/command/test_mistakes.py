@@ -1,0 +1,55 @@
+"""Hints for mistyped keys: the names of other trainers, the nearest name of ours, or none."""
+
+import re
+
+import pytest
+
+from conf.keys import sections, walk
+from conf.schema import PredictConfig, ScoreConfig, TrainConfig
+from launch.command.mistakes import meant, unknown_key
+from launch.command.other_names import OTHER_NAMES
+
+GROUPS = ("model", "data", "reward", "algo", "rollout", "cluster", "logging", "experiment", "ablation")
+KEYS = {key.path for key in walk(TrainConfig)}
+DOTTED = re.compile(r"(?<![\w/])(?:algo|checkpoint|cluster|data|logging|model|reward|rollout)\.\w+(?:\.\w+)*")
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_another_trainers_name_is_told_what_it_is_called_here(name):
+    ours = OTHER_NAMES[name]
+    assert ours.among([*KEYS, *GROUPS])
+    assert {*DOTTED.findall(f"{ours.name} {ours.difference}")} <= KEYS
+    assert unknown_key(f"trainer.{name.upper()}", TrainConfig, GROUPS).startswith(
+        f"trainer.{name.upper()} is not a key; it is called {ours.among([*KEYS, *GROUPS])} here"
+    )
+
+
+def test_no_key_of_ours_is_taken_for_another_trainers():
+    assert {path.rpartition(".")[2] for path in KEYS} & OTHER_NAMES.keys() <= {"beta", "max_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "typed", "hint"),
+    [
+        (TrainConfig, "algo.learning_rate", "it is called algo.lr here"),
+        (TrainConfig, "images", "it is called data.root here"),
+        (PredictConfig, "images", "it is called input here"),
+        (PredictConfig, "learning_rate", "--help lists the keys"),
+        (PredictConfig, "experiment", "only `assay train` has it; --help lists the keys"),
+        (PredictConfig, "num_steps", "only `assay train` has it; --help lists the keys"),
+        (ScoreConfig, "data.task", "did you mean task?"),
+        (TrainConfig, "algo.num_promts", "did you mean algo.num_prompts?"),
+        (TrainConfig, "trainer.seed", "did you mean seed?"),
+        (TrainConfig, "reward.format.wieght", "did you mean reward.format.weight?"),
+        (TrainConfig, "patience", "--help lists the keys"),
+        (TrainConfig, "deepspeed", "--help lists the keys"),
+    ],
+)
+def test_a_key_that_is_not_there_gets_a_hint_only_if_a_name_is_alike(schema, typed, hint):
+    groups = GROUPS if schema is TrainConfig else [*sections(schema)]
+    assert unknown_key(typed, schema, groups) == f"{typed} is not a key; {hint}"
+
+
+def test_a_name_like_no_choice_gets_no_hint():
+    assert meant("cifar10", ["demo", "judo"]) == ""
+    assert meant("dmeo", ["demo", "judo"], "experiment=") == "did you mean experiment=demo? "
