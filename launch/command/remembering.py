@@ -10,8 +10,9 @@ from conf.keys import walk
 from launch.command.mistakes import parse_overrides
 from launch.run.model_folder import asking_at
 
+TASK = "data.task"
 FILES = ("experiment", "ablation")
-"""Groups whose files may set any key; `data` sets keys of its own section."""
+"""Groups whose files may set any key; `data` sets keys of its own section, and a reward has a task."""
 
 
 def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: Mapping[str, str]) -> list[str]:
@@ -42,7 +43,8 @@ def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: M
 
 def _is_typed(key: str, names: set[str]) -> bool:
     section = key.split(".")[0]
-    return key in names or not names.isdisjoint(FILES) or (section == "data" and section in names)
+    setters = {key, *FILES, *(["data"] if section == "data" else []), *(["reward"] if key == TASK else [])}
+    return not names.isdisjoint(setters)
 
 
 def _plain(value: Any) -> Any:

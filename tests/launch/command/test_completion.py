@@ -13,7 +13,7 @@ from launch.command.completion import CONF, SCRIPTS, candidates, options_of
 from launch.command.composing import open_composer
 from launch.verbs import VERBS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def offered(line: str) -> list[str]:

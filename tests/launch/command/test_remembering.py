@@ -44,9 +44,9 @@ def test_what_is_typed_wins_and_is_warned_of(run: Path):
     assert said[1] == f"warning: {run} is asked otherwise than in its training: data.square=224, where it was 112"
 
 
-@pytest.mark.parametrize("named", ["experiment=mmr_ad", "data=folder"])
+@pytest.mark.parametrize("named", ["experiment=mmr_ad", "data=folder", "reward=yes_no_boxes"])
 def test_what_a_named_file_sets_wins(run: Path, named: str):
-    config, (sentence,) = remembered(run, named)
+    config, (*_, sentence) = remembered(run, named)
     assert config.data.task is Task.boxes
     assert sentence.startswith("warning: ") and "data.task=boxes, where it was yes_no" in sentence
 
