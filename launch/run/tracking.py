@@ -17,7 +17,7 @@ from rl.alarms import Range, Watch
 from rl.evaluation.config import LoggingConfig
 from rl.evaluation.kept_maps import kept_groups, maps_file, write_maps
 from rl.evaluation.localization import localization_metrics
-from rl.evaluation.metrics import evaluation_metrics
+from rl.evaluation.metrics import Evaluation, evaluation_metrics
 from rl.metrics import staleness, step_metrics
 from rl.roles import Metrics
 from rl.timing import Timings
@@ -39,15 +39,6 @@ class Plan:
     """Lowest and highest value of each reward component that counts; None if it is not known."""
     resize: str = "bilinear"
     """Method by which a map of where the policy looks is enlarged to its image."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """A pass over the held-out samples."""
-
-    step: int
-    """Training steps before the evaluation."""
-    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +76,7 @@ class RunTracker:
         self._folder = folder
         self._file = metrics.open("a", encoding="utf-8")
         self._metrics_bytes = self._file.tell()
-        self._progress = RunProgress(plan.num_steps)
+        self._progress = RunProgress(plan.num_steps, plan.ranges)
         self._wandb = WandbRun(folder, config, dict(plan.config), self.say, resumed.wandb_id if resumed else "")
 
     @property
@@ -108,6 +99,14 @@ class RunTracker:
 
     def say(self, sentence: str) -> None:
         self._progress.say(sentence)
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of the run so far, those before it was resumed included."""
+        return time.perf_counter() - self._started_at
+
+    def begin(self) -> None:
+        self._timings.drain()
 
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
@@ -141,7 +140,7 @@ class RunTracker:
         self._wandb.finish(summary, ending)
 
     def _record(self, step: int, metrics: Metrics) -> None:
-        row = {"step": step, "time_s": round(time.perf_counter() - self._started_at, 3), **metrics}
+        row = {"step": step, "time_s": round(self.seconds, 3), **metrics}
         fresh = self._watch.see(row)
         row["warnings"] = float(len(self.warnings))
         self.rows.append(row)
