@@ -19,7 +19,7 @@ from actors.config import ReferenceKind
 from actors.model import PolicyModel, TokenStats, load_model, shard, with_lora
 from actors.observing import PolicyObserver
 from actors.pixels import with_pixels
-from actors.platform import device, join_group, open_store
+from actors.platform import device, hardware, join_group, open_store
 from actors.profiling import StepProfiler
 from actors.saving import Saver, fingerprint
 from actors.setups import LearnerSetup, Rank
@@ -61,6 +61,7 @@ class Learner(Watched):
         torch.manual_seed(setup.seed)
         self._model_config, self._algo, self._sampling = model, algo, sampling
         self._device = device(cluster)
+        self._hardware = hardware(cluster)
         hf = load_model(model)
         self._vocabulary = Vocabulary(
             size=hf.config.text_config.vocab_size,
@@ -137,6 +138,10 @@ class Learner(Watched):
     def finish_saving(self) -> None:
         """Wait until the last checkpoint is written."""
         self._saver.finish()
+
+    def hardware(self) -> str:
+        """Return the name of the GPU or processor that this rank computes on."""
+        return self._hardware
 
     def check_sees(self, path: str) -> None:
         """Raise a UserError if this machine does not see `path`, a file of the run folder."""

@@ -1,6 +1,8 @@
 """Devices and process groups: everything else asks here."""
 
+import platform
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -29,6 +31,19 @@ def device_name(use_gpu: bool) -> str:
 def device(config: ClusterConfig) -> torch.device:
     """Return the device of this process; Ray shows each actor only its own GPU, as number 0."""
     return torch.device(device_name(config.gpus_per_actor > 0))
+
+
+def hardware(config: ClusterConfig) -> str:
+    """Return the name of this process's GPU or, if it runs on CPUs, of this machine's processor."""
+    own = device(config)
+    return torch.cuda.get_device_name(own) if own.type == "cuda" else processor(Path("/proc/cpuinfo"))
+
+
+def processor(cpuinfo: Path) -> str:
+    """Return the processor's name from Linux's table, or else the name of its architecture."""
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, names), platform.machine())
 
 
 def engine_sleeps(config: ClusterConfig) -> bool:

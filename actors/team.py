@@ -233,6 +233,10 @@ class RayPolicy:
         """Wait until the last copy is written."""
         await ask(self._learners, lambda handle: handle.finish_saving.remote(), self._limit)
 
+    async def hardware(self) -> list[str]:
+        """Return the name of each learner's GPU or processor."""
+        return await ask(self._learners, lambda handle: handle.hardware.remote(), self._limit)
+
     async def check_shared(self, path: Path) -> None:
         """Raise a UserError unless every learner sees this file of the run folder, to which it will write."""
         await ask(self._learners, lambda handle: handle.check_sees.remote(str(path)), self._limit)

@@ -87,6 +87,7 @@ def read_target(values: Mapping[str, Any]) -> Target:
     boxes = tuple(_box(box) for box in _list(values, "boxes"))
     return Target(
         label=label or "",
+        kind=_text(values, "kind"),
         boxes=boxes,
         box_labels=tuple(str(name) for name in _list(values, "box_labels")),
         rationale=_text(values, "rationale"),

@@ -56,6 +56,7 @@ async def train(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Ex
     """
     done = Progress(step=start, position=stream.position)
     await roles.sampler.load(await roles.policy.publish(), version=start)
+    roles.tracker.begin()
     try:
         for step in range(start, num_steps):
             if exam.is_due(step):

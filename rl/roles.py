@@ -76,6 +76,9 @@ class Observer(Protocol):
 class Tracker(Protocol):
     """The recorder of metrics and samples."""
 
+    def begin(self) -> None:
+        """Start the clock of the first step; seconds before it count for no step."""
+
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         """Record a training step: metrics, curves and sample pictures of all groups as the policy sampled them."""
 

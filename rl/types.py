@@ -47,6 +47,8 @@ class Target:
 
     label: str
     """"normal" or "defective"."""
+    kind: str = ""
+    """Kind of defect, e.g. "scratch"; "" for a normal image or where it is not known."""
     boxes: tuple[Box, ...] = ()
     """Defect boxes [x1, y1, x2, y2], in pixels of the image that holds them (file, or model's view)."""
     box_labels: tuple[str, ...] = ()

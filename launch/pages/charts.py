@@ -25,7 +25,7 @@ class Series:
     points: tuple[Point, ...]
     """(step, value), steps rising."""
     color: int = 0
-    """Index of one of the theme's seven colours."""
+    """Index of one of the theme's eight colours."""
     dots: bool = False
     """Draw points without a line between them."""
 
@@ -94,6 +94,12 @@ def draw(chart: Chart) -> str:
         f'<div class="steps"><span>step {first:g}</span><span>{last:g}</span></div>'
         f"{_legend(series, chart.unit)}</figure>"
     )
+
+
+def is_zero(chart: Chart) -> bool:
+    """Return True if the chart has values and all of them are 0."""
+    values = [value for one in chart.series for _, value in one.points if math.isfinite(value)]
+    return bool(values) and not any(values)
 
 
 def format_number(value: float) -> str:

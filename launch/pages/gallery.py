@@ -48,7 +48,7 @@ AnswerReader = Callable[[str, Task, tuple[int, int]], Reading]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A sample's answer after training and, if it was evaluated then, the one before."""
+    """A sample's latest answer and, if there was an earlier evaluation, its first one."""
 
     after: Group
     before: Group | None
@@ -65,10 +65,11 @@ def shelves(before: Sequence[Group], after: Sequence[Group]) -> dict[str, list[C
 
 
 SHELVES = {
-    "Learned": "Wrong before training, right after it.",
+    "Learned": "Wrong in the first evaluation, right in the latest.",
     "Right place": f"Right, and the boxes overlap the true ones by at least {IOU_FOUND:g}.",
     "Right": "Right, without boxes to compare.",
     "Wrong place": f"Right, but the boxes overlap the true ones by less than {IOU_FOUND:g}.",
+    "Out of form": "Right, but not written in the form that the task asks for.",
     "Wrong": "A missed defect, a false alarm, a wrong option, or an answer that could not be read.",
     "Unknown": "No reward component says whether these answers are right.",
 }
@@ -78,6 +79,8 @@ def _shelf(case: Case) -> str:
     now = outcome(case.after)
     if not now.right:
         return "Wrong" if now.right is False else "Unknown"
+    if not now.in_form:
+        return "Out of form"
     if now.overlap is not None and now.overlap < IOU_FOUND:
         return "Wrong place"
     if case.before and outcome(case.before).right is False:
@@ -160,7 +163,7 @@ def _earlier(case: Case, read: AnswerReader) -> str:
     found = "" if overlap is None else f", IoU {overlap:.2f}"
     said = said_in_words(answer, prompt.sample.task)
     return (
-        f"<details><summary>Before training: said {escape(said)}{found}</summary>"
+        f"<details><summary>First evaluation: said {escape(said)}{found}</summary>"
         f"{_reasoning(case.before.completions[0], answer)}</details>"
     )
 

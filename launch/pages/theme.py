@@ -8,18 +8,20 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root {
   color-scheme: light dark;
-  --page: #f6f6f3; --card: #ffffff; --ink: #16181d; --soft: #5d6470; --faint: #8b919c; --edge: #e4e4de;
+  --page: #f6f6f3; --card: #ffffff; --ink: #16181d; --soft: #545b66; --faint: #686e79; --edge: #e4e4de;
   --grid: #ecece6;
-  --s0: #2b6cdf; --s1: #0f9d8a; --s2: #e08a1e; --s3: #8a5cd6; --s4: #d6487e; --s5: #5b8f29; --s6: #9aa1ac;
+  --s0: #2866d6; --s1: #0f9d8a; --s2: #e08a1e; --s3: #8a5cd6; --s4: #d6487e; --s5: #5b8f29; --s6: #9aa1ac;
+  --s7: #c9a878;
   --good: #13794a; --good-page: #e3f4ea; --bad: #b3321f; --bad-page: #fbe8e4;
   --warn: #8a5a00; --warn-page: #fdf0d2;
   --true: #1fbf6b; --said: #ff7a1a; --shadow: 0 1px 2px rgb(20 22 28 / 5%), 0 6px 20px rgb(20 22 28 / 4%);
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --page: #101216; --card: #181b21; --ink: #eceef2; --soft: #a3aab6; --faint: #767e8b; --edge: #282d36;
+    --page: #101216; --card: #181b21; --ink: #eceef2; --soft: #a9b0bc; --faint: #8b93a0; --edge: #282d36;
     --grid: #262a32;
     --s0: #6ea2ff; --s1: #35c9b4; --s2: #f2b04e; --s3: #b594f5; --s4: #f07fa9; --s5: #97c95f; --s6: #6d7583;
+    --s7: #8f7a58;
     --good: #5fd597; --good-page: #14301f; --bad: #ff8f7b; --bad-page: #3a1a15;
     --warn: #f2c14e; --warn-page: #35290f; --shadow: none;
   }
@@ -35,6 +37,7 @@ h1 {
   font-size: clamp(28px, 5vw, 40px); line-height: 1.12; letter-spacing: -.025em; font-weight: 680;
   overflow-wrap: anywhere;
 }
+h1 small { font-size: .5em; font-weight: 520; letter-spacing: 0; color: var(--soft); }
 h2 { font-size: 21px; letter-spacing: -.015em; font-weight: 650; }
 h3 { font-size: 15px; font-weight: 620; letter-spacing: -.005em; }
 h3 small { color: var(--faint); font-weight: 500; font-size: 13px; margin-left: 4px; }
@@ -52,6 +55,7 @@ ul, dl { list-style: none; padding: 0; }
 }
 .status.bad { background: var(--bad-page); color: var(--bad); }
 .status.warn { background: var(--warn-page); color: var(--warn); }
+.status.busy { background: color-mix(in srgb, var(--s0) 10%, var(--card)); color: var(--s0); }
 .warnings { padding: 16px 20px 17px; margin-bottom: 14px; border-left: 4px solid var(--warn); }
 main > .warnings { margin-top: 0; }
 .warnings h2 { font-size: 15px; color: var(--warn); }
@@ -62,7 +66,7 @@ main > .warnings { margin-top: 0; }
 .tile .value { display: flex; align-items: baseline; flex-wrap: wrap; gap: 2px 9px; margin-top: 6px; }
 .tile .value b { font-size: 34px; line-height: 1.15; letter-spacing: -.03em; font-weight: 680; }
 .tile .value s { text-decoration: none; color: var(--faint); font-size: 19px; }
-.tile p { color: var(--faint); font-size: 12.5px; margin-top: 6px; }
+.tile p { color: var(--faint); font-size: 12.5px; margin-top: 6px; overflow-wrap: anywhere; }
 .delta {
   font-size: 13px; font-weight: 600; padding: 1px 8px; border-radius: 99px; color: var(--soft);
   background: var(--grid);
@@ -73,11 +77,13 @@ main > .warnings { margin-top: 0; }
   display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px 22px;
   padding: 18px 20px; margin-top: 14px;
 }
-.facts dt { color: var(--faint); font-size: 12px; }
+.facts dt { color: var(--faint); font-size: 12px; overflow-wrap: anywhere; }
 .facts dd { font-size: 14px; font-weight: 550; overflow-wrap: anywhere; }
 main > section { margin-top: 46px; }
 main > section > header { margin-bottom: 15px; }
-section > header p { color: var(--soft); font-size: 14px; margin-top: 2px; max-width: 78ch; }
+section > header p {
+  color: var(--soft); font-size: 14px; margin-top: 2px; max-width: 78ch; overflow-wrap: anywhere;
+}
 .charts { display: grid; grid-template-columns: repeat(6, 1fr); gap: 14px; }
 .chart { grid-column: span 2; padding: 16px 18px 14px; display: flex; flex-direction: column; min-width: 0; }
 .chart.wide { grid-column: span 3; }
@@ -101,7 +107,7 @@ path.level { stroke: var(--soft); stroke-width: 1.2; stroke-dasharray: 4 4; }
 span.level { position: absolute; right: 2px; transform: translateY(-100%); font-size: 11px; color: var(--soft); }
 .plot path.area { stroke: var(--card); stroke-width: .8; }
 .s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); } .s3 { --c: var(--s3); }
-.s4 { --c: var(--s4); } .s5 { --c: var(--s5); } .s6 { --c: var(--s6); }
+.s4 { --c: var(--s4); } .s5 { --c: var(--s5); } .s6 { --c: var(--s6); } .s7 { --c: var(--s7); }
 .line, .raw, .dots { stroke: var(--c); }
 .plot path.area { fill: var(--c); }
 .hover rect { fill: transparent; }
@@ -112,6 +118,7 @@ span.level { position: absolute; right: 2px; transform: translateY(-100%); font-
   display: inline-block; width: 9px; height: 9px; border-radius: 3px; background: var(--c); margin-right: 6px;
 }
 .legend i.round { border-radius: 99px; }
+.legend li { overflow-wrap: anywhere; min-width: 0; }
 .legend b { color: var(--ink); font-weight: 600; }
 .heat { padding: 16px 18px 14px; margin-top: 14px; overflow-x: auto; }
 .heat p { color: var(--faint); font-size: 12.5px; margin: 2px 0 10px; max-width: 90ch; }
@@ -122,7 +129,33 @@ span.level { position: absolute; right: 2px; transform: translateY(-100%); font-
   background: color-mix(in srgb, var(--c) calc(var(--share) * 62%), var(--page));
 }
 .heat tbody tr:first-child { background: none; }
+.matrix td.right { --c: var(--s1); } .matrix td.wrong { --c: var(--s4); }
+.matrix td {
+  background: color-mix(in srgb, var(--c) calc(var(--share) * 40%), var(--page)); font-weight: 620;
+}
+.matrix td small { color: var(--ink); font-weight: 400; font-size: 12px; }
+.kinds td span { color: var(--soft); font-size: 12.5px; }
 .scroll { overflow-x: auto; }
+.halves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 14px; }
+.halves { margin-top: 14px; }
+.halves > .card { margin: 0; padding: 16px 18px 14px; min-width: 0; }
+.halves > .card > p { color: var(--faint); font-size: 12.5px; margin: 2px 0 10px; }
+.halves tbody tr:first-child { background: none; } .kinds th, .kinds td { padding: 7px 12px 7px 0; }
+.kinds td .range {
+  position: relative; display: block; height: 6px; border-radius: 4px; background: var(--grid); margin-top: 6px;
+}
+.range i, .range b, .range u { position: absolute; top: 0; bottom: 0; border-radius: 3px; }
+.range i { background: color-mix(in srgb, var(--s0) 45%, var(--grid)); }
+.range b { width: 3px; top: -2px; bottom: -2px; background: var(--s0); }
+.range u { width: 2px; top: -3px; bottom: -3px; background: var(--ink); opacity: .55; }
+.zeros { margin-top: 4px; } .zeros > summary { padding: 0; } .zeros > .charts { margin-top: 12px; }
+.command {
+  padding: 14px 18px; font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, monospace; white-space: pre-wrap;
+  overflow-wrap: anywhere;
+}
+.changed { margin-top: 14px; padding: 12px 0; } .changed table { font-size: 13px; margin-top: 8px; }
+.changed tbody tr:first-child { background: none; } .changed tbody th { font-size: 13px; font-weight: 500; }
+.changed th, .changed td { padding: 6px 18px; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { font-weight: 550; color: var(--soft); font-size: 12.5px; text-align: left; white-space: nowrap; }
 th, td { padding: 10px 14px; border-bottom: 1px solid var(--edge); vertical-align: top; }
@@ -205,7 +238,7 @@ body > footer { margin-top: 56px; color: var(--faint); font-size: 12.5px; }
   body { padding: 0 14px 48px; } .mast { padding: 26px 0 20px; } main > section { margin-top: 36px; }
   .chart, .chart.wide { grid-column: span 6; } .wide .plot { height: 180px; }
   .cards { grid-template-columns: 1fr; } .tiles { grid-template-columns: 1fr; gap: 10px; }
-  .facts { grid-template-columns: repeat(2, 1fr); }
+  .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 @media print { body { background: none; } .card { box-shadow: none; break-inside: avoid; } }
 """

@@ -36,10 +36,12 @@ def write_answers(path: Path, groups: Sequence[Group]) -> None:
 
 
 def read_answers(path: Path, samples: Iterable[Sample]) -> list[Group]:
-    """Read the groups back as reports need them, without tokens and pixels; skip samples that are not given."""
+    """Read the groups back as reports need them, without tokens and pixels; [] if other samples were asked."""
     known = {sample.id: sample for sample in samples}
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [_group(line, known[line["id"]]) for line in lines if line["id"] in known]
+    if {line["id"] for line in lines} != known.keys():
+        return []
+    return [_group(line, known[line["id"]]) for line in lines]
 
 
 def _group(line: dict, sample: Sample) -> Group:

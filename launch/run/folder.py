@@ -45,9 +45,13 @@ def run_folder(output: str) -> Iterator[Path]:
 
 
 def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:
-    """Write the whole file or nothing, even if the process is killed meanwhile."""
+    write_whole(path, json.dumps(told, indent=1))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write the whole file or nothing, even if the process is killed meanwhile; replace what is no Unicode."""
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    unfinished.write_text(text, encoding="utf-8", errors="replace")
     os.replace(unfinished, path)
 
 

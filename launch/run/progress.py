@@ -1,9 +1,8 @@
 """The progress of a run in the terminal: one live line, or a plain line now and then if there is no terminal."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from statistics import fmean
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from rl.metrics import component_names
 from rl.roles import Metrics
 
 PLAIN_LINES = 20
@@ -38,8 +38,10 @@ RECENT_STEPS = 10
 class RunProgress:
     """The line of the last step; `say` puts a sentence above it."""
 
-    def __init__(self, num_steps: int, console: Console | None = None) -> None:
+    def __init__(self, num_steps: int, counted: Collection[str], console: Console | None = None) -> None:
+        """Show those components of the reward that are in `counted`."""
         self._num_steps = num_steps
+        self._counted = counted
         self._console = console or Console()
         self._recent_s: deque[float] = deque(maxlen=RECENT_STEPS)
         self._live = _live(self._console) if self._console.is_terminal else None
@@ -48,7 +50,7 @@ class RunProgress:
     def show(self, step: int, metrics: Metrics) -> None:
         self._recent_s.append(metrics["time/step"])
         left_s = fmean(self._recent_s) * (self._num_steps - step)
-        line, count = describe(metrics, left_s), f"{step}/{self._num_steps}"
+        line, count = describe(metrics, left_s, self._counted), f"{step}/{self._num_steps}"
         if self._live and self._bar is not None:
             self._live.start()
             self._live.update(self._bar, completed=step, description=line, step=count)
@@ -92,14 +94,16 @@ class ImageProgress:
             self._live.stop()
 
 
-def describe(metrics: Metrics, left_s: float) -> str:
-    """Return the reward, its components, speed and time left on one line.
+def describe(metrics: Metrics, left_s: float, counted: Collection[str]) -> str:
+    """Return the reward, its components that are in `counted`, speed and time left on one line.
 
-    >>> describe({"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 812.3}, 75)
-    'reward 1.50 · box 0.25 · 812 tok/s · 0:01:15 left'
+    >>> earned = {"reward/mean": 0.25, "reward/box/mean": 0.25, "reward/cells/mean": 0.5}
+    >>> describe({**earned, "perf/tokens_per_s": 812.3}, 75, ["box"])
+    'reward 0.25 · box 0.25 · 812 tok/s · 0:01:15 left'
     """
-    components = {name.split("/")[1]: value for name, value in metrics.items() if fnmatchcase(name, "reward/*/mean")}
-    shown = SHOWN if components else SHOWN | SHOWN_OF_LESSONS
+    names = component_names([metrics])
+    components = {name: metrics[f"reward/{name}/mean"] for name in names if name in counted}
+    shown = SHOWN if names else SHOWN | SHOWN_OF_LESSONS
     first = {word: metrics[name] for word, name in shown.items() if name in metrics}
     parts = [f"{name} {value:.2f}" for name, value in {**first, **components}.items()]
     return " · ".join([*parts, f"{metrics['perf/tokens_per_s']:.0f} tok/s", f"{timedelta(seconds=round(left_s))} left"])

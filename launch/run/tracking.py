@@ -18,7 +18,7 @@ from rl.alarms import Range, Watch
 from rl.evaluation.config import Backend, LoggingConfig
 from rl.evaluation.kept_maps import kept_groups, maps_file, write_maps
 from rl.evaluation.localization import localization_metrics
-from rl.evaluation.metrics import evaluation_metrics
+from rl.evaluation.metrics import Evaluation, evaluation_metrics
 from rl.metrics import staleness, step_metrics
 from rl.roles import Metrics
 from rl.timing import Timings
@@ -48,15 +48,6 @@ class Plan:
     """Method by which a map of where the policy looks is enlarged to its image."""
     notices: Mapping[int, str] = field(default_factory=dict)
     """Sentences to say once a step is done, by the step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """A pass over the held-out samples."""
-
-    step: int
-    """Training steps before the evaluation."""
-    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +86,7 @@ class RunTracker:
         self._folder = folder
         self._file = metrics.open("a", encoding="utf-8")
         self._metrics_bytes = self._file.tell()
-        self._progress = RunProgress(plan.num_steps)
+        self._progress = RunProgress(plan.num_steps, plan.ranges)
         listing = Listing(name=plan.title, tags=plan.tags, config=dict(plan.config))
         self._wandb = WandbRun(folder, config, listing, self.say, resumed.wandb_id if resumed else "")
         self._tensorboard = TensorboardRun(folder, self.rows) if Backend.tensorboard in config.backends else None
@@ -121,6 +112,14 @@ class RunTracker:
 
     def say(self, sentence: str) -> None:
         self._progress.say(sentence)
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of the run so far, those before it was resumed included."""
+        return time.perf_counter() - self._started_at
+
+    def begin(self) -> None:
+        self._timings.drain()
 
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
@@ -158,7 +157,7 @@ class RunTracker:
         self._wandb.finish(summary, ending)
 
     def _record(self, step: int, metrics: Metrics) -> None:
-        row = {"step": step, "time_s": round(time.perf_counter() - self._started_at, 3), **metrics}
+        row = {"step": step, "time_s": round(self.seconds, 3), **metrics}
         fresh = self._watch.see(row)
         row["warnings"] = float(len(self.warnings))
         self.rows.append(row)

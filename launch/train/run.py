@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from actors.config import profiled_steps
 from actors.lesson_maker import RayLessonMaker
 from actors.peers import counted, while_alive
+from actors.placement import slots
 from actors.room import join_ray
 from actors.setups import ProfilePlan
 from actors.starting import Team, TeamConfig, start_team
@@ -24,25 +26,30 @@ from launch.run.paths import with_absolute_paths
 from launch.run.printed import PrintedLines
 from launch.run.resume import changes, find_start, finished, how_to_resume, prepare
 from launch.run.signals import stop_on_signals
-from launch.run.tracking import BENCHMARK, Evaluation, Plan, Resumed, RunTracker
+from launch.run.tracking import BENCHMARK, Plan, Resumed, RunTracker
 from launch.run.wandb_run import without_secrets
 from launch.train.cached_reference import CachedLogprobs, cached_reference
 from launch.train.data import Data, read_data, steps_of
-from launch.train.report import counted_ranges, summarize, write_run_report
+from launch.train.devices import Devices
+from launch.train.provenance import provenance
+from launch.train.report import Setup, counted_ranges, summarize, write_run_report
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Checkpoint
 from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
+from rl.evaluation.metrics import Evaluation
 from rl.faults import RunFailure
 from rl.loop import Exam, Roles, train
 from rl.recipe import RECIPES
+from rl.roles import Metrics
 from rl.taught.teaching import teach
 from rl.timing import Timings
+from rl.types import Group
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A run of `assay train`; plays launch.run.ending.EndingRun."""
+    """A run of `assay train`; plays launch.run.ending.EndingRun and rl.roles.Tracker."""
 
     config: TrainConfig
     folder: Path
@@ -50,6 +57,7 @@ class Training:
     start: Checkpoint | None
     """The checkpoint from which the run goes on; None for a run that starts anew."""
     tracker: RunTracker
+    setup: Setup
     timings: Timings
     brake: Brake
     began: float
@@ -67,15 +75,30 @@ class Training:
         made_steps = self.tracker.last_step > self.first_step
         return how_to_resume(self.folder) if made_steps or isinstance(error, RunFailure) else ""
 
+    def begin(self) -> None:
+        self.tracker.begin()
+
+    def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
+        self.tracker.log(step, groups, report)
+
+    def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
+        """Record the answers and write the report anew, which counts for no training step."""
+        self.tracker.log_evaluation(step, groups)
+        write_run_report(self.config, self.tracker, self._summary(), self.setup, is_running=True)
+        self.timings.drain()
+
     def record(self, end: End) -> dict[str, Any]:
-        summary = summarize(self.config, self.tracker, time.perf_counter() - self.began) | end.entry
+        summary = self._summary() | end.entry
         try:
             write_json(self.folder / SUMMARY, summary)
-            num_samples = len(self.data.training), len(self.data.heldout)
-            write_run_report(self.config, self.tracker, summary, num_samples)
+            write_run_report(self.config, self.tracker, summary, self.setup)
         finally:
             self.tracker.finish(summary, end.ending)
         return summary
+
+    def _summary(self) -> dict[str, Any]:
+        cost = self.setup.devices.hours(self.tracker.seconds)
+        return summarize(self.config, self.tracker, time.perf_counter() - self.began) | cost
 
 
 def main(config: TrainConfig) -> int:
@@ -134,6 +157,12 @@ def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | N
         data=data,
         start=start,
         tracker=RunTracker(folder, config.logging, plan, timings, _resumed(folder, data, start)),
+        setup=Setup(
+            num_samples=(len(data.training), len(data.heldout)),
+            by=invocation(),
+            provenance=provenance(config),
+            devices=Devices(),
+        ),
         timings=timings,
         brake=Brake(),
         began=began,
@@ -226,6 +255,8 @@ def _team_in_words(sections: TeamConfig) -> str:
 async def _train(run: Training, team: Team, stream: SampleStream, cached: CachedLogprobs | None) -> None:
     """Bring the learners to the start, run the loop, and wait until the last checkpoint is written."""
     config = run.config
+    room = slots(config.cluster, with_reference=team.reference is not None)
+    run.setup.devices.occupy(room, await team.policy.hardware(), [peer.place for peer in team.everyone])
     await team.policy.check_shared(run.folder / LOCK)
     if run.start:
         await team.policy.restore(run.start.folder, run.start.record.model)
@@ -247,7 +278,7 @@ async def _train(run: Training, team: Team, stream: SampleStream, cached: Cached
         repairer=team.repairer,
         observer=team.observer,
         lesson_maker=RayLessonMaker(builder, run.data.lessons) if teaches else None,
-        tracker=run.tracker,
+        tracker=run,
         archive=archive,
         brake=run.brake,
     )

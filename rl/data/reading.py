@@ -145,6 +145,7 @@ def _target(record: Record, reader: Reader, size: Size, task: Task) -> Target:
         raise UserError(f"{where} has {len(boxes)} boxes and {len(labels)} labels; give each box a label")
     return Target(
         label="defective",
+        kind=record.kind,
         boxes=boxes,
         box_labels=labels,
         mask=record.mask,

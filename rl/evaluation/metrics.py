@@ -14,6 +14,21 @@ VERDICTS, OVERLAPS = ("choice", "accuracy"), ("box", "grounding")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A pass over the held-out samples."""
+
+    step: int
+    """Training steps before the evaluation."""
+    groups: tuple[Group, ...]
+    """Scored greedy answers."""
+
+    @property
+    def time(self) -> str:
+        """The time of the evaluation in words."""
+        return f"after {self.step} steps" if self.step else "before training"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The facts about one held-out answer that the metrics count."""
 

@@ -18,6 +18,7 @@ async def teach(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Ex
     await roles.sampler.load(await roles.policy.publish(), version=start)
     try:
         groups = await roles.brake.unless_pulled(roles.lesson_maker.lessons(stream.take(config.num_prompts)))
+        roles.tracker.begin()
         for step in range(start, num_steps):
             roles.brake.check()
             if exam.is_due(step):

@@ -17,6 +17,32 @@ from websockets.sync.client import ClientConnection, connect
 
 HOST = "127.0.0.1"
 START_S, ANSWER_S = 60.0, 60.0
+READABLE = 4.5
+"""Least contrast of a text with its background that WCAG asks for."""
+DIM_TEXTS = """
+(least => {
+  const pixel = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+  const rgba = color => {
+    pixel.clearRect(0, 0, 1, 1); pixel.fillStyle = color; pixel.fillRect(0, 0, 1, 1);
+    return [...pixel.getImageData(0, 0, 1, 1).data].map(part => part / 255);
+  };
+  const over = ([r, g, b, a], below) => [r, g, b].map((part, i) => part * a + below[i] * (1 - a));
+  const background = element => element
+    ? over(rgba(getComputedStyle(element).backgroundColor), background(element.parentElement)) : [1, 1, 1];
+  const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), dim = {};
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement, text = texts.currentNode.data.trim();
+    if (!text || !element.checkVisibility() || element.closest('svg')) continue;
+    const below = background(element), own = over(rgba(getComputedStyle(element).color), below);
+    const [dark, bright] = [light(below), light(own)].sort((a, b) => a - b);
+    const contrast = (bright + 0.05) / (dark + 0.05);
+    if (contrast < least) dim[text] = contrast;
+  }
+  return dim;
+})
+"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -50,6 +76,28 @@ class Tab:
         found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
+
+    def show(self, width: int, theme: str) -> None:
+        """Make the window so wide, and the reader's preferred theme `light` or `dark`."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than the window."""
+        return self.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def dim_texts(self) -> dict[str, float]:
+        """Return the texts whose contrast with their background is less than READABLE, with that contrast."""
+        return self.evaluate(f"{DIM_TEXTS}({READABLE})")
+
+    def photograph_all(self, path: Path) -> None:
+        """Take a picture of the whole page."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        shot = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
 
     def photograph(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))

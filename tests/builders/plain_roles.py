@@ -19,6 +19,8 @@ class PlainRoles:
         self.version = -1
         self.batches: list[list[Group]] = []
         self.examined: list[int] = []
+        self.begun_after: list[str] | None = None
+        """Events before the clock of the first step was started."""
         self.kept: list[Progress] = []
         self.kept_now: list[Progress] = []
 
@@ -81,6 +83,9 @@ class PlainRoles:
 
     async def keep(self, progress, *, now=False):
         (self.kept_now if now else self.kept).append(progress)
+
+    def begin(self):
+        self.begun_after = list(self.events)
 
     def log(self, step, groups, report):
         assert all(len(group.completions) == 2 for group in groups)

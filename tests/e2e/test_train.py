@@ -33,7 +33,9 @@ BEFORE = {
 def test_the_last_line_is_the_summary_and_the_folder_is_whole(small_run: Run):
     wanted = {"reward_first", "reward_last", "heldout_before", "heldout_after", "steps", "seconds"}
     assert small_run.summary.keys() >= wanted | {"samples_per_s", "parity_mean", "overhead"}
-    assert small_run.summary["steps"] == 10
+    assert small_run.summary["steps"] == 10 and small_run.summary["core_hours"] > 0
+    page = (small_run.folder / "report.html").read_text()
+    assert "<dt>Hardware</dt>" in page and "Truth and verdict" in page and "num_steps=10" in page
     for name in ("config.yaml", "metrics.jsonl", "summary.json", "report.html", "wandb", "checkpoints/step_10/hf"):
         assert (small_run.folder / name).exists(), name
 

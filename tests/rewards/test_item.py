@@ -12,6 +12,7 @@ BOXES = st.tuples(NUMBERS, NUMBERS, st.integers(51, 99), st.integers(51, 99)).ma
 TARGETS = st.builds(
     Target,
     label=st.sampled_from(["", "normal", "defective"]),
+    kind=st.text(),
     boxes=st.lists(BOXES, max_size=3).map(tuple),
     box_labels=st.lists(st.text(min_size=1), max_size=3).map(tuple),
     rationale=st.text(),

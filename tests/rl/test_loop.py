@@ -52,6 +52,14 @@ def test_weights_are_published_before_the_first_step_and_after_each():
     assert team.events == ["load 0", "examine", *step, "load 1", "log 1", *step, "load 2", "log 2", "examine"]
 
 
+def test_the_clock_of_the_first_step_starts_after_the_first_weights_are_loaded():
+    team = PlainRoles()
+
+    run(team, start=1)
+
+    assert team.begun_after == ["load 1"]
+
+
 def test_groups_reach_the_learner_scored_in_the_order_of_their_samples():
     team = PlainRoles()
 

@@ -12,12 +12,15 @@ from PIL import Image
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
 from launch.pages.gallery import Case, draw_case, shelves
+from launch.pages.provenance import Provenance
 from launch.pages.report import RunRecord, write_report
 from rewards.answers.parse import parse_answer
 from rl.evaluation.kept_maps import maps_file, write_maps
+from rl.evaluation.metrics import Evaluation
 from rl.types import Group, Score, Task
 
 BOX = ((2.0, 2.0, 6.0, 6.0),)
+MADE = Provenance(command="", folder="runs/1", versions={}, changed=[])
 HOSTILE = "<think></blockquote><script>alert(1)</script><img src=x onerror=y></think><answer>No.</answer>"
 
 
@@ -58,6 +61,11 @@ def answered(text: str, scored: tuple[float, float, float], number: int, **optio
     return group([score(*scored)], [completion(text)], number=number, **options)
 
 
+def evaluations(*groups: list[Group]) -> list[Evaluation]:
+    """Make an evaluation of each list of groups, the first before training and each next one 20 steps later."""
+    return [Evaluation(step=20 * number, groups=tuple(each)) for number, each in enumerate(groups)]
+
+
 def record(**changes) -> RunRecord:
     rows = [
         {
@@ -70,7 +78,7 @@ def record(**changes) -> RunRecord:
         for step in range(20)
     ]
     values = {"title": "a <run>", "facts": {"Model": "tiny"}, "rows": rows, "summary": {"seconds": 75}}
-    return RunRecord(**{**values, "reward_range": (0.0, 3.0), **changes})
+    return RunRecord(**{**values, "reward_range": (0.0, 3.0), "provenance": MADE, **changes})
 
 
 def page(folder: Path, **changes) -> Page:
@@ -78,16 +86,15 @@ def page(folder: Path, **changes) -> Page:
 
 
 def test_a_page_has_title_facts_reward_and_evaluation_before_and_after(tmp_path: Path) -> None:
-    shown = page(
-        tmp_path, before=[answered(NO, (1, 0, 0), 1, boxes=BOX)], after=[answered(YES, (1, 1, 1), 1, boxes=BOX)]
-    )
+    before, after = answered(NO, (1, 0, 0), 1, boxes=BOX), answered(YES, (1, 1, 1), 1, boxes=BOX)
+    shown = page(tmp_path, evaluations=evaluations([before], [after]))
     assert shown.open == []
     for words in ("a <run>", "tiny", "0:01:15", "1.45 →2.45", "0.00 →1.00", "Reward components", "Where the time goes"):
         assert words in shown.words
 
 
 def test_a_page_loads_nothing_and_runs_nothing(tmp_path: Path, images: tuple[Path, Path]) -> None:
-    shown = page(tmp_path, after=[answered(HOSTILE, (1, 1, 1), 1, images=images)])
+    shown = page(tmp_path, evaluations=evaluations([answered(HOSTILE, (1, 1, 1), 1, images=images)]))
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in shown.tags}
     sources = [attributes["src"] for _, attributes in shown.tags if "src" in attributes]
     assert len(sources) == 2
@@ -97,7 +104,8 @@ def test_a_page_loads_nothing_and_runs_nothing(tmp_path: Path, images: tuple[Pat
 
 
 def test_a_page_survives_text_that_is_no_unicode(tmp_path: Path) -> None:
-    page(tmp_path, after=[answered("<think>\ud800\x00</think><answer>No.</answer>", (1, 1, 1), 1)])
+    broken = answered("<think>\ud800\x00</think><answer>No.</answer>", (1, 1, 1), 1)
+    page(tmp_path, evaluations=evaluations([broken]))
 
 
 def test_a_run_that_failed_at_once_still_has_a_page(tmp_path: Path) -> None:
@@ -116,6 +124,73 @@ def test_a_run_that_was_stopped_did_not_fail(tmp_path: Path) -> None:
     assert "stopped by Ctrl-C after step 7" in stopped.words
     assert status(page(tmp_path, failed="learner 1 died")) == ["status bad"]
     assert status(page(tmp_path)) == ["status"]
+
+
+def test_the_heading_is_the_title_with_what_was_typed_in_small_letters(tmp_path: Path) -> None:
+    write_report(
+        tmp_path, record(title="demo seed=1 algo.lr=<1> / sft", overrides=["seed=1", "algo.lr=<1>"]), parse_answer
+    )
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<title>demo seed=1 algo.lr=&lt;1&gt; / sft · Assay</title>" in text
+    assert "<h1>demo <small>seed=1 algo.lr=&lt;1&gt;</small> / sft</h1>" in text
+
+
+def test_a_run_that_goes_on_is_neither_finished_nor_failed(tmp_path: Path) -> None:
+    shown = page(tmp_path, running="At step 6 of 12.")
+    assert status(shown) == ["status busy"] and "running" in shown.words and "At step 6 of 12." in shown.words
+
+
+def test_a_page_replaces_the_one_before_in_one_piece(tmp_path: Path) -> None:
+    page(tmp_path)
+    first = (tmp_path / "report.html").open(encoding="utf-8")
+    page(tmp_path, rows=[])
+    with first:
+        assert first.read().endswith("</body></html>")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def rewarded(*rewards: float) -> list[dict[str, float]]:
+    return [{"step": step, "reward/mean": reward} for step, reward in enumerate(rewards, start=1)]
+
+
+def test_a_short_run_compares_its_first_half_with_its_last(tmp_path: Path) -> None:
+    shown = page(tmp_path, rows=rewarded(0.3, 0.2, 0.5, 0.2, 0.1))
+    assert "0.25 →0.15−0.10" in shown.words and "first and last 2 steps" in shown.words
+
+
+def test_a_single_step_is_compared_with_nothing(tmp_path: Path) -> None:
+    shown = page(tmp_path, rows=rewarded(0.3))
+    assert "Reward0.30only step" in shown.words
+
+
+def test_a_lone_evaluation_is_named_by_its_step(tmp_path: Path) -> None:
+    asked = (answered(NO, (1, 1, 1), 1),)
+    shown = page(tmp_path, evaluations=[Evaluation(step=12, groups=asked)])
+    assert "Greedy answers after 12 steps to samples that training never saw." in shown.words
+    assert "Held-out accuracy1.001 held-out samples, after 12 steps" in shown.words
+    assert "Greedy answers before training" in page(tmp_path, evaluations=evaluations(list(asked))).words
+
+
+def test_charts_in_which_nothing_happened_are_folded_away(tmp_path: Path) -> None:
+    still = {"actor/kl": 0.0, "reward/unjudged": 0.0, "actor/entropy": 0.5}
+    shown = page(tmp_path, rows=[{**row, **still} for row in rewarded(0.1, 0.2)])
+    assert "Always 0: KL to the reference, Unjudged completions" in shown.words
+    assert shown.words.index("Entropy") < shown.words.index("Always 0") < shown.words.index("KL to the reference")
+    assert "Always 0" not in page(tmp_path).words
+
+
+def test_a_page_tells_how_its_run_was_made(tmp_path: Path) -> None:
+    made = Provenance(
+        command="assay train seed=<1>",
+        folder="runs/1",
+        versions={"code": "0123456789ab, modified", "torch": "2.13.0"},
+        changed=[("algo.lr", "1e-06", "3e-05"), ("model.path", "", "models/<starter>")],
+    )
+    shown = page(tmp_path, provenance=made)
+    assert shown.open == []
+    for words in ("assay train seed=<1>", "code0123456789ab, modified", "torch2.13.0", "Config: 2 keys differ"):
+        assert words in shown.words
+    assert "algo.lr1e-063e-05model.path–models/<starter>" in shown.words
 
 
 def test_warnings_are_the_first_thing_on_the_page(tmp_path: Path) -> None:
@@ -172,7 +247,7 @@ def test_a_page_of_many_pictures_stays_small(tmp_path: Path) -> None:
     picture = tmp_path / "large.png"
     Image.effect_noise((2000, 1500), 60).convert("RGB").save(picture)
     groups = [answered(NO, (1, 1, 1), number, images=(picture, picture)) for number in range(30)]
-    path = write_report(tmp_path, record(after=groups), parse_answer)
+    path = write_report(tmp_path, record(evaluations=evaluations(groups)), parse_answer)
     assert path.stat().st_size < 1_500_000
 
 
@@ -197,6 +272,17 @@ def test_pictures_are_embedded_whole(images: tuple[Path, Path]) -> None:
     assert [Image.open(io.BytesIO(base64.b64decode(text))).size for text in encoded] == [(40, 40), (40, 40)]
 
 
+def sorted_in(before: list[Group], after: list[Group]) -> dict[str, list[str]]:
+    """Return the last digits of the samples' ids by shelf."""
+    return {name: [case.after.prompt.sample.id[-1] for case in cases] for name, cases in shelves(before, after).items()}
+
+
+def test_a_right_answer_in_no_form_has_not_been_learned() -> None:
+    before = [answered(NO, (1, 0, 0), number, boxes=BOX) for number in (1, 2)]
+    after = [answered(YES, (form, 1, 0.8), number, boxes=BOX) for number, form in ((1, 0), (2, 1))]
+    assert sorted_in(before, after) == {"Learned": ["2"], "Out of form": ["1"]}
+
+
 def test_answers_are_shelved_by_their_outcome() -> None:
     before = [
         answered(NO, (1, 0, 0), 1, boxes=BOX),
@@ -212,9 +298,7 @@ def test_answers_are_shelved_by_their_outcome() -> None:
         answered(YES, (1, 1, 0.1), 4, boxes=BOX),
         answered(YES, (1, 0, 0), 5),
     ]
-    found = {
-        name: [case.after.prompt.sample.id[-1] for case in cases] for name, cases in shelves(before, after).items()
-    }
+    found = sorted_in(before, after)
     assert found == {"Learned": ["1"], "Right place": ["2"], "Right": ["3"], "Wrong place": ["4"], "Wrong": ["5"]}
 
 
@@ -230,12 +314,12 @@ def test_where_it_looks_is_drawn_from_the_files_of_the_run(tmp_path: Path, image
     rows = [
         {"step": step, "eval/heldout/samples": 8.0, "eval/heldout/pixel_auroc": 0.5 + step / 400} for step in (0, 100)
     ]
-    without = page(tmp_path, rows=rows, before=asked, after=asked)
+    without = page(tmp_path, rows=rows, evaluations=evaluations(asked, asked))
     assert "Where it looks" not in without.words
     for step in (0, 100):
         maps = [looked(each, look(step / 200, rdam=[[1.0, 0.0], [0.0, 0.0]])) for each in asked]
         write_maps(maps_file(tmp_path, step), maps)
-    shown = page(tmp_path, rows=rows, before=asked, after=asked, deltas=(0.3, 0.1))
+    shown = page(tmp_path, rows=rows, evaluations=evaluations(asked, asked), deltas=(0.3, 0.1))
     assert shown.open == []
     assert shown.words.index("Training") < shown.words.index("Where it looks") < shown.words.index("Answers")
     for words in ("Before training", "After 100 steps", "J 0.50", "Held-out pixel AUROC0.50 →0.75"):
@@ -251,7 +335,8 @@ def test_a_page_of_many_maps_stays_small(tmp_path: Path) -> None:
     rows = [{"step": step, "eval/heldout/samples": 8.0} for step in range(10)]
     for step in range(10):
         write_maps(maps_file(tmp_path, step), [looked(each, look(rdam=[[1.0, 0.0]])) for each in asked])
-    assert write_report(tmp_path, record(rows=rows, after=asked), parse_answer).stat().st_size < 3_000_000
+    written = write_report(tmp_path, record(rows=rows, evaluations=evaluations(asked)), parse_answer)
+    assert written.stat().st_size < 3_000_000
 
 
 def test_a_summary_of_a_run_is_readable_as_the_last_line_of_a_command(tmp_path: Path) -> None:

@@ -60,13 +60,15 @@ def test_a_line_tells_how_far_the_looks_agree_where_there_are_looks(tmp_path):
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     assert lines[0]["agreement"] == 0.25
     assert not any("agreement" in line for line in lines[1:])
-    assert read_answers(path, [first.prompt.sample])[0].scores == first.scores
+    assert read_answers(path, [each.prompt.sample for each in greedy()])[0].scores == first.scores
 
 
-def test_answers_to_samples_that_are_no_longer_there_are_left_out(tmp_path):
-    first, *others = greedy()
+def test_answers_are_those_to_the_given_samples_or_none(tmp_path):
+    first, second, _ = greedy()
     path = answers_file(tmp_path, "heldout", 0)
-    write_answers(path, [first, *others])
-    kept = read_answers(path, [replace(first.prompt.sample, question="Another question?")])
-    assert [each.prompt.sample.id for each in kept] == [first.prompt.sample.id]
-    assert kept[0].prompt.sample.question == "Another question?"
+    write_answers(path, [first, second])
+    changed = replace(first.prompt.sample, question="Another question?")
+    kept = read_answers(path, [changed, second.prompt.sample])
+    assert [each.prompt.sample.question for each in kept] == ["Another question?", "Any defect?"]
+    assert read_answers(path, [changed]) == []
+    assert read_answers(path, [each.prompt.sample for each in greedy()]) == []

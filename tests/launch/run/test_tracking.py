@@ -306,6 +306,15 @@ def test_the_seconds_of_an_evaluation_count_for_no_training_step(tmp_path: Path,
     assert rows(tmp_path)[1]["time/step"] < 0.2
 
 
+def test_the_seconds_before_the_clock_is_started_count_for_no_step(tmp_path: Path, groups: list[Group]) -> None:
+    run = tracker(tmp_path)
+    time.sleep(0.2)
+    run.begin()
+    run.log(1, groups, {})
+    (row,) = rows(tmp_path)
+    assert row["time/step"] < 0.2 < row["time_s"] <= run.seconds
+
+
 def test_without_a_terminal_a_run_is_about_twenty_plain_lines(
     tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,13 +324,13 @@ def test_without_a_terminal_a_run_is_about_twenty_plain_lines(
     run.finish({}, Ending.done)
     lines = capsys.readouterr().out.splitlines()
     assert 20 <= len(lines) <= 22
-    assert lines[0].startswith("step 1/100 · reward 2.12 · format 0.75 · accuracy 0.75 · box 0.62 · ")
+    assert lines[0].startswith("step 1/100 · reward 2.12 · box 0.62 · ")
     assert lines[-1].startswith("step 100/100 ")
 
 
 def test_on_a_terminal_there_is_one_live_line_with_sentences_above_it() -> None:
     output = io.StringIO()
-    progress = RunProgress(4, Console(file=output, force_terminal=True, width=130))
+    progress = RunProgress(4, ["box"], Console(file=output, force_terminal=True, width=130))
     progress.show(1, METRICS)
     progress.say("held-out after 1 steps: accuracy 0.500")
     progress.stop()

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,19 +6,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from actors.placement import Slot
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from conf.schema import TrainConfig
-from launch.run.ending import Ending
+from launch.pages.provenance import Provenance
+from launch.run.ending import End, Ending
+from launch.run.invocation import Invocation
 from launch.run.tracking import Plan, Resumed, RunTracker
-from launch.train.report import counted_ranges, summarize, write_run_report
+from launch.train.data import Data
+from launch.train.devices import Devices
+from launch.train.report import Setup, counted_ranges, summarize, write_run_report
+from launch.train.run import Training
 from rewards.component import ComponentConfig
 from rewards.config import FunctionConfig, RewardConfig
 from rewards.consistency import ConsistencyConfig
 from rewards.overlong import OverlongConfig
+from rl.brake import Brake
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.timing import Timings
 
+SETUP = Setup(
+    num_samples=(10, 1),
+    by=Invocation(experiment="demo", overrides=("seed=1",), command="assay train seed=1"),
+    provenance=Provenance(command="assay train seed=1", folder="runs/1", versions={}, changed=[]),
+    devices=Devices(),
+)
 REWARD = RewardConfig(
     format=ComponentConfig(weight=1.0),
     accuracy=ComponentConfig(weight=0.0),
@@ -46,10 +60,95 @@ def test_summary_and_report_have_the_ending_and_the_warnings(tmp_path: Path, end
         tracker.log(step, [group([score(), replace(score(), total=2.0)])], {"parity/logprob_abs_mean": 0.0})
     summary = summarize(config, tracker, 1.0)
     assert len(summary["warnings"]) == 1 and summary["warnings"][0].startswith("reward format has saturated: 1.000")
-    write_run_report(config, tracker, summary | ended, (10, 0))
+    write_run_report(config, tracker, summary | ended, SETUP)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert status in page and summary["warnings"][0] in page
     assert all(sentence in page for sentence in ended.values())
+
+
+@pytest.mark.parametrize(
+    ("rewards", "first", "last"),
+    [
+        ((3.0, 1.0), 3.0, 1.0),
+        ((3.0, 2.0, 9.0, 1.0, 0.0), 2.5, 0.5),
+        ((1.0, *[2.0] * 9, *[9.0] * 5, *[3.0] * 9, 1.0), 1.9, 2.8),
+    ],
+)
+def test_summary_and_report_compare_the_same_steps(tmp_path: Path, rewards, first: float, last: float) -> None:
+    tracker = training(tmp_path).tracker
+    for step, reward in enumerate(rewards, start=1):
+        tracker.log(step, [group([replace(score(), total=reward)] * 2)], {})
+    summary = summarize(TrainConfig(output=str(tmp_path)), tracker, 1.0)
+    write_run_report(TrainConfig(output=str(tmp_path)), tracker, summary, SETUP)
+    assert (summary["reward_first"], summary["reward_last"]) == (first, last)
+    assert f"<s>{first:.2f} →</s><b>{last:.2f}</b>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def training(folder: Path, resumed: Resumed | None = None) -> Training:
+    """Make a training of 12 steps without actors."""
+    config, timings = TrainConfig(output=str(folder), num_steps=12), Timings()
+    plan = Plan(num_steps=12, config={}, ranges={})
+    return Training(
+        config=config,
+        folder=folder,
+        data=Data(training=[], heldout=[], lessons={}),
+        start=None,
+        tracker=RunTracker(folder, LoggingConfig(wandb=WandbMode.disabled), plan, timings, resumed),
+        setup=replace(SETUP, devices=Devices()),
+        timings=timings,
+        brake=Brake(),
+        began=time.perf_counter(),
+    )
+
+
+def test_the_report_is_written_at_every_evaluation_and_at_the_end_but_at_no_step(tmp_path: Path) -> None:
+    run, page = training(tmp_path), tmp_path / "report.html"
+    run.log_evaluation(0, [group([score()])])
+    assert '"status busy">running' in page.read_text() and "At step 0 of 12 on " in page.read_text()
+    page.unlink()
+    run.log(1, [group([score(), score()])], {})
+    assert not page.exists()
+    run.log_evaluation(1, [group([score()])])
+    assert "At step 1 of 12 on " in page.read_text()
+    run.record(End(ending=Ending.done, sentence=""))
+    assert '"status">finished' in page.read_text() and "At step" not in page.read_text()
+
+
+def test_the_report_is_titled_by_what_was_typed(tmp_path: Path) -> None:
+    training(tmp_path).log_evaluation(0, [group([score()])])
+    assert "<h1>demo <small>seed=1</small></h1>" in (tmp_path / "report.html").read_text()
+
+
+def test_writing_the_report_takes_no_time_of_a_step(tmp_path: Path) -> None:
+    picture = tmp_path / "large.png"
+    Image.effect_noise((1000, 800), 60).convert("RGB").save(picture)
+    run = training(tmp_path)
+    began = time.perf_counter()
+    run.log_evaluation(0, [group([score()], number=number, images=(picture,)) for number in range(6)])
+    evaluation_s = time.perf_counter() - began
+    run.log(1, [group([score(), score()])], {})
+    assert run.tracker.rows[-1]["time/step"] < evaluation_s / 2
+
+
+def test_the_devices_that_a_run_holds_are_told_with_their_cost(tmp_path: Path) -> None:
+    run = training(tmp_path)
+    assert not run.record(End()).keys() & {"gpu_hours", "core_hours"}
+    run = training(tmp_path)
+    run.setup.devices.occupy([Slot(kind="learner", cpus=4.0, gpus=0.0)], ["Fast Processor 9"], ["node a, pid 1"])
+    time.sleep(0.1)
+    assert run.record(End(ending=Ending.done, sentence=""))["core_hours"] >= 4 * 0.1 / 3600
+    page = (tmp_path / "report.html").read_text()
+    assert "<dt>Hardware</dt><dd>4 CPU cores (Fast Processor 9) on 1 machine</dd>" in page
+    assert "<dt>CPU core-hours</dt>" in page
+
+
+def test_a_run_that_goes_on_with_other_samples_has_no_evaluation_before(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").touch()
+    run = training(tmp_path, Resumed(wandb_id="", evaluations=()))
+    run.log_evaluation(12, [group([score()])])
+    summary = run.record(End(ending=Ending.done, sentence=""))
+    assert "heldout_before" not in summary and summary["heldout_after"]["accuracy"] == 1
+    assert "Greedy answers after 12 steps" in (tmp_path / "report.html").read_text()
 
 
 def evaluated(folder: Path, mask: Path, resumed: Resumed | None = None) -> RunTracker:
@@ -78,6 +177,6 @@ def test_the_summary_has_looks_before_and_after_even_of_a_resumed_run(tmp_path: 
     assert summary["heldout_before"].items() >= {**common, "accuracy": 0, "pixel_auroc": 0}.items()
     assert summary["heldout_after"].items() >= {**common, "accuracy": 1, "pixel_auroc": 1}.items()
     assert "recall" not in summary["heldout_after"]
-    write_run_report(config, again, summary, (10, 1))
+    write_run_report(config, again, summary, SETUP)
     page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert "Before training" in page and "After 20 steps" in page

@@ -48,7 +48,9 @@ def test_a_record_says_all_that_its_sample_holds(holed):
             id="plate/hole",
             images=(*holed.references, holed.path),
             question="Fine?",
-            target=Target(label="defective", boxes=holed.boxes, box_labels=("hole", "rim"), rationale="A hole."),
+            target=Target(
+                label="defective", kind="hole", boxes=holed.boxes, box_labels=("hole", "rim"), rationale="A hole."
+            ),
             category="plate",
             heldout=True,
         )
@@ -61,7 +63,10 @@ def test_boxes_without_labels_are_named_after_the_kind(holed):
 
 def test_an_image_level_label_is_enough(holed):
     records = [replace(holed, boxes=()), replace(holed, path=holed.folder / "other.png", kind="", boxes=())]
-    assert [sample.target for sample in read(records)] == [Target(label="defective"), Target(label="normal")]
+    assert [sample.target for sample in read(records)] == [
+        Target(label="defective", kind="hole"),
+        Target(label="normal"),
+    ]
 
 
 def test_options_are_the_kinds_of_the_records_own_category(holed):

@@ -44,6 +44,12 @@ def test_weights_go_out_at_the_start_and_before_each_examination_alone():
     assert team.events == ["load 0", "examine", "update", "log 1", "update", "log 2", "load 2", "examine"]
 
 
+def test_the_clock_of_the_first_step_starts_after_the_first_weights_are_loaded():
+    team = PlainRoles()
+    run(team, Objective.sft)
+    assert team.begun_after == ["load 0"]
+
+
 def test_they_do_in_between_when_an_examination_is_due():
     team = PlainRoles()
     run(team, Objective.sft, every=1)

@@ -58,6 +58,7 @@ def test_a_real_folder_is_read_with_boxes_from_its_masks(screws):
         question="Fine?",
         target=Target(
             label="defective",
+            kind="bent tip",
             boxes=((2, 1, 9, 8), (12, 2, 18, 5)),
             box_labels=("bent tip", "bent tip"),
             mask=screws / "ground_truth/bent tip/000_mask.png",
@@ -100,13 +101,13 @@ def test_noted_boxes_without_labels_are_named_after_the_folder(screws):
 def test_a_category_without_masks_has_image_level_labels(screws):
     shutil.rmtree(screws / "ground_truth")
     bent, good = read(screws)
-    assert bent.target == Target(label="defective") and good.target == Target(label="normal")
+    assert bent.target == Target(label="defective", kind="bent tip") and good.target == Target(label="normal")
 
 
 def test_a_category_without_masks_may_have_noted_boxes(screws):
     shutil.rmtree(screws / "ground_truth")
     (screws / "annotations.json").write_text(json.dumps({"test/bent tip/000.PNG": {"boxes": [[1, 2, 3, 4]]}}))
-    target = Target(label="defective", boxes=((1, 2, 3, 4),), box_labels=("bent tip",))
+    target = Target(label="defective", kind="bent tip", boxes=((1, 2, 3, 4),), box_labels=("bent tip",))
     assert read(screws)[0].target == target
 
 
