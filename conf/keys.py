@@ -14,6 +14,8 @@ TYPE_NAMES = {
     list: "a list",
     dict: "a mapping",
 }
+LISTS = {int: "a list of integers such as [0,1]", str: "a list of texts such as [one,two]"}
+"""Lists of plain items, by the type of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,8 @@ class Key:
     """Dotted path, e.g. "algo.lr"."""
     kind: type
     """int, float, bool, str, list, dict (whose names are free) or an Enum."""
+    item: type | None
+    """Type of a list's items, plain or a dataclass; None for what is no list."""
     optional: bool
     """True if it may be null."""
     default: Any
@@ -37,8 +41,16 @@ class Key:
             return "one of " + ", ".join(choice.name for choice in self.kind)
         signs = {"ge": "≥", "gt": ">", "le": "≤"}
         bounds = [f"{sign} {self.limits[name]}" for name, sign in signs.items() if self.limits[name] is not None]
-        name = TYPE_NAMES[self.kind] + (" or null" if self.optional else "")
+        name = (_list_of(self.item) if self.item else TYPE_NAMES[self.kind]) + (" or null" if self.optional else "")
         return " ".join([name, " and ".join(bounds)]).strip()
+
+
+def _list_of(item: type) -> str:
+    if issubclass(item, Enum):
+        return f"a list of any of {', '.join(choice.name for choice in item)}"
+    if not is_dataclass(item):
+        return LISTS[item]
+    return f"a list of mappings such as [{{{', '.join(f'{field.name}: …' for field in fields(item))}}}]"
 
 
 def walk(schema: type, prefix: str = "") -> Iterator[Key]:
@@ -52,7 +64,15 @@ def walk(schema: type, prefix: str = "") -> Iterator[Key]:
             meta = dict(item.metadata)
             help_text = meta.pop("help")
             plain, optional = _plain_kind(kind)
-            yield Key(path=path, kind=plain, optional=optional, default=_default(item), help=help_text, limits=meta)
+            yield Key(
+                path=path,
+                kind=plain,
+                item=get_args(kind)[0] if plain is list else None,
+                optional=optional,
+                default=_default(item),
+                help=help_text,
+                limits=meta,
+            )
 
 
 def sections(schema: type, prefix: str = "") -> dict[str, str]:

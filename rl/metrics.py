@@ -14,6 +14,8 @@ from rl.types import Group, Origin, Score
 
 HELD_OUT = "eval/heldout"
 """Prefix of the metrics of the held-out samples."""
+EDGE_STEPS = 10
+"""Maximum number of steps at each end of a run whose rewards are compared."""
 LEAST_PAIRS = 3
 """Minimum pairs of values for a correlation; two points always lie on a line."""
 
@@ -131,6 +133,19 @@ def staleness(step: int, groups: Sequence[Group]) -> Metrics:
     own = [completion for completion in completions if completion.origin is Origin.policy]
     lags = [step - 1 - completion.policy_version for completion in own]
     return {"staleness/mean": fmean(lags), "staleness/max": float(max(lags))} if lags else {}
+
+
+def reward_edges(rows: Sequence[Metrics]) -> tuple[list[float], list[float]]:
+    """Return the mean rewards of the first and of the last steps: EDGE_STEPS of each, or half of a shorter run.
+
+    A single step is a last one, with which no first one is compared.
+
+    >>> reward_edges([{"reward/mean": reward} for reward in (0.1, 0.2, 0.3, 0.4, 0.5)])
+    ([0.1, 0.2], [0.4, 0.5])
+    """
+    rewards = [row["reward/mean"] for row in rows if "reward/mean" in row]
+    count = min(EDGE_STEPS, len(rewards) // 2)
+    return rewards[:count], rewards[-max(1, count) :]
 
 
 def component_means(scores: Sequence[Score]) -> Metrics:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -11,7 +12,7 @@ import yaml
 from launch.run.folder import CHAIN, CONFIG, METRICS
 from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, short_keys, whole_rows, why_ended_early
 from rl.faults import UserError
-from rl.metrics import HELD_OUT
+from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
 
 NOT_COMPARED = ("output", "resume", "logging")
@@ -112,12 +113,15 @@ def _read(folder: Path, name: str) -> ComparedRun:
 
 def so_far(rows: Sequence[Metrics]) -> dict[str, Any]:
     """Return what the summary of a run would say by its rows alone."""
+    first, last = reward_edges([row for row in rows if row.get("reward/mean") is not None])
     evaluations = [row for row in rows if f"{HELD_OUT}/samples" in row]
-    told = {"heldout_before": evaluations[:1], "heldout_after": evaluations[1:][-1:]}
+    edges = {"reward_first": first, "reward_last": last}
     return {
         "steps": sum("time/step" in row for row in rows),
         "seconds": rows[-1]["time_s"] if rows else 0.0,
-        **{name: _held_out(row) for name, found in told.items() for row in found},
+        **{name: fmean(rewards) for name, rewards in edges.items() if rewards},
+        "heldout_before": _held_out(evaluations[0]) if evaluations else {},
+        "heldout_after": _held_out(evaluations[-1]) if len(evaluations) > 1 else {},
     }
 
 
