@@ -55,15 +55,14 @@ def read_runs(paths: Sequence[str]) -> list[ComparedRun]:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Return for each folder the shortest end of its path that no other one has.
+    """Return for each folder the shortest end of its path that no other one has; a number alone is no name.
 
-    >>> names_of([Path("runs/demo/1"), Path("runs/mine/1"), Path("runs/other")])
-    ['demo/1', 'mine/1', 'other']
+    >>> names_of([Path("runs/demo/a"), Path("runs/mine/a"), Path("runs/swept/0"), Path("runs/other")])
+    ['demo/a', 'mine/a', 'swept/0', 'other']
     """
     parts = [folder.resolve().parts for folder in folders]
-    return [
-        next("/".join(own[-size:]) for size in range(1, len(own) + 1) if _is_alone(own[-size:], parts)) for own in parts
-    ]
+    ends = [[own[-size:] for size in range(1, len(own) + 1)] for own in parts]
+    return ["/".join(next(end for end in own if not _is_number(end) and _is_alone(end, parts))) for own in ends]
 
 
 def differences(runs: Iterable[ComparedRun]) -> dict[str, list[str]]:
@@ -73,6 +72,10 @@ def differences(runs: Iterable[ComparedRun]) -> dict[str, list[str]]:
     known = [run for run in runs if run.values]
     differing = [key for key in keys if len({run.values.get(key, "") for run in known}) > 1]
     return {key: [run.values.get(key, "") for run in runs] for key in differing}
+
+
+def _is_number(end: Sequence[str]) -> bool:
+    return len(end) == 1 and end[0].isdecimal()
 
 
 def _is_alone(end: Sequence[str], parts: Iterable[Sequence[str]]) -> bool:

@@ -107,7 +107,7 @@ def test_the_folder_of_a_sweep_stands_for_its_members_by_number(capsys):
     (failed / "summary.json").write_text('{"failed": "photos/1.png is corrupt; remove it"}')
     assert assay(["compare", "runs/swept", "output=here"]) == 0
     summary = table("here/summary.csv")
-    assert summary["entry"] == ["2 lr=1e-05", "3", "10 lr=0.0001"]
+    assert summary["entry"] == ["swept/2 lr=1e-05", "swept/3", "swept/10 lr=0.0001"]
     assert summary["state"] == ["finished", "photos/1.png is corrupt; remove it", "finished"]
 
 
