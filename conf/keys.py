@@ -47,7 +47,7 @@ class Key:
 
 def _list_of(item: type) -> str:
     if issubclass(item, Enum):
-        return f"a list of {', '.join(choice.name for choice in item)}, such as [{next(iter(item)).name}]"
+        return f"a list of any of {', '.join(choice.name for choice in item)}"
     if not is_dataclass(item):
         return LISTS[item]
     return f"a list of mappings such as [{{{', '.join(f'{field.name}: …' for field in fields(item))}}}]"

@@ -27,6 +27,7 @@ STYLE = """
 .compared tbody tr:first-child { background: none; }
 .compared td { overflow-wrap: anywhere; min-width: 130px; }
 .compared thead th { vertical-align: top; white-space: normal; min-width: 130px; }
+.compared thead th { border-bottom: 1px solid var(--edge); }
 .compared a { color: inherit; }
 """
 
@@ -82,9 +83,11 @@ def _curves(runs: Sequence[ComparedRun]) -> str:
 
 
 def compared_charts(runs: Sequence[ComparedRun]) -> Iterator[Chart]:
-    """Yield a chart for each metric that at least one run has; the first is large."""
+    """Yield a chart for each metric that is not 0 in all runs; the first is large."""
     lines = [(run.name, run.rows) for run in runs]
     for number, (title, metric) in enumerate(_metrics(runs)):
+        if not any(row.get(metric) for run in runs for row in run.rows):
+            continue
         explained = meaning(metric)
         caption = explained.text[0].upper() + explained.text[1:] + "." if explained else metric
         yield overlay(lines, title, metric, caption, wide=number == 0)

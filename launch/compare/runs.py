@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -11,7 +12,7 @@ import yaml
 from launch.run.folder import CHAIN, CONFIG, METRICS
 from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, short_keys, whole_rows, why_ended_early
 from rl.faults import UserError
-from rl.metrics import HELD_OUT
+from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
 
 NOT_COMPARED = ("output", "resume", "logging")
@@ -54,15 +55,14 @@ def read_runs(paths: Sequence[str]) -> list[ComparedRun]:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Return for each folder the shortest end of its path that no other one has.
+    """Return for each folder the shortest end of its path that no other one has; a number alone is no name.
 
-    >>> names_of([Path("runs/demo/1"), Path("runs/mine/1"), Path("runs/other")])
-    ['demo/1', 'mine/1', 'other']
+    >>> names_of([Path("runs/demo/a"), Path("runs/mine/a"), Path("runs/swept/0"), Path("runs/other")])
+    ['demo/a', 'mine/a', 'swept/0', 'other']
     """
     parts = [folder.resolve().parts for folder in folders]
-    return [
-        next("/".join(own[-size:]) for size in range(1, len(own) + 1) if _is_alone(own[-size:], parts)) for own in parts
-    ]
+    ends = [[own[-size:] for size in range(1, len(own) + 1)] for own in parts]
+    return ["/".join(next(end for end in own if not _is_number(end) and _is_alone(end, parts))) for own in ends]
 
 
 def differences(runs: Iterable[ComparedRun]) -> dict[str, list[str]]:
@@ -72,6 +72,10 @@ def differences(runs: Iterable[ComparedRun]) -> dict[str, list[str]]:
     known = [run for run in runs if run.values]
     differing = [key for key in keys if len({run.values.get(key, "") for run in known}) > 1]
     return {key: [run.values.get(key, "") for run in runs] for key in differing}
+
+
+def _is_number(end: Sequence[str]) -> bool:
+    return len(end) == 1 and end[0].isdecimal()
 
 
 def _is_alone(end: Sequence[str], parts: Iterable[Sequence[str]]) -> bool:
@@ -112,12 +116,15 @@ def _read(folder: Path, name: str) -> ComparedRun:
 
 def so_far(rows: Sequence[Metrics]) -> dict[str, Any]:
     """Return what the summary of a run would say by its rows alone."""
+    first, last = reward_edges([row for row in rows if row.get("reward/mean") is not None])
     evaluations = [row for row in rows if f"{HELD_OUT}/samples" in row]
-    told = {"heldout_before": evaluations[:1], "heldout_after": evaluations[1:][-1:]}
+    edges = {"reward_first": first, "reward_last": last}
     return {
         "steps": sum("time/step" in row for row in rows),
         "seconds": rows[-1]["time_s"] if rows else 0.0,
-        **{name: _held_out(row) for name, found in told.items() for row in found},
+        **{name: fmean(rewards) for name, rewards in edges.items() if rewards},
+        "heldout_before": _held_out(evaluations[0]) if evaluations else {},
+        "heldout_after": _held_out(evaluations[-1]) if len(evaluations) > 1 else {},
     }
 
 

@@ -30,7 +30,9 @@ class Table:
 def summary_table(runs: Sequence[ComparedRun]) -> Table:
     """Return the state and the numbers of each run; an unfinished one has no entry that finished ones lack."""
     finished = [run for run in runs if run.state != "unfinished"] or runs
-    entries = dict.fromkeys(entry for run in finished for entry in run.entries)
+    found = list(dict.fromkeys(entry for run in finished for entry in run.entries))
+    parts = [entry.partition(".")[0] for entry in found]
+    entries = sorted(found, key=lambda entry: parts.index(entry.partition(".")[0]))
     numbers: dict[str, Sequence[Cell]] = {entry: [run.entries.get(entry, "") for run in runs] for entry in entries}
     states: dict[str, Sequence[Cell]] = {"state": [run.state for run in runs]}
     return Table(name="summary", title="Summary", first="entry", runs=[run.name for run in runs], rows=states | numbers)

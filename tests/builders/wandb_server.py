@@ -2,15 +2,21 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 LOCAL = "127.0.0.1"
 ENTITY = "inspectors"
+KEY = "0" * 40
+"""A key of the right length."""
 HISTORY, SUMMARY = "wandb-history.jsonl", "wandb-summary.json"
 OPERATION = "operationName"
 
@@ -171,6 +177,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     state: WandbServer
+
+
+def sync(run: Path, server: WandbServer) -> None:
+    """Upload what a run recorded offline, by the command that its terminal names."""
+    command = [sys.executable, "-m", "wandb", "sync", *map(str, run.glob("wandb/offline-run-*"))]
+    there = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_DIR": str(run)}
+    done = subprocess.run(command, env=os.environ | there, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 @contextmanager

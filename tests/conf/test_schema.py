@@ -11,12 +11,12 @@ from typing import get_args, get_type_hints
 import pytest
 
 from conf.keys import sections, walk
-from conf.schema import DemoDataConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
+from conf.schema import CompareConfig, DemoDataConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
 from rl.config import check_ranges
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("actors", "launch", "rewards", "rl", "rollout")
-SCHEMAS = [TrainConfig, DemoDataConfig, ScoreConfig, PredictConfig, PairsConfig]
+SCHEMAS = [TrainConfig, DemoDataConfig, ScoreConfig, PredictConfig, PairsConfig, CompareConfig]
 
 
 def section_classes(schema: type, name: str = "") -> Iterator[tuple[str, type]]:

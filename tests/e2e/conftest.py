@@ -19,4 +19,5 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_run(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Train ten steps without a break, two of them under the profiler."""
     folder = tmp_path_factory.mktemp("run") / "first"
-    return finished_run(folder, *TEN_STEPS, f"data.root={demo_data}", f"output={folder}", "profile.steps=2..3")
+    options = ["logging.backends=[wandb,tensorboard]", f"data.root={demo_data}", f"output={folder}"]
+    return finished_run(folder, *TEN_STEPS, *options, "profile.steps=2..3")

@@ -15,6 +15,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from builders.small_runs import FEW, THREE_STEPS, Run, assay
 from builders.transformers_inputs import inputs_of
+from builders.wandb_server import sync, wandb_server
 from rl.data.config import DataConfig, Instructions
 from rl.data.prompts import PromptBuilder
 from rl.data.reading import read_samples
@@ -36,8 +37,19 @@ def test_the_last_line_is_the_summary_and_the_folder_is_whole(small_run: Run):
     assert small_run.summary["steps"] == 10 and small_run.summary["core_hours"] > 0
     page = (small_run.folder / "report.html").read_text()
     assert "<dt>Hardware</dt>" in page and "Truth and verdict" in page and "num_steps=10" in page
-    for name in ("config.yaml", "metrics.jsonl", "summary.json", "report.html", "wandb", "checkpoints/step_10/hf"):
+    files = "config.yaml", "metrics.jsonl", "summary.json", "report.html", "wandb", "tensorboard"
+    for name in (*files, "checkpoints/step_10/hf"):
         assert (small_run.folder / name).exists(), name
+
+
+def test_wandb_lists_the_run_by_what_was_typed_and_has_its_report(small_run: Run):
+    with wandb_server() as server:
+        sync(small_run.folder, server)
+    (uploaded,) = server.runs.values()
+    assert uploaded.name.startswith("demo data.num_heldout=8 algo.num_prompts=4 algo.num_completions=4 ")
+    assert uploaded.tags == ["grpo", "yes_no_boxes", "starter"]
+    assert uploaded.config["logging"]["value"]["backends"] == ["wandb", "tensorboard"]
+    assert [json.loads(line) for line in uploaded.history][-1]["report"]["_type"] == "html-file"
 
 
 def test_every_step_passes_the_parity_gate_and_has_its_components(small_run: Run):

@@ -57,6 +57,7 @@ MISTAKES = {
     "algo.normalize_std=perhaps": "algo.normalize_std must be true or false; got perhaps",
     "model.precision=fp16": "model.precision must be one of fp32, bf16; got fp16",
     "algo.lr=null": "algo.lr must be a number > 0; got null",
+    "logging.backends=[mlflow]": "logging.backends must be a list of any of wandb, tensorboard; got [mlflow]",
     "algo.lr=0": "algo.lr must be > 0; got 0.0",
     "data.heldout_share=0.95": "data.heldout_share must be ≤ 0.9; got 0.95",
     "~algo.lr": "'~algo.lr': keys are neither added nor removed; write algo.lr=value",

@@ -33,7 +33,7 @@ def write_run(folder: str, lr: float, *, reward: float = 1.0, summary: bool = Tr
         for step in range(3):
             told = {"eval/heldout/accuracy": 0.5 + step / 10, "eval/heldout/samples": 8.0}
             file.write(json.dumps({"step": step, "time_s": step + 0.5} | told) + "\n")
-            told = {"reward/mean": reward + step, "reward/box/mean": None, "actor/kl": 0.1, "time/step": 1.0}
+            told = {"reward/mean": reward + step, "actor/kl": 0.1, "actor/clip_ratio": 0.0, "time/step": 1.0}
             file.write(json.dumps({"step": step + 1, "time_s": step + 1.0} | told) + "\n")
         file.write('{"step": 4, "ti')
     if summary:
@@ -75,6 +75,7 @@ def test_curves_of_the_same_metric_lie_in_one_chart_with_a_legend():
     assert [line.points for line in reward] == [((1, 1.0), (2, 2.0), (3, 3.0)), ((1, 1.5), (2, 2.5), (3, 3.5))]
     assert charts["Held-out accuracy"].series[1].points == ((0, 0.5), (1, 0.6), (2, 0.7))
     assert charts["KL to the reference"].caption == "Estimated KL from the reference policy, per token."
+    assert "Clipped tokens" not in charts  # 0 all the time
 
 
 def test_a_run_that_goes_on_is_compared_as_far_as_it_is():
@@ -84,7 +85,7 @@ def test_a_run_that_goes_on_is_compared_as_far_as_it_is():
     summary = table("here/summary.csv")
     assert summary["entry"] == ["a", "b"] and summary["state"] == ["finished", "unfinished"]
     assert summary["steps"] == ["3", "3"] and summary["heldout_after.accuracy"] == ["0.7", "0.7"]
-    assert summary["reward_last"] == ["3.0", ""]
+    assert summary["reward_last"] == ["3.0", "3.0"]  # of three steps, the last
     assert table("here/config.csv") == {"key": ["a", "b"]}
     assert "## Config differences\n\nNone.\n" in Path("here/compare.md").read_text()
 
@@ -106,7 +107,7 @@ def test_the_folder_of_a_sweep_stands_for_its_members_by_number(capsys):
     (failed / "summary.json").write_text('{"failed": "photos/1.png is corrupt; remove it"}')
     assert assay(["compare", "runs/swept", "output=here"]) == 0
     summary = table("here/summary.csv")
-    assert summary["entry"] == ["2 lr=1e-05", "3", "10 lr=0.0001"]
+    assert summary["entry"] == ["swept/2 lr=1e-05", "swept/3", "swept/10 lr=0.0001"]
     assert summary["state"] == ["finished", "photos/1.png is corrupt; remove it", "finished"]
 
 

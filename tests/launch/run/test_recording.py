@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 import wandb
-from click.testing import CliRunner
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from wandb.cli.cli import cli
 
 from builders.scored_groups import NO, YES, completion, group, score
-from builders.wandb_server import WandbServer, wandb_server
+from builders.wandb_server import KEY, WandbServer, sync, wandb_server
 from launch.run.ending import Ending
 from launch.run.tracking import Plan, Resumed, RunTracker
 from rl.evaluation.config import Backend, LoggingConfig, WandbMode
@@ -29,7 +27,7 @@ REPORT = "<!doctype html><p>All is well.</p>"
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[WandbServer]:
     with wandb_server() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
         monkeypatch.delenv("WANDB_MODE", raising=False)
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
         monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
@@ -80,12 +78,6 @@ def record(run: RunTracker, folder: Path, groups: list[Group], steps: range) -> 
     (folder / "report.html").write_text(REPORT)
 
 
-def sync(run: Path) -> None:
-    """Upload what was recorded offline, by the command that the terminal names."""
-    done = CliRunner().invoke(cli, ["sync", *map(str, run.glob("wandb/offline-run-*"))])
-    assert done.exit_code == 0, done.output
-
-
 def check_same(recorded: dict[int, dict[str, Any]], kept: dict[int, dict[str, Any]]) -> None:
     """Compare W&B's rows with those of metrics.jsonl, by step."""
     assert recorded.keys() == kept.keys()
@@ -100,7 +92,7 @@ def test_an_offline_run_uploads_every_metric_at_its_step_and_how_it_is_listed(se
     run = tracker(folder, WandbMode.offline)
     record(run, folder, groups, range(0, 23))
     run.finish({"reward_last": 1.5, "heldout_after": {"accuracy": 0.5}}, Ending.done)
-    sync(folder)
+    sync(folder, server)
     ((run_id, uploaded),) = server.runs.items()
     assert (run_id, uploaded.name, uploaded.group) == (run.wandb_id, "demo algo.lr=1e-5", "papers")
     assert uploaded.tags == ["grpo", "dapo", "yes_no_boxes", "starter"]
