@@ -16,7 +16,9 @@ from launch.command.other_names import OTHER_NAMES, OWN_INSTEAD
 from rl.faults import UserError
 
 ALIKE = 0.75
-"""Least likeness of a suggested name, 1 if it is equal; of a key, that of its last part."""
+"""Least likeness of a suggested key, that of its last part, 1 if it is equal."""
+CHOICE_ALIKE = 0.6
+"""Least likeness of a suggested choice; there are few, and the sentence lists them."""
 TRAINING_GROUPS = ("experiment", "ablation")
 """Config groups of `assay train` that are no section of its config."""
 
@@ -125,7 +127,7 @@ def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
 def meant(name: str, choices: Iterable[str], prefix: str = "") -> str:
     """Ask for the nearest choice, "did you mean …? "; return "" if none is alike."""
     best = max(choices, key=lambda choice: _ratio(name, choice))
-    return f"did you mean {prefix}{best}? " if _ratio(name, best) >= ALIKE else ""
+    return f"did you mean {prefix}{best}? " if _ratio(name, best) >= CHOICE_ALIKE else ""
 
 
 def check_option(override: Override, options: Sequence[str]) -> None:
