@@ -39,7 +39,7 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
         parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
         options = parser.read(argv)
         if verb.is_long and not (options.arguments or options.help or options.cfg):
-            print(f"{head(verb)}\n`assay {verb.name} --help` lists every key.", file=sys.stderr)
+            print(f"{head(verb)}`assay {verb.name} --help` lists every key.", file=sys.stderr)
             raise UserError(f"nothing is run without a key; type one, e.g. {verb.examples[0]}")
         with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread) as composer:
             lists, texts = ((), ()) if options.multirun else (verb.lists, _texts(verb))
@@ -47,7 +47,7 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
             options.overrides = in_full(named, composer.choices, lists, texts)
             check_read(options.overrides, verb.unread)
             if options.help:
-                print(f"{head(verb)}\n{help_page(composer, composer.compose(options.overrides), verb)}")
+                print(f"{head(verb)}{help_page(composer, composer.compose(options.overrides), verb)}")
                 return 0
             jobs = [options.overrides]
             if options.multirun:

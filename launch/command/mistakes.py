@@ -15,8 +15,10 @@ from conf.schema import TrainConfig
 from launch.command.other_names import OTHER_NAMES, OWN_INSTEAD
 from rl.faults import UserError
 
-ALIKE = 0.65
-"""Least likeness of a suggested name, 1 if it is equal; of a dotted key, that of its last part."""
+ALIKE = 0.75
+"""Least likeness of a suggested key, that of its last part, 1 if it is equal."""
+CHOICE_ALIKE = 0.6
+"""Least likeness of a suggested choice; there are few, and the sentence lists them."""
 TRAINING_GROUPS = ("experiment", "ablation")
 """Config groups of `assay train` that are no section of its config."""
 
@@ -91,14 +93,21 @@ def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
 
 def _called_here(name: str, known: Sequence[str]) -> str:
     """Name the key with the meaning that another trainer's key has; "" if there is none."""
-    ours = OTHER_NAMES.get(_last(name).lower().replace("-", "_"))
+    plain = name.lower().replace("-", "_")
+    ours = OTHER_NAMES.get(plain) or OTHER_NAMES.get(_last(plain))
     found = ours.among(known) if ours else ""
     return f"it is called {found} here{f', {ours.difference}' if ours and ours.difference else ''}" if found else ""
 
 
 def _alike(name: str, known: Sequence[str], floor: float) -> str:
     """Ask for the nearest key; return "" if none is alike."""
-    near = [path for path in known if _ratio(_last(name), _last(path)) >= floor]
+    alike = {path: _ratio(_last(name), _last(path)) for path in known}
+    # A dotted name like checkpoint.best is meant in its section, unless its last part is the very name of a key.
+    near = [
+        path
+        for path, ratio in alike.items()
+        if ratio >= floor and ("." not in name or ratio == 1 or _ratio(name, path) >= ALIKE)
+    ]
     best = max(near, key=lambda path: _ratio(name, path) + _ratio(_last(name), _last(path)), default="")
     return f"did you mean {best}?" if best else ""
 
@@ -118,7 +127,7 @@ def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
 def meant(name: str, choices: Iterable[str], prefix: str = "") -> str:
     """Ask for the nearest choice, "did you mean …? "; return "" if none is alike."""
     best = max(choices, key=lambda choice: _ratio(name, choice))
-    return f"did you mean {prefix}{best}? " if _ratio(name, best) >= ALIKE else ""
+    return f"did you mean {prefix}{best}? " if _ratio(name, best) >= CHOICE_ALIKE else ""
 
 
 def check_option(override: Override, options: Sequence[str]) -> None:

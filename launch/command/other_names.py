@@ -51,6 +51,7 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "clip_grad": Ours("algo.max_grad_norm"),
     "max_norm": Ours("algo.max_grad_norm"),
     # Batches and lengths.
+    "batch": Ours("algo.num_prompts", PROMPTS),
     "batch_size": Ours("algo.num_prompts", PROMPTS, instead="batch"),
     "train_batch_size": Ours("algo.num_prompts", PROMPTS),
     "rollout_batch_size": Ours("algo.num_prompts", PROMPTS),
@@ -62,6 +63,7 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "micro_batch_size": Ours("cluster.micro_batch_tokens", TOKENS),
     "gradient_accumulation_steps": Ours("cluster.micro_batch_tokens", TOKENS),
     "ppo_max_token_len_per_gpu": Ours("cluster.micro_batch_tokens"),
+    "steps": Ours("num_steps"),
     "max_steps": Ours("num_steps"),
     "total_steps": Ours("num_steps"),
     "total_training_steps": Ours("num_steps"),
@@ -81,6 +83,7 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "max_model_len": Ours("rollout.max_prompt_tokens", LENGTH),
     "cutoff_len": Ours("rollout.max_prompt_tokens", LENGTH),
     # Algorithm.
+    "kl": Ours("algo.kl_weight"),
     "beta": Ours("algo.kl_weight", KL),
     "kl_beta": Ours("algo.kl_weight"),
     "kl_coef": Ours("algo.kl_weight"),
@@ -122,8 +125,10 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "pretrained_model_name_or_path": Ours("model", MODEL),
     "dtype": Ours("model.precision"),
     "torch_dtype": Ours("model.precision"),
-    "bf16": Ours("model.precision", "e.g. model.precision=bf16"),
+    "bf16": Ours("model.precision", "bf16 or fp32"),
+    "fp16": Ours("model.precision", "bf16 or fp32"),
     "r": Ours("model.lora.rank"),
+    "lora": Ours("model.lora.rank", LORA),
     "lora_r": Ours("model.lora.rank"),
     "lora_rank": Ours("model.lora.rank"),
     "lora_alpha": Ours("model.lora.alpha"),
@@ -135,6 +140,7 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "freeze_vision_tower": Ours("model.freeze_vision"),
     "freeze_vision_modules": Ours("model.freeze_vision"),
     "freeze_aligner": Ours("model.freeze_projector"),
+    "gpu": Ours("cluster", GPUS),
     "gpus": Ours("cluster", GPUS),
     "num_gpus": Ours("cluster", GPUS),
     "n_gpus_per_node": Ours("cluster", GPUS),
@@ -145,6 +151,8 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "limit_images": Ours("rollout.max_images"),
     "limit_mm_per_prompt": Ours("rollout.max_images"),
     # Data.
+    "data.path": Ours("data.root", IMAGES),
+    "data.folder": Ours("data.root", IMAGES),
     "dataset": Ours("data.root", IMAGES),
     "dataset_name": Ours("data.root", IMAGES),
     "dataset_path": Ours("data.root", IMAGES),
@@ -179,6 +187,7 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "test_freq": Ours("eval_every"),
     "val_freq": Ours("eval_every"),
     "save_steps": Ours("checkpoint.every"),
+    "save_every": Ours("checkpoint.every"),
     "save_freq": Ours("checkpoint.every"),
     "save_strategy": Ours("checkpoint.every", "in steps"),
     "save_total_limit": Ours("checkpoint.keep_last"),
@@ -187,6 +196,7 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "resume_from_checkpoint": Ours("resume", "e.g. resume=auto"),
     "resume_mode": Ours("resume", "e.g. resume=auto"),
     "load_checkpoint_path": Ours("resume"),
+    "log_completions": Ours("logging.samples_every", "the steps between two tables of them"),
     "report_to": Ours("logging.wandb", WANDB),
     "logger": Ours("logging.wandb", WANDB),
     "wandb_mode": Ours("logging.wandb", WANDB),
@@ -197,7 +207,7 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "random_seed": Ours("seed"),
     "data_seed": Ours("seed"),
 }
-"""By the last part of the name in small letters."""
+"""By the name in small letters, whole or its last part."""
 
 OWN_INSTEAD: Mapping[str, str] = {
     "data": "images of your own are named by data.root=FOLDER",

@@ -19,9 +19,10 @@ def test_another_trainers_name_is_told_what_it_is_called_here(name):
     ours = OTHER_NAMES[name]
     assert ours.among([*KEYS, *GROUPS])
     assert {*DOTTED.findall(f"{ours.name} {ours.difference}")} <= KEYS
-    assert unknown_key(f"trainer.{name.upper()}", TrainConfig, GROUPS).startswith(
-        f"trainer.{name.upper()} is not a key; it is called {ours.among([*KEYS, *GROUPS])} here"
-    )
+    told = f"is not a key; it is called {ours.among([*KEYS, *GROUPS])} here"
+    assert unknown_key(name, TrainConfig, GROUPS).startswith(f"{name} {told}")
+    if "." not in name:
+        assert unknown_key(f"trainer.{name.upper()}", TrainConfig, GROUPS).startswith(f"trainer.{name.upper()} {told}")
 
 
 def test_no_key_of_ours_is_taken_for_another_trainers():
@@ -41,6 +42,8 @@ def test_no_key_of_ours_is_taken_for_another_trainers():
         (TrainConfig, "algo.num_promts", "did you mean algo.num_prompts?"),
         (TrainConfig, "trainer.seed", "did you mean seed?"),
         (TrainConfig, "reward.format.wieght", "did you mean reward.format.weight?"),
+        (TrainConfig, "data.path", "it is called data.root here, a folder of images; docs/data.md has the layouts"),
+        (TrainConfig, "checkpoint.best", "--help lists the keys"),
         (TrainConfig, "patience", "--help lists the keys"),
         (TrainConfig, "deepspeed", "--help lists the keys"),
     ],
