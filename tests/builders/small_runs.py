@@ -39,9 +39,6 @@ TEN_STEPS = (
     "checkpoint.keep_last=5",
     "eval_every=3",
     "algo.schedule=linear",
-    "rollout.top_p=0.9",
-    "rollout.top_k=20",
-    "rollout.min_p=0.05",
     "reward.functions=[{path: builders.talking_reward.talks, weight: 0}]",
 )
 FEW = ("cluster.num_learners=1", "algo.kl_weight=0")
