@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 RUN_S = 600
+HERE = {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))}
+"""Environment in which a run finds the reward function of builders/talking_reward.py."""
 SMALL = (
     "experiment=demo",
     "data.num_heldout=8",
@@ -37,10 +39,7 @@ TEN_STEPS = (
     "checkpoint.keep_last=5",
     "eval_every=3",
     "algo.schedule=linear",
-    "rollout.top_p=0.9",
-    "rollout.top_k=20",
-    "rollout.min_p=0.05",
-    "reward.functions=[{path: tests.builders.talking_reward.talks, weight: 0}]",
+    "reward.functions=[{path: builders.talking_reward.talks, weight: 0}]",
 )
 FEW = ("cluster.num_learners=1", "algo.kl_weight=0")
 """Options of tests that need no second learner and no reference; each actor takes seconds to start."""
@@ -81,7 +80,7 @@ def assay(
         text=True,
         timeout=timeout_s,
         check=False,
-        env=os.environ | (env or {}),
+        env=os.environ | HERE | (env or {}),
     )
 
 
@@ -126,6 +125,7 @@ def start(*arguments: str) -> Iterator[Started]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env=os.environ | HERE,
         start_new_session=True,
         # A suite started in the background ignores Ctrl-C, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

@@ -12,6 +12,7 @@ from builders.vllm_server import LOCAL
 pytestmark = pytest.mark.slow
 CONTRASTIVE = ("algo.contrastive=true", "logging.wandb=disabled", "algo.num_prompts=8")
 """Options of all runs here; the demo has a reference text for every sample."""
+TRUNCATED = ("rollout.top_p=0.9", "rollout.top_k=20", "rollout.min_p=0.05")
 NOWHERE = f"http://{LOCAL}:9/v1"
 Rows = list[dict[str, float]]
 
@@ -26,7 +27,8 @@ def trained(data: Path, output: Path, *options: str) -> Rows:
 
 @pytest.fixture(scope="module")
 def borrowed(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    return trained(demo_data, tmp_path_factory.mktemp("borrowed"), "rollout.teacher.kind=borrowed")
+    options = ("rollout.teacher.kind=borrowed", *TRUNCATED)
+    return trained(demo_data, tmp_path_factory.mktemp("borrowed"), *options)
 
 
 def test_with_reference_texts_no_group_is_left_without_contrast(borrowed: Rows):
@@ -39,7 +41,7 @@ def test_with_reference_texts_no_group_is_left_without_contrast(borrowed: Rows):
     print(f"figure: groups without contrast {sampled:.2f} as sampled, 0.00 as learnt from")
 
 
-def test_the_policys_metrics_leave_out_what_others_wrote(borrowed: Rows):
+def test_the_policys_metrics_leave_out_what_others_wrote_and_follow_truncated_sampling(borrowed: Rows):
     assert all(0 < row["parity/logprob_abs_max"] < 1e-4 for row in borrowed)
     assert all(row["staleness/max"] == 0 and row["response/length/clipped"] < 0.5 for row in borrowed)
 

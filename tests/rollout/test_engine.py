@@ -233,7 +233,7 @@ def test_an_output_layer_of_its_own_is_updated_and_truncated_sampling_has_the_le
     engine.load_weights(weights, version=1)
 
     prompt, banned = tiny_prompt(folder), engine.banned_token_ids
-    (answers,) = sample(engine, [prompt], count=24)
+    (answers,) = sample(engine, [prompt], count=64)
     start.load_state_dict(weights)
     gaps = {}
     for truncation in (by, KEEPS_ALL):
