@@ -42,7 +42,9 @@ def test_with_reference_texts_no_group_is_left_without_contrast(borrowed: Rows):
 
 
 def test_the_policys_metrics_leave_out_what_others_wrote_and_follow_truncated_sampling(borrowed: Rows):
-    assert all(0 < row["parity/logprob_abs_max"] < 1e-4 for row in borrowed)
+    gaps = [row["parity/logprob_abs_max"] for row in borrowed]
+    # It is exactly 0 in a step whose tokens were each the only one left to choose.
+    assert 0 < max(gaps) < 1e-4
     assert all(row["staleness/max"] == 0 and row["response/length/clipped"] < 0.5 for row in borrowed)
 
 
