@@ -73,7 +73,7 @@ TABLE = (
     WrongInput(f"{DEMO} model_name_or_path=Qwen/Qwen2.5-VL-3B-Instruct", "it is called model here, an option of"),
     WrongInput(f"{DEMO} lora_r=16", "it is called model.lora.rank here"),
     WrongInput(f"{DEMO} save_steps=50", "it is called checkpoint.every here"),
-    WrongInput(f"{DEMO} report_to=wandb", "it is called logging.wandb here, online, offline or disabled"),
+    WrongInput(f"{DEMO} report_to=wandb", "it is called logging.backends here, a list, e.g. [wandb,tensorboard]"),
     # Keys, values and options of our own.
     WrongInput(f"{DEMO} algo.num_promts=4", "algo.num_promts is not a key; did you mean algo.num_prompts?"),
     WrongInput(f"{DEMO} patience=3", "patience is not a key; --help lists the keys"),

@@ -35,7 +35,7 @@ def _doctor(argv: Sequence[str]) -> int:
 
 
 def _completion(argv: Sequence[str]) -> int:
-    from launch.command.completion import main
+    from launch.completion import main
 
     return main(argv, list(SUMMARIES))
 

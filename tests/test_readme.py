@@ -9,7 +9,7 @@ import pytest
 
 from launch.__main__ import COMMANDS
 from launch.command.arguments import Parser, in_full, with_key
-from launch.command.completion import SCRIPTS
+from launch.completion import SCRIPTS
 from launch.command.composing import jobs_of, open_composer
 from launch.command.mistakes import check_read
 from launch.command.sweep import sweep_parser

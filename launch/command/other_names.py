@@ -31,6 +31,7 @@ LORA = "the rank; 0 trains the full weights"
 LENGTH = "which bounds the prompt; the answer is bounded by rollout.max_response_tokens"
 CLIP = "and algo.clip_high, the lower and the upper clip"
 GPUS = "e.g. cluster=1xh100, which sets cluster.gpus_per_actor, cluster.num_learners and more"
+BACKENDS = "a list, e.g. [wandb,tensorboard]"
 WANDB = "online, offline or disabled"
 FUNCTIONS = "e.g. 'reward.functions=[{path: my_rewards.shininess}]'"
 
@@ -197,8 +198,8 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "resume_mode": Ours("resume", "e.g. resume=auto"),
     "load_checkpoint_path": Ours("resume"),
     "log_completions": Ours("logging.samples_every", "the steps between two tables of them"),
-    "report_to": Ours("logging.wandb", WANDB),
-    "logger": Ours("logging.wandb", WANDB),
+    "report_to": Ours("logging.backends", BACKENDS),
+    "logger": Ours("logging.backends", BACKENDS),
     "wandb_mode": Ours("logging.wandb", WANDB),
     "project_name": Ours("logging.project"),
     "wandb_project": Ours("logging.project"),

@@ -343,7 +343,7 @@ STYLE = f"""
   .tiles {{ grid-template-columns: 1fr 1fr; }} .tile {{ padding: 13px 15px; }} .controls {{ position: static; }}
 }}
 mark {{
-  color: inherit; border-radius: 3px; padding: 0 1px;
+  color: var(--ink); border-radius: 3px; padding: 0 1px;
   background: color-mix(in srgb, var(--said) calc(10% + var(--w) * 45%), transparent);
 }}
 """

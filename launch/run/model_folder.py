@@ -38,6 +38,18 @@ def _last_made(chain: Path) -> Path:
     return made[-1]
 
 
+def model_name(path: str) -> str:
+    """Return what to call a model: the name of its folder or hub id; of a checkpoint or a stage, that of the run.
+
+    >>> model_name("runs/photos/checkpoints/step_60/hf"), model_name("runs/both/1_sft/model"), model_name("owner/name")
+    ('photos', '1_sft', 'name')
+    """
+    parts = Path(path).parts
+    if FOLDER in parts[1:]:
+        return parts[parts.index(FOLDER, 1) - 1]
+    return parts[-2] if parts[-1] == MADE and len(parts) > 1 else parts[-1]
+
+
 def asking_at(path: str) -> dict[str, Any]:
     """Return how the model of a folder, run or checkpoint was asked; {} if nobody knows."""
     folder = Path(model_folder(path))

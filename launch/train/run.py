@@ -22,6 +22,7 @@ from launch.run.ending import End, Ending, recorded_end
 from launch.run.folder import CONFIG, LOCK, dump_config, plain, run_folder, write_json
 from launch.run.invocation import Invocation, invocation
 from launch.run.members import SUMMARY
+from launch.run.model_folder import model_name
 from launch.run.paths import with_absolute_paths
 from launch.run.printed import PrintedLines
 from launch.run.resume import changes, find_start, finished, how_to_resume, prepare
@@ -174,7 +175,8 @@ def _tags(config: TrainConfig, by: Invocation) -> tuple[str, ...]:
     objective = config.algo.objective
     # What is taught, and a stage of a chain, may have other values than those of the chosen option.
     algorithm = "" if RECIPES[objective].teaches or by.stage else by.algo
-    return tuple(filter(None, dict.fromkeys((objective.value, algorithm, by.reward, Path(config.model.path).name))))
+    names = objective.value, algorithm, by.reward, model_name(config.model.path)
+    return tuple(filter(None, dict.fromkeys(names)))
 
 
 def _notice_of_profile(config: TrainConfig) -> dict[int, str]:

@@ -69,7 +69,10 @@ def test_the_knowledge_that_an_answer_names_is_measured(tmp_path: Path, capsys):
         ({"id": "b", "target": {}}, "line 2: the answer has no completion"),
         (LINE | {"completion": 3}, "line 2: completion must be text"),
         (LINE | {"target": {"label": "good"}}, "line 2: target.label must be"),
-        (LINE | {"target": {"lable": "normal"}}, "line 2: target has no field 'lable'; its fields are label, boxes"),
+        (
+            LINE | {"target": {"lable": "normal"}},
+            "line 2: target has no field 'lable'; its fields are label, kind",
+        ),
         (LINE | {"task": "poetry"}, "line 2: task 'poetry' is not one of yes_no, boxes"),
         (LINE | {"image_size": [0, 4]}, r"line 2: image_size must be \[width, height\]"),
         (LINE | {"agreement": 1.5}, "line 2: agreement must be a number in"),

@@ -130,7 +130,7 @@ def is_slow(prompts, completions, **columns):
 
 def test_answers_that_stay_unjudged_are_a_warning():
     assert tried("is_shy") == [
-        "warning: a malformed answer would be unjudged: reward is_shy has nothing to judge by in this sample"
+        "warning: a malformed answer would be unjudged: reward is_shy returned None for this sample"
     ]
     slow = tried("is_slow", timeout_s=0.1)
     assert len(slow) == 2 and "no answer in reward.timeout_s=0.1 s" in slow[0]

@@ -26,7 +26,7 @@ def test_another_trainers_name_is_told_what_it_is_called_here(name):
 
 
 def test_no_key_of_ours_is_taken_for_another_trainers():
-    assert {path.rpartition(".")[2] for path in KEYS} & OTHER_NAMES.keys() <= {"beta", "max_tokens"}
+    assert {path.rpartition(".")[2] for path in KEYS} & OTHER_NAMES.keys() <= {"beta", "max_tokens", "steps"}
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,8 @@ def interrupted_at_seed_2(config: TrainConfig) -> int:
 
 def test_a_wrong_key_of_a_search_is_named_before_its_first_trial(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert sweep(["hydra/sweeper=optuna", "algo.l=interval(1e-5,1e-4)"]) == 2
+    assert sweep(["hydra/sweeper=optuna", "algo.lrr=interval(1e-5,1e-4)"]) == 2
     assert sweep(["hydra/sweeper=optuna", "algo.num_completions=range(1,8)"]) == 2
     err = capsys.readouterr().err
-    assert "algo.l is not a key; did you mean algo.lr?" in err and "algo.num_completions must be ≥ 2; got 1" in err
+    assert "algo.lrr is not a key; did you mean algo.lr?" in err and "algo.num_completions must be ≥ 2; got 1" in err
     assert list(tmp_path.iterdir()) == []

@@ -151,7 +151,7 @@ def test_folders_that_cannot_be_compared_are_refused_in_one_sentence(capsys, emp
         ("runs/a", "runs/../runs/a"): "runs/a is a single run; name another one to compare it with",
     }
     for typed, sentence in sentences.items():
-        assert refused(*typed) == 1
+        assert refused(*typed) == 2
         err = capsys.readouterr().err
         assert err.startswith(f"assay compare: {sentence}") and err.count("\n") == 1
     assert refused() == 2
@@ -162,7 +162,7 @@ def test_folders_that_cannot_be_compared_are_refused_in_one_sentence(capsys, emp
 def test_the_page_is_not_written_into_a_run(capsys):
     write_run("runs/a", 1e-5)
     write_run("runs/b", 1e-5)
-    assert assay(["compare", "runs/a", "runs/b", "output=runs/a"]) == 1
+    assert assay(["compare", "runs/a", "runs/b", "output=runs/a"]) == 2
     assert "output=runs/a holds a run; give another folder" in capsys.readouterr().err
 
 

@@ -91,7 +91,7 @@ def training(folder: Path, resumed: Resumed | None = None) -> Training:
     return Training(
         config=config,
         folder=folder,
-        data=Data(training=[], heldout=[], lessons={}),
+        data=Data(training=[], heldout=[], lessons={}, num_unasked=0, warnings=()),
         start=None,
         tracker=RunTracker(folder, LoggingConfig(wandb=WandbMode.disabled), plan, timings, resumed),
         setup=replace(SETUP, devices=Devices()),

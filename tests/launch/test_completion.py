@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from launch.__main__ import SUMMARIES, assay
-from launch.command.completion import CONF, SCRIPTS, candidates, options_of
+from launch.completion import CONF, SCRIPTS, candidates, options_of
 from launch.command.composing import open_composer
 from launch.verbs import VERBS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def offered(line: str) -> list[str]:
