@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launch.__main__ import SUMMARIES, assay
-from launch.completion import CONF, SCRIPTS, candidates, options_of
 from launch.command.composing import open_composer
+from launch.completion import CONF, SCRIPTS, candidates, options_of
 from launch.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
