@@ -1,6 +1,8 @@
 """The console command: `assay <verb> …`, or `python -m launch <verb> …`."""
 
+import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,10 +97,16 @@ def _version() -> str:
 def main() -> int:
     """Entry point of the console script."""
     try:
-        return assay(sys.argv[1:])
+        code = assay(sys.argv[1:])
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("assay: stopped", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has seen enough; Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 if __name__ == "__main__":

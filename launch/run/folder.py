@@ -26,7 +26,7 @@ CHAIN = "chain.json"
 
 @contextmanager
 def run_folder(output: str) -> Iterator[Path]:
-    """Make the folder if need be, lock it against other runs for the block, and drop an earlier crash.txt."""
+    """Lock the folder of a run for the block, made if need be, and drop an earlier crash.txt; a refusal leaves no folder."""
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,14 @@ def run_folder(output: str) -> Iterator[Path]:
                 f"output={output}: another process runs in it; wait for it or give another folder"
             ) from error
         (folder / CRASH).unlink(missing_ok=True)
-        yield folder
+        try:
+            yield folder
+        except UserError:
+            # What was given is refused before anything began.
+            if [path.name for path in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
+                folder.rmdir()
+            raise
 
 
 def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:

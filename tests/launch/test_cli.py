@@ -275,3 +275,9 @@ def test_a_training_also_starts_as_a_module():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == "assay train: algo.num_promts is not a key; did you mean algo.num_prompts?\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_a_verb_without_a_traceback():
+    command = f"{sys.executable} -m launch train --help | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("Train a vision-language model") and done.stderr == ""

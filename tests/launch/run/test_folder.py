@@ -1,0 +1,24 @@
+"""The folder of a run: locked while it runs, gone if nothing began."""
+
+from pathlib import Path
+
+import pytest
+
+from launch.run.folder import run_folder
+from rl.faults import UserError
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path: Path):
+    with pytest.raises(UserError), run_folder(str(tmp_path / "run")):
+        raise UserError("photos: the folder holds no image")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("error", "files"), [(UserError("no"), ["config.yaml"]), (RuntimeError("a bug"), [])])
+def test_what_has_begun_and_the_place_of_a_bug_stay(error: Exception, files: list[str], tmp_path: Path):
+    folder = tmp_path / "run"
+    with pytest.raises(type(error)), run_folder(str(folder)):
+        for name in files:
+            (folder / name).touch()
+        raise error
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", *files]
