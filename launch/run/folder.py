@@ -26,7 +26,7 @@ CHAIN = "chain.json"
 
 @contextmanager
 def run_folder(output: str) -> Iterator[Path]:
-    """Lock the folder of a run for the block, made if need be, and drop an earlier crash.txt; a refusal leaves no folder."""
+    """Lock the folder of a run for the block, made if need be, and drop its crash.txt; a refusal leaves no folder."""
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
