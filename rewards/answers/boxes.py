@@ -13,7 +13,8 @@ MAX_BOXES = 64
 MAX_BOX_CHARACTERS = 400
 TOO_MANY = f"more than {MAX_BOXES} boxes; the rest were not read"
 
-QUOTED = r"""(?:"(?P<double>[^"{}]*+)"|'(?P<single>(?:[^'{}]|'(?=\w))*+)')"""
+# Not a possessive group around the look-ahead: Python before 3.11.5 finds nothing by that.
+QUOTED = r"""(?:"(?P<double>[^"{}]*+)"|'(?P<single>(?:[^'{}]|'(?=\w))*)')"""
 BOX = re.compile(
     r"""\s*+["']bbox_2d["']\s*+:\s*+\[(?P<numbers>[^\[\]]*+)\]\s*+"""
     r"""(?:,\s*+["']label["']\s*+:\s*+""" + QUOTED + r"""\s*+)?,?+\s*+"""
