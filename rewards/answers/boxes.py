@@ -13,7 +13,7 @@ MAX_BOXES = 64
 MAX_BOX_CHARACTERS = 400
 TOO_MANY = f"more than {MAX_BOXES} boxes; the rest were not read"
 
-# Not a possessive group around the look-ahead: Python before 3.11.5 finds nothing by that.
+# Nothing that captures or looks ahead stands in a possessive group: Python before 3.11.5 misreads that.
 QUOTED = r"""(?:"(?P<double>[^"{}]*+)"|'(?P<single>(?:[^'{}]|'(?=\w))*)')"""
 BOX = re.compile(
     r"""\s*+["']bbox_2d["']\s*+:\s*+\[(?P<numbers>[^\[\]]*+)\]\s*+"""
@@ -24,7 +24,7 @@ CORNERS = re.compile(",".join([NUMBER] * 4))
 
 JSON_BOX = r'"bbox_2d"\s*+:\s*+\[([^\[\]]{0,200}+)\]'
 JSON_LABEL = r'"label"\s*+:\s*+"((?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}){0,400}+)"'
-JSON_OBJECT = re.compile(rf"\{{\s*+(?:{JSON_BOX}(?:\s*+,\s*+{JSON_LABEL})?+|{JSON_LABEL}\s*+,\s*+{JSON_BOX})\s*+\}}")
+JSON_OBJECT = re.compile(rf"\{{\s*+(?:{JSON_BOX}(?:\s*+,\s*+{JSON_LABEL})?|{JSON_LABEL}\s*+,\s*+{JSON_BOX})\s*+\}}")
 JSON_FORM = re.compile(
     r"\s*+(?:```(?:json)?+)?+\s*+(?:\{\}|\[\s*+(?:\{\}(?:\s*+,\s*+\{\})*+)?+\s*+\])\s*+(?:```)?+\s*+"
 )

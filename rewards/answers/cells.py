@@ -11,7 +11,8 @@ MAX_RUNS = SIDE * SIDE
 OUTSIDE = f"leaves the {SIDE}×{SIDE} grid or runs backwards"
 NO_RUN = "is not (row,column) or (row,first)-(row,last)"
 CELL = r"\(\s*+([0-9]{1,4})\s*+,\s*+([0-9]{1,4})\s*+\)"
-RUN = re.compile(rf"\s*+{CELL}(?:\s*+[-\u2013\u2014\u2212]\s*+{CELL})?+\s*+(,|\Z)")
+# Nothing that captures stands in a possessive group: Python before 3.11.5 misreads that.
+RUN = re.compile(rf"\s*+{CELL}(?:\s*+[-\u2013\u2014\u2212]\s*+{CELL})?\s*+(,|\Z)")
 
 
 def read_cells(span: Span, faults: list[str]) -> frozenset[Cell] | None:

@@ -133,7 +133,7 @@ def test_hostile_text_is_read_in_linear_time_and_its_rest_is_reported(piece: str
     def read_answer(text: str) -> Answer:
         return parse_answer(f"<think>a</think><answer>Yes. {text}", Task.boxes, SIZE)
 
-    assert growth(read_answer, piece, MAX_CHARACTERS) < LINEAR
+    assert growth(read_answer, piece, MAX_CHARACTERS // 2) < LINEAR
     read = read_answer(piece * (10_000_000 // len(piece)))
     assert f"only the first {MAX_CHARACTERS} were read" in read.malformed[0]
     assert len(read.malformed) < MAX_BOXES + 10
