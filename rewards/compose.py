@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -9,7 +10,7 @@ from threading import Thread
 from rewards.answers.parse import Answer, parse_answer
 from rewards.component import Judge, Values
 from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, components, is_computed, weights
-from rewards.functions import BatchReward, Hear, load_function, place_of
+from rewards.functions import BatchReward, Hear, heard, load_function, place_of
 from rewards.item import Item, items_of
 from rl.faults import AssayError, UserError
 from rl.types import Group, Sample, Score
@@ -28,7 +29,8 @@ class Composer:
         check_reward(config)
         self._config = config
         self._weights = weights(config)
-        self._judges = _judges(config, hear)
+        self._judges = _judges(config)
+        self._hear = hear
 
     def score_group(self, group: Group) -> Group:
         """Return the group with a score for each completion."""
@@ -56,7 +58,8 @@ class Composer:
 
     def _judged(self, name: str, judge: Judge, items: Sequence[Item], answers: Sequence[Answer]) -> list[Judgement]:
         """Return a component's judgement of each answer; a fault raises or becomes a sentence, never a silent 0."""
-        result = in_time(lambda: judge(items, answers), self._config.timeout_s)
+        with heard(name, self._hear) if self._hear and name not in COMPONENTS else nullcontext():
+            result = in_time(lambda: judge(items, answers), self._config.timeout_s)
         values = [result] * len(items) if isinstance(result, Exception) else result
         return [self._judgement(name, item, value) for item, value in zip(items, values, strict=True)]
 
@@ -163,14 +166,14 @@ def in_time(work: Callable[[], Values], seconds: float) -> Values | Exception:
         return TimeoutError(f"no answer in reward.timeout_s={seconds:g} s")
 
 
-def _judges(config: RewardConfig, hear: Hear | None) -> dict[str, Judge]:
+def _judges(config: RewardConfig) -> dict[str, Judge]:
     """Return the judge of every component that is computed, by name."""
     ours = {
         name: COMPONENTS[name].batch_judge(options)
         for name, options in components(config).items()
         if is_computed(options)
     }
-    return ours | {function.name: _of_user(load_function(function, hear)) for function in config.functions}
+    return ours | {function.name: _of_user(load_function(function)) for function in config.functions}
 
 
 def _of_user(reward: BatchReward) -> Judge:

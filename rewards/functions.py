@@ -4,8 +4,8 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any
 
@@ -18,11 +18,8 @@ Hear = Callable[[str], None]
 """Listener to the lines that functions of the user's print."""
 
 
-def load_function(config: FunctionConfig, hear: Hear | None) -> BatchReward:
-    """Import the user's function and return it as one that judges a batch of items.
-
-    `hear` is told each line that it prints, with its name; None leaves its output alone.
-    """
+def load_function(config: FunctionConfig) -> BatchReward:
+    """Import the user's function and return it as one that judges a batch of items."""
     module, _, name = config.path.rpartition(".")
     if os.getcwd() not in sys.path:
         # Users start a run where their functions lie; the console command does not search that folder by itself.
@@ -34,9 +31,8 @@ def load_function(config: FunctionConfig, hear: Hear | None) -> BatchReward:
             f"reward.functions: cannot import {config.path} ({named(error)}{place_of(error)}); start in the folder of "
             f"{module}.py"
         ) from error
-    trl = config.signature is Signature.trl
-    judge = _as_trl_calls(function, config.path) if trl else _as_verl_calls(function, config.path)
-    return _heard(judge, config.name, hear) if hear else judge
+    calls = _as_trl_calls if config.signature is Signature.trl else _as_verl_calls
+    return calls(function, config.path)
 
 
 def place_of(error: BaseException) -> str:
@@ -48,13 +44,14 @@ def place_of(error: BaseException) -> str:
     return next((f" ({frame.filename}:{frame.lineno})" for frame in reversed(own)), "")
 
 
-def _heard(judge: BatchReward, name: str, hear: Hear) -> BatchReward:
-    def judge_and_tell(items: Sequence[Item]) -> list[float | None]:
-        with _Lines(lambda line: hear(f"reward {name}: {line}")) as lines:
-            with redirect_stdout(lines), redirect_stderr(lines):
-                return judge(items)
+@contextmanager
+def heard(name: str, hear: Hear) -> Iterator[None]:
+    """Tell `hear` each line that is printed within the block, by whichever thread, with the name of the reward.
 
-    return judge_and_tell
+    The block belongs around a call with a time limit, not inside it: a call that hangs would never give the streams back.
+    """
+    with _Lines(lambda line: hear(f"reward {name}: {line}")) as lines, redirect_stdout(lines), redirect_stderr(lines):
+        yield
 
 
 class _Lines(io.TextIOBase):
@@ -72,7 +69,7 @@ class _Lines(io.TextIOBase):
         return len(text)
 
     def close(self) -> None:
-        # It stays writable: a call that timed out may still print.
+        # It stays writable: what the function set up, such as a logger, may still hold it.
         if self._rest:
             self.write("\n")
 

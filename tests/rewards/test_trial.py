@@ -136,6 +136,12 @@ def test_answers_that_stay_unjudged_are_a_warning():
     assert len(slow) == 2 and "no answer in reward.timeout_s=0.1 s" in slow[0]
 
 
+def test_a_function_that_hangs_keeps_no_stream(capsys):
+    heard = tried("is_slow", timeout_s=0.1)
+    print("the run goes on")
+    assert capsys.readouterr().out == "the run goes on\n" and not any("goes on" in line for line in heard)
+
+
 def test_a_function_that_may_raise_by_config_does_not_end_the_run():
     first, second = tried("splits", on_error=OnError.unjudged)
     assert first.startswith("warning: a right answer would be unjudged: reward splits raised IndexError")
