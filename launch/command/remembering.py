@@ -6,9 +6,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from conf.keys import walk
-from launch.command.mistakes import parse_overrides
+from conf.keys import Key, walk
+from launch.command.mistakes import check_value, parse_overrides, reason_unread
 from launch.run.model_folder import asking_at
+from rl.asking import FILE
+from rl.faults import UserError
 
 TASK = "data.task"
 FILES = ("experiment", "ablation")
@@ -23,22 +25,35 @@ def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: M
     """
     path = str(composed.model.path) if "model" in composed else ""
     names = {override.key_or_group for override in parse_overrides(typed)}
-    kinds = {key.path: key.kind for key in walk(schema)}
+    asking = asking_at(path)
     taken, other = [], []
-    for key, value in asking_at(path).items():
-        if key not in kinds or key in unread:
+    for key in walk(schema):
+        if key.path not in asking or reason_unread(key.path, unread):
             continue
-        now = OmegaConf.select(composed, key)
-        value = kinds[key](value) if issubclass(kinds[key], Enum) else value
+        now, value = OmegaConf.select(composed, key.path), _checked(key, asking[key.path], schema, path)
         if now == value:
             continue
-        if _is_typed(key, names):
-            other.append(f"{key}={_plain(now)}, where it was {_plain(value)}")
+        if _is_typed(key.path, names):
+            other.append(f"{key.path}={_plain(now)}, where it was {_plain(value)}")
         else:
-            OmegaConf.update(composed, key, value)
-            taken.append(f"{key}={_plain(value)}")
+            OmegaConf.update(composed, key.path, value)
+            taken.append(f"{key.path}={_plain(value)}")
     said = [f"{path} is asked as in its training: {', '.join(taken)}"] if taken else []
     return [*said, *([f"warning: {path} is asked otherwise than in its training: {'; '.join(other)}"] if other else [])]
+
+
+def _checked(key: Key, value: Any, schema: type, path: str) -> Any:
+    """Return the value as the config holds it; a UserError names the model whose file has a wrong one."""
+    if issubclass(key.kind, Enum):
+        value = next((choice for choice in key.kind if choice.value == value), value)
+    try:
+        # The model may be a stranger's, and an interpolation would read this machine's environment.
+        if "${" in str(value):
+            raise UserError(f"{key.path} must not hold ${{; got {value}")
+        check_value(key, value, str(value), schema)
+    except UserError as error:
+        raise UserError(f"model.path={path} says wrongly how it was asked: {error}; mend its {FILE}") from error
+    return value
 
 
 def _is_typed(key: str, names: set[str]) -> bool:

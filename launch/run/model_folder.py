@@ -52,6 +52,8 @@ def model_name(path: str) -> str:
 
 def asking_at(path: str) -> dict[str, Any]:
     """Return how the model of a folder, run or checkpoint was asked; {} if nobody knows."""
+    if not path:
+        return {}
     folder = Path(model_folder(path))
     if folder.name in (WHOLE, MERGED) and (folder.parent / RECORD).is_file():
         return asking_of(read_checkpoint(folder.parent).record.config)

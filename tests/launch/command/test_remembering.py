@@ -11,6 +11,7 @@ from launch.command.composing import open_composer
 from launch.command.remembering import remember
 from launch.run.folder import plain
 from rl.data.config import DataConfig, Instructions
+from rl.faults import UserError
 from rl.types import Task
 
 TRAINED = TrainConfig(data=DataConfig(task=Task.yes_no, instructions=Instructions.none, square=112))
@@ -58,6 +59,28 @@ def test_a_key_that_the_verb_ignores_is_left_out(run: Path):
 
 def test_nothing_is_said_where_nothing_differs(run: Path):
     assert remembered(run, data=TRAINED.data)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"task": "box"}, r"data\.task must be one of yes_no, boxes, .*; got box; mend its assay\.json"),
+        ({"square": "wide"}, r"data\.square must be an integer ≥ 0; got wide"),
+        ({"question": "${oc.env:HOME}"}, r"data\.question must not hold \$\{"),
+        ({"anomaly_words": ["rust", "${oc.env:HOME}"]}, r"data\.anomaly_words must not hold \$\{"),
+    ],
+)
+def test_a_model_of_a_stranger_is_not_believed(tmp_path: Path, values: dict, sentence: str):
+    write_checkpoint(tmp_path, 1, config={"data": values})
+    with pytest.raises(UserError, match=f"model.path={tmp_path} says wrongly how it was asked: {sentence}"):
+        remembered(tmp_path)
+
+
+def test_without_a_model_the_working_folder_is_not_taken_for_one(tmp_path: Path, monkeypatch):
+    (tmp_path / "assay.json").write_text('{"data.square": 112}')
+    monkeypatch.chdir(tmp_path)
+    composed = OmegaConf.structured(PredictConfig())
+    assert remember(composed, [], PredictConfig, UNREAD_BY_PREDICT) == [] and composed.data.square == 0
 
 
 def test_a_typed_model_and_its_numbers_reach_the_config_of_a_training(run: Path):
