@@ -47,9 +47,9 @@ TABLE = (
     WrongInput("export", "give checkpoint=RUN and output=FOLDER, e.g. assay export checkpoint=runs/demo/mine"),
     WrongInput("submit", "nothing is submitted without a key; type one, e.g. assay submit experiment=demo"),
     WrongInput(
-        "train --learning_rate 1e-5", "--help has no flag --learning_rate; a key is written without dashes, lea"
+        "train --learning_rate 1e-5", "there is no flag --learning_rate; a key is written without dashes, lea"
     ),
-    WrongInput("train --config mine.yaml", "--help has no flag --config; a key is written without dashes"),
+    WrongInput("train --config mine.yaml", "there is no flag --config; a key is written without dashes"),
     WrongInput(
         "train --config-dir mine experiment=mine", "--config-dir: there is no folder mine; give the one that holds"
     ),
@@ -58,7 +58,7 @@ TABLE = (
     WrongInput(f"{DEMO} +algo.lr=1e-5", "keys are neither added nor removed; write algo.lr=value"),
     WrongInput(f"{DEMO} algo.lr=1e-5,1e-4", "algo.lr has several values; add -m to run them all"),
     WrongInput("submit -m experiment=demo seed=1,2", "submit runs one job; a sweep on a cluster is `assay train -m"),
-    WrongInput("submit experiment=demo --gpus 8", "--help has no flag --gpus; a key is written without dashes"),
+    WrongInput("submit experiment=demo --gpus 8", "there is no flag --gpus; a key is written without dashes"),
     WrongInput("submit experiment=demo --address head:6379", "head:6379 is not the address of a dashboard; give one"),
     # Names of other trainers.
     WrongInput(f"{DEMO} algo.learning_rate=1e-5", "algo.learning_rate is not a key; it is called algo.lr here"),

@@ -1,6 +1,6 @@
 """Lists the keys of a config schema, for help pages, mistyped keys and tests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
@@ -11,7 +11,6 @@ TYPE_NAMES = {
     float: "a number",
     bool: "true or false",
     str: "text",
-    list: "a list",
     dict: "a mapping",
 }
 LISTS = {int: "a list of integers such as [0,1]", str: "a list of texts such as [one,two]"}
@@ -51,6 +50,21 @@ def _list_of(item: type) -> str:
     if not is_dataclass(item):
         return LISTS[item]
     return f"a list of mappings such as [{{{', '.join(f'{field.name}: …' for field in fields(item))}}}]"
+
+
+def as_typed(value: Any) -> str:
+    """Return the value of a key as one types it.
+
+    >>> as_typed(None), as_typed(True), as_typed(["rust", "crack"])
+    ('null', 'true', '[rust,crack]')
+    """
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(map(as_typed, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
 
 
 def walk(schema: type, prefix: str = "") -> Iterator[Key]:

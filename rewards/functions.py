@@ -48,7 +48,8 @@ def place_of(error: BaseException) -> str:
 def heard(name: str, hear: Hear) -> Iterator[None]:
     """Tell `hear` each line that is printed within the block, by whichever thread, with the name of the reward.
 
-    The block belongs around a call with a time limit, not inside it: a call that hangs would never give the streams back.
+    The block belongs around a call with a time limit, not inside it: a call that hangs would never give the streams
+    back.
     """
     with _Lines(lambda line: hear(f"reward {name}: {line}")) as lines, redirect_stdout(lines), redirect_stderr(lines):
         yield

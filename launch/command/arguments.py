@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         flag = re.match(r"unrecognized arguments: (--?)([\w.-]+)", message)
         if flag:
             key = flag[2].replace("-", "_")
-            raise UserError(f"--help has no flag {flag[1]}{flag[2]}; a key is written without dashes, {key}=VALUE")
+            raise UserError(f"there is no flag {flag[1]}{flag[2]}; a key is written without dashes, {key}=VALUE")
         raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
@@ -75,7 +75,7 @@ def with_key(overrides: Sequence[str], key: str) -> list[str]:
     ["runs=['runs/a','runs/1']", 'output=here']
     """
     values = [text for text in overrides if "=" not in text or Path(text).is_dir()] if key else []
-    listed = ",".join(QuotedString(text=value, quote=Quote.single).with_quotes() for value in values)
+    listed = ",".join(map(quoted, values))
     return [*([f"{key}=[{listed}]"] if values else []), *(text for text in overrides if text not in values)]
 
 

@@ -1,10 +1,9 @@
 """`assay <verb> --help`: every config group and every key with its type, range, value and help sentence."""
 
-from enum import Enum
 from operator import attrgetter
 from typing import Any
 
-from conf.keys import Key, sections, walk
+from conf.keys import Key, as_typed, sections, walk
 from launch.command.composing import Composer
 from launch.command.mistakes import reason_unread
 from launch.command.verb import Verb
@@ -55,15 +54,7 @@ def _keys(schema: type, config: Any, verb: Verb) -> list[str]:
         lines.append(titles[section])
         for key in keys:
             needed = ", required" if key.path in verb.required else ""
-            lines.append(f"  {key.path}={_shown(attrgetter(key.path)(config))}    {key.expected()}{needed}")
+            lines.append(f"  {key.path}={as_typed(attrgetter(key.path)(config))}    {key.expected()}{needed}")
             lines.append(f"      {key.help}")
         lines.append("")
     return lines
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Enum):
-        return value.name
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

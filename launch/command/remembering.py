@@ -6,13 +6,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from conf.keys import Key, walk
+from conf.keys import Key, as_typed, walk
 from launch.command.mistakes import check_value, parse_overrides, reason_unread
 from launch.run.model_folder import asking_at
 from rl.asking import FILE
 from rl.faults import UserError
 
 TASK = "data.task"
+EMPTY = "''"
 FILES = ("experiment", "ablation")
 """Groups whose files may set any key; `data` sets keys of its own section, and a reward has a task."""
 
@@ -31,13 +32,14 @@ def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: M
         if key.path not in asking or reason_unread(key.path, unread):
             continue
         now, value = OmegaConf.select(composed, key.path), _checked(key, asking[key.path], schema, path)
+        was = as_typed(value) or EMPTY
         if now == value:
             continue
         if _is_typed(key.path, names):
-            other.append(f"{key.path}={_plain(now)}, where it was {_plain(value)}")
+            other.append(f"{key.path}={as_typed(now) or EMPTY}, where it was {was}")
         else:
             OmegaConf.update(composed, key.path, value)
-            taken.append(f"{key.path}={_plain(value)}")
+            taken.append(f"{key.path}={was}")
     said = [f"{path} is asked as in its training: {', '.join(taken)}"] if taken else []
     return [*said, *([f"warning: {path} is asked otherwise than in its training: {'; '.join(other)}"] if other else [])]
 
@@ -60,9 +62,3 @@ def _is_typed(key: str, names: set[str]) -> bool:
     section = key.split(".")[0]
     setters = {key, *FILES, *(["data"] if section == "data" else []), *(["reward"] if key == TASK else [])}
     return not names.isdisjoint(setters)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.name
-    return str(value).lower() if isinstance(value, bool) else value or "''" if isinstance(value, str) else value

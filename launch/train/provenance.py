@@ -1,10 +1,8 @@
 """How a run was made, for its report: the command, the code, the packages, and what differs from the default config."""
 
-from enum import Enum
 from operator import attrgetter
-from typing import Any
 
-from conf.keys import walk
+from conf.keys import as_typed, walk
 from conf.schema import TrainConfig
 from launch.pages.provenance import Provenance
 from launch.run.invocation import invocation
@@ -29,15 +27,4 @@ def changed_keys(config: TrainConfig) -> list[tuple[str, str, str]]:
     """Return (key, default, value) of each key whose value is not the schema's default."""
     default = with_absolute_paths(TrainConfig())
     found = [(key.path, attrgetter(key.path)(default), attrgetter(key.path)(config)) for key in walk(TrainConfig)]
-    return [(path, _shown(old), _shown(new)) for path, old, new in found if old != new and path not in WHERE]
-
-
-def _shown(value: Any) -> str:
-    """Return the value as it would be typed."""
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "null" if value is None else str(value)
+    return [(path, as_typed(old), as_typed(new)) for path, old, new in found if old != new and path not in WHERE]

@@ -22,7 +22,7 @@ def test_values_are_told_as_they_are_typed() -> None:
     config = TrainConfig(data=DataConfig(anomaly_words=["crack", "hole"], with_reference=False))
     config = replace(config, reward=replace(config.reward, format=ComponentConfig(weight=0.5)))
     told = {key: (old, new) for key, old, new in changed_keys(config)}
-    assert told["data.anomaly_words"][1] == "[crack, hole]"
+    assert told["data.anomaly_words"][1] == "[crack,hole]"
     assert told["data.with_reference"] == ("true", "false")
     assert told["reward.format.weight"] == ("null", "0.5")
 
