@@ -75,7 +75,7 @@ def with_key(overrides: Sequence[str], key: str) -> list[str]:
     ["runs=['runs/a','runs/1']", 'output=here']
     """
     values = [text for text in overrides if "=" not in text or Path(text).is_dir()] if key else []
-    listed = ",".join(map(quoted, values))
+    listed = ",".join(QuotedString(text=value, quote=Quote.single).with_quotes() for value in values)
     return [*([f"{key}=[{listed}]"] if values else []), *(text for text in overrides if text not in values)]
 
 

@@ -13,9 +13,7 @@ from rollout.config import RolloutConfig
 
 REFERENCE, INSPECTED = "normal.jpg", "inspected.jpg"
 EXAMPLE = {"A": "scratch", "B": NO_DEFECT}
-STAND_INS = (
-    "Its options stand for those of your question, which follow it in the same way, as knowledge does if offered."
-)
+STAND_INS = "The options in the prompt are examples: write those of your own question in their place."
 TRANSFORMERS = """\
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from launch.run.folder import CHAIN, CONFIG
@@ -88,7 +89,12 @@ def merge_adapter(path: str) -> None:
     if folder.name != MERGED or folder.is_dir() or not (folder.parent / RECORD).is_file():
         return
     print(f"merging the adapter of {folder.parent} into its base model, once", flush=True)
-    unfinished = folder.with_name(f".{MERGED}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    write_model(read_checkpoint(folder.parent), unfinished)
-    unfinished.rename(folder)
+    # The members of a sweep may merge the same adapter at the same time; the first to end gives it its name.
+    with TemporaryDirectory(prefix=f".{MERGED}.", dir=folder.parent) as made:
+        merged = Path(made) / MERGED
+        write_model(read_checkpoint(folder.parent), merged)
+        try:
+            merged.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
