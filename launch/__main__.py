@@ -1,6 +1,9 @@
 """The console command: `assay <verb> …`, or `python -m launch <verb> …`."""
 
+import os
 import platform
+import select
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,10 +98,25 @@ def _version() -> str:
 def main() -> int:
     """Entry point of the console script."""
     try:
-        return assay(sys.argv[1:])
+        code = assay(sys.argv[1:])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        # As in `assay train --help | head`; Python's own flush at the end would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         print("assay: stopped", file=sys.stderr)
         return 130
+
+
+def _reader_is_gone() -> bool:
+    """Return True if stdout is a pipe that nobody reads any more."""
+    stdout = select.poll()
+    stdout.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in stdout.poll(0))
 
 
 if __name__ == "__main__":

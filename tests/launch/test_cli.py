@@ -275,3 +275,10 @@ def test_a_training_also_starts_as_a_module():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == "assay train: algo.num_promts is not a key; did you mean algo.num_prompts?\n"
+
+
+@pytest.mark.parametrize("words", ["--help", "train --help"])
+def test_a_reader_that_leaves_early_gets_no_traceback(words: str):
+    command = f"{sys.executable} -m launch {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in (0, 141) and done.stdout.count("\n") == 1 and not done.stderr
