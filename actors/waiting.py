@@ -27,7 +27,9 @@ class Limit:
 async def answer(reference: Awaitable[Any], who: str, limit: Limit) -> Any:
     """Wait for an actor's answer; raise its UserErrors as they are, and a RunFailure that names it for all else."""
     try:
-        return await asyncio.wait_for(_as_future(reference), limit.seconds)
+        # Python 3.11's wait_for swallows a cancellation that comes together with the answer.
+        async with asyncio.timeout(limit.seconds):
+            return await reference
     except RayTaskError as error:
         raise _told(error, who) from error
     except TimeoutError as error:
@@ -48,10 +50,6 @@ async def together(works: Iterable[Awaitable[Any]]) -> list[Any]:
         return list(await asyncio.gather(*tasks))
     finally:
         await dropped(tasks)
-
-
-async def _as_future(reference: Awaitable[Any]) -> Any:
-    return await reference
 
 
 def _told(error: RayTaskError, who: str) -> AssayError:

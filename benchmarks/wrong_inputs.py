@@ -46,9 +46,7 @@ TABLE = (
     WrongInput("score", "give input=FILE, e.g. assay score reward=roam input=answers.jsonl"),
     WrongInput("export", "give checkpoint=RUN and output=FOLDER, e.g. assay export checkpoint=runs/demo/mine"),
     WrongInput("submit", "nothing is submitted without a key; type one, e.g. assay submit experiment=demo"),
-    WrongInput(
-        "train --learning_rate 1e-5", "there is no flag --learning_rate; a key is written without dashes, lea"
-    ),
+    WrongInput("train --learning_rate 1e-5", "there is no flag --learning_rate; a key is written without dashes, lea"),
     WrongInput("train --config mine.yaml", "there is no flag --config; a key is written without dashes"),
     WrongInput(
         "train --config-dir mine experiment=mine", "--config-dir: there is no folder mine; give the one that holds"

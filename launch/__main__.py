@@ -2,6 +2,7 @@
 
 import os
 import platform
+import select
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -100,13 +101,22 @@ def main() -> int:
         code = assay(sys.argv[1:])
         sys.stdout.flush()
         return code
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        # As in `assay train --help | head`; Python's own flush at the end would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         print("assay: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader of a pipe, such as head, has seen enough; Python would complain again when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+
+
+def _reader_is_gone() -> bool:
+    """Return True if stdout is a pipe that nobody reads any more."""
+    stdout = select.poll()
+    stdout.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in stdout.poll(0))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ ZSH = """_assay() {
         # A key waits for its value, and a section for its key.
         compadd -S '' -- ${(M)found:#*[=.]}
         compadd -- ${found:#*[=.]}
-    elif compset -P '*='; then
+    else
+        compset -P '*='
         _files
     fi
 }
@@ -51,7 +52,9 @@ FISH = """function __assay_candidates
     set -l found ($typed[1] completion --candidates $typed[2..-1] 2>/dev/null)
     if set -q found[1]
         printf '%s\\n' $found
-    else if string match -q '*=*' -- $typed[-1]
+    else if not string match -q '*=*' -- $typed[-1]
+        __fish_complete_path $typed[-1]
+    else
         set -l key (string replace -r '=.*' '=' -- $typed[-1])
         __fish_complete_path (string replace -r '^[^=]*=' '' -- $typed[-1]) | string replace -r '^' -- $key
     end
@@ -92,7 +95,11 @@ def candidates(typed: Sequence[str], verbs: Sequence[str]) -> list[str]:
     if current.startswith("-"):
         return _begun(current, re.findall(r"^  (--[\w-]+)", HELP, flags=re.MULTILINE) if name == SUBMIT else FLAGS)
     verb = VERBS[SUBMITTED if name == SUBMIT else name]
-    keys = [key for key in walk(verb.schema) if key.kind is not dict and not _unread(key.path, verb.unread)]
+    if verb.unnamed and not current:
+        # Paths, which need no key.
+        return []
+    hidden = [*verb.unread, *filter(None, [verb.unnamed])]
+    keys = [key for key in walk(verb.schema) if key.kind is not dict and not _unread(key.path, hidden)]
     options = options_of(
         verb.name, [CONF, *(Path(folder) for flag, folder in pairwise(arguments) if flag in CONFIG_DIR)]
     )

@@ -77,7 +77,9 @@ class Composer:
 
     def _raised(self, name: str, item: Item, error: Exception) -> Judgement:
         """Return the sentence about an exception of a component, or raise it, by config."""
-        sentence = f"reward {name} raised {type(error).__name__} on sample {item.id}: {error}{place_of(error)}"
+        # A fault of ours says itself what is wrong; the name of its class tells a user nothing.
+        raised = "" if isinstance(error, AssayError) else f" raised {type(error).__name__}"
+        sentence = f"reward {name}{raised} on sample {item.id}: {error}{place_of(error)}"
         if self._config.on_error is OnError.unjudged:
             return sentence
         if name in COMPONENTS and not isinstance(error, AssayError):

@@ -15,7 +15,7 @@ from rl.faults import UserError
 from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
 
-NOT_COMPARED = ("output", "resume", "logging")
+NOT_COMPARED = {"output", "resume", "logging", "cluster.reference_cache"}
 """Keys and sections of a config that say only where a run is recorded."""
 NAMED_BY = 2
 """Most values that follow the folder in the name of a run."""
@@ -68,7 +68,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 def differences(runs: Iterable[ComparedRun]) -> dict[str, list[str]]:
     """Return the keys whose values differ between runs, each with the value of every run; "" if a run lacks it."""
     runs = list(runs)
-    keys = dict.fromkeys(key for run in runs for key in run.values if key.split(".")[0] not in NOT_COMPARED)
+    keys = dict.fromkeys(key for run in runs for key in run.values if not {key, key.split(".")[0]} & NOT_COMPARED)
     known = [run for run in runs if run.values]
     differing = [key for key in keys if len({run.values.get(key, "") for run in known}) > 1]
     return {key: [run.values.get(key, "") for run in runs] for key in differing}

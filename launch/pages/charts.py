@@ -74,7 +74,7 @@ def draw(chart: Chart) -> str:
         return ""
     layers = _stacked(series) if chart.stacked else series
     axes = _axes(chart, layers)
-    shapes = _areas(layers, axes) if chart.stacked else _lines(series, axes, chart.smooth)
+    shapes = _areas(layers, axes) if chart.stacked else _lines(chart, series, axes)
     labels = "".join(
         f'<span class="tick" style="top:{axes.y(tick):.2f}%">{format_number(tick)}</span>' for tick in axes.ticks
     )
@@ -100,6 +100,11 @@ def is_zero(chart: Chart) -> bool:
     """Return True if the chart has values and all of them are 0."""
     values = [value for one in chart.series for _, value in one.points if math.isfinite(value)]
     return bool(values) and not any(values)
+
+
+def is_smoothed(chart: Chart, series: Series) -> bool:
+    """Return True if the curve is drawn with its running mean."""
+    return chart.smooth and not chart.stacked and len(series.points) >= SMOOTH_FROM
 
 
 def format_number(value: float) -> str:
@@ -182,8 +187,8 @@ def _path(points: Sequence[Point], axes: Axes) -> str:
     return "M" + "L".join(f"{axes.x(step):.2f} {axes.y(value):.2f}" for step, value in points)
 
 
-def _lines(series: Sequence[Series], axes: Axes, smooth: bool) -> str:
-    return "".join(_line(one, axes, smooth and len(one.points) >= SMOOTH_FROM) for one in reversed(series))
+def _lines(chart: Chart, series: Sequence[Series], axes: Axes) -> str:
+    return "".join(_line(one, axes, is_smoothed(chart, one)) for one in reversed(series))
 
 
 def _line(series: Series, axes: Axes, smooth: bool) -> str:

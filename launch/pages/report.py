@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from launch.pages.charts import Chart, draw, format_number, is_zero
+from launch.pages.charts import Chart, draw, format_number, is_smoothed, is_zero
 from launch.pages.correlations import correlation_table
 from launch.pages.curves import run_charts
 from launch.pages.gallery import AnswerReader, draw_shelf, shelves
@@ -180,10 +180,10 @@ def _curves(record: RunRecord) -> str:
     drawn = "".join(draw(chart) for chart in charts if chart not in zeros)
     body = f'<div class="charts">{drawn}</div>' if drawn or zeros else "<p>No training step was recorded.</p>"
     body += _zeros(zeros) + correlation_table(record.rows)
-    return (
-        "<section><header><h2>Training</h2><p>Thin lines are single steps, bold lines a running mean. "
-        f"Point at a chart for the values of a step.</p></header>{body}</section>"
-    )
+    has_means = any(is_smoothed(chart, series) for chart in charts for series in chart.series)
+    lines = "Thin lines are single steps, bold lines a running mean. " if has_means else ""
+    note = f"<p>{lines}Point at a chart for the values of a step.</p>" if drawn else ""
+    return f"<section><header><h2>Training</h2>{note}</header>{body}</section>"
 
 
 def _zeros(charts: Sequence[Chart]) -> str:

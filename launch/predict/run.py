@@ -29,6 +29,7 @@ from launch.run.paths import with_absolute_paths
 from launch.run.progress import ImageProgress
 from launch.run.signals import stop_on_signals
 from rl.brake import Brake
+from rl.checkpoints import FOLDER
 from rl.data.images import Size, check_mask_size, decoded_size, in_threads, open_mask, stated_size
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
@@ -181,7 +182,7 @@ def read_work(config: PredictConfig) -> Work:
     builder = PromptBuilder(config.model.path, config.data)
     photos = paired_photos(config)
     paths = list(dict.fromkeys(path for photo in photos for path in _files(photo)))
-    print(f"opening {len(paths)} images", flush=True)
+    print(f"opening {len(paths)} files", flush=True)
     masks = [photo.mask for photo in photos if photo.mask]
     opened_masks = dict(zip(masks, in_threads(_size_and_defect, masks), strict=True))
     damaged = _damaged(photos, paths, builder)
@@ -300,8 +301,9 @@ def _durations(summary: Mapping[str, Any], batch: int) -> dict[str, str]:
 
 
 def title_of(config: PredictConfig) -> str:
-    """Return the model, as seen from the working directory, and the folder or the file that it inspects."""
+    """Return the model or its checkpoint, as seen from the working directory, and what it inspects."""
     model = Path(config.model.path)
+    model = model.parent if model.parent.parent.name == FOLDER else model
     seen = model.relative_to(Path.cwd()) if model.is_relative_to(Path.cwd()) else model
     return f"{seen} on {Path(config.input).resolve().name if os.path.exists(config.input) else 'images'}"
 

@@ -101,10 +101,10 @@ def how_to_resume(folder: Path) -> str:
     newest, _ = newest_whole(folder)
     if (folder.parent / CHAIN).exists():
         place = newest.folder if newest else f"the start of {folder.name}"
-        return f"resume=auto output={folder.parent} goes on from {place}"
+        return f"the same command with resume=auto output={folder.parent} goes on from {place}"
     if newest is None:
         return f"{folder} has no checkpoint yet; checkpoint.every=N writes one every N steps"
-    return f"resume=auto output={folder} goes on from {newest.folder}"
+    return f"the same command with resume=auto output={folder} goes on from {newest.folder}"
 
 
 def how_to_go_on(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,8 +60,6 @@ class Training:
     setup: Setup
     timings: Timings
     brake: Brake
-    began: float
-    """Reading of time.perf_counter at the start."""
 
     @property
     def first_step(self) -> int:
@@ -98,8 +95,8 @@ class Training:
         return summary
 
     def _summary(self) -> dict[str, Any]:
-        cost = self.setup.devices.hours(self.tracker.seconds)
-        return summarize(self.config, self.tracker, time.perf_counter() - self.began) | cost
+        seconds = self.tracker.seconds
+        return summarize(self.config, self.tracker, seconds) | self.setup.devices.hours(seconds)
 
 
 def main(config: TrainConfig) -> int:
@@ -140,7 +137,7 @@ def _say_what_changed(start: Checkpoint, config: TrainConfig, data: Data) -> Non
 
 def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> Training:
     """Write config.yaml, open the metrics and W&B."""
-    began, timings = time.perf_counter(), Timings()
+    timings = Timings()
     (folder / CONFIG).write_text(dump_config(config))
     plan = Plan(
         num_steps=config.num_steps,
@@ -166,7 +163,6 @@ def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | N
         ),
         timings=timings,
         brake=Brake(),
-        began=began,
     )
 
 

@@ -32,7 +32,7 @@ def test_scores_every_completion_of_a_group() -> None:
 
 def test_a_reward_that_raises_is_one_sentence_that_travels_between_processes() -> None:
     found = pickle.loads(pickle.dumps(worker().score(group(RIGHT, box=(0, 0, float("nan"), 4)))))
-    assert found.fault.startswith("reward box raised UserError on sample part/test/cut/003: ")
+    assert found.fault.startswith("reward box on sample part/test/cut/003: ")
     assert found.scores == ()
 
 

@@ -120,6 +120,20 @@ def test_a_hung_call_ends_in_its_time(worker):
     assert time.monotonic() - start < 10
 
 
+def test_a_stop_that_comes_together_with_an_answer_is_not_lost():
+    async def stopped() -> bool:
+        future = asyncio.get_running_loop().create_future()
+        waiting = asyncio.ensure_future(answer(future, "Ray", LONG))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        future.set_result("yes")
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return waiting.cancelled()
+
+    assert asyncio.run(stopped())
+
+
 def test_the_first_failure_of_a_group_ends_the_wait_for_all(worker):
     async def both():
         other = ray.remote(Worker).options(num_cpus=0.1).remote()

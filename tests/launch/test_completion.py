@@ -32,6 +32,11 @@ def test_keys_are_offered_part_by_part():
     assert offered("assay train algo.kto.n") == [] and "seed=" in offered("assay train ")
 
 
+def test_files_are_left_to_the_shell_where_a_verb_takes_them_without_a_key():
+    assert offered("assay compare ") == offered("assay compare ru") == []
+    assert offered("assay compare runs/a out") == ["output="]
+
+
 def test_options_of_a_group_are_offered():
     assert {"experiment=demo", "experiment=dcr2ad/ablation"} <= set(offered("assay train experiment=d"))
     assert offered("assay score reward=judo") == ["reward=judo"]

@@ -107,9 +107,7 @@ def test_the_range_follows_the_signs_of_the_weights():
 
 
 def test_a_reward_that_raises_names_itself_and_the_sample():
-    with pytest.raises(
-        ValueError, match="reward accuracy raised UserError on sample part/test/cut/003: the label must"
-    ):
+    with pytest.raises(ValueError, match="reward accuracy on sample part/test/cut/003: the label must"):
         scored(HALF_RIGHT, Target(label="broken"), rewards())
 
 
@@ -123,7 +121,7 @@ def test_on_error_unjudged_affects_only_the_answer_that_raised():
     items = [item(HALF_RIGHT, Target(label="broken")), item(HALF_RIGHT, Target(label="defective"))]
     first, second = Composer(replace(rewards(box=None), on_error=OnError.unjudged)).score(items, read(items))
     assert (first.total, first.components) == (None, {"format": 1, "accuracy": None})
-    assert first.unjudged[0].startswith("reward accuracy raised UserError on sample part/test/cut/003")
+    assert first.unjudged[0].startswith("reward accuracy on sample part/test/cut/003")
     assert second.total == 2 and second.unjudged == ()
 
 

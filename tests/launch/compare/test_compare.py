@@ -28,6 +28,7 @@ def write_run(folder: str, lr: float, *, reward: float = 1.0, summary: bool = Tr
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(
         f"output: {folder}\nseed: {seed}\nalgo: {{lr: {lr}}}\nlogging: {{group: {run.name}}}\n"
+        f"cluster: {{reference_cache: {folder}}}\n"
     )
     with (run / "metrics.jsonl").open("w") as file:
         for step in range(3):

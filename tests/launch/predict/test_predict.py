@@ -369,6 +369,8 @@ def test_the_page_is_called_by_model_and_images(photos, monkeypatch):
     assert title_of(replace(named, input="normal/1.png,normal/2.png")) == "models/mine on images"
     assert title_of(replace(named, model=ModelConfig(path="Qwen/Some-VL"))) == "Qwen/Some-VL on in"
     assert title_of(replace(named, model=ModelConfig(path="/elsewhere/mine"))) == "/elsewhere/mine on in"
+    of_run = ModelConfig(path=str(photos / "runs/mine/checkpoints/step_4/hf"))
+    assert title_of(replace(named, model=of_run)) == "runs/mine/checkpoints/step_4 on in"
 
 
 def test_progress_without_a_terminal_is_about_twenty_lines():

@@ -207,7 +207,7 @@ def test_a_run_has_steps_left_without_a_summary_a_checkpoint_or_the_last_step(ru
 
 
 def test_how_to_resume_names_the_newest_checkpoint_or_how_to_get_one(run, tmp_path):
-    assert how_to_resume(run) == f"resume=auto output={run} goes on from {run}/checkpoints/step_4"
+    assert how_to_resume(run) == f"the same command with resume=auto output={run} goes on from {run}/checkpoints/step_4"
     assert "has no checkpoint yet; checkpoint.every=N" in how_to_resume(tmp_path)
 
 
@@ -278,6 +278,6 @@ def test_a_run_in_the_folder_of_a_chain_is_refused(tmp_path):
     stage = tmp_path / "2_rl"
     assert how_to_go_on(stage) == f"resume=auto output={tmp_path}"
     assert how_to_go_on(tmp_path) == f"output={tmp_path}"
-    assert how_to_resume(stage) == f"resume=auto output={tmp_path} goes on from the start of 2_rl"
+    assert how_to_resume(stage) == f"the same command with resume=auto output={tmp_path} goes on from the start of 2_rl"
     step = write_checkpoint(stage, 5)
-    assert how_to_resume(stage) == f"resume=auto output={tmp_path} goes on from {step}"
+    assert how_to_resume(stage) == f"the same command with resume=auto output={tmp_path} goes on from {step}"

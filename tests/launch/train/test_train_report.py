@@ -1,3 +1,4 @@
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,6 @@ def training(folder: Path, resumed: Resumed | None = None) -> Training:
         setup=replace(SETUP, devices=Devices()),
         timings=timings,
         brake=Brake(),
-        began=time.perf_counter(),
     )
 
 
@@ -140,6 +140,12 @@ def test_the_devices_that_a_run_holds_are_told_with_their_cost(tmp_path: Path) -
     page = (tmp_path / "report.html").read_text()
     assert "<dt>Hardware</dt><dd>4 CPU cores (Fast Processor 9) on 1 machine</dd>" in page
     assert "<dt>CPU core-hours</dt>" in page
+
+
+def test_the_seconds_of_a_resumed_run_include_those_before(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 4, "time_s": 3600.0}) + "\n")
+    run = training(tmp_path, Resumed(wandb_id="", evaluations=()))
+    assert run.record(End(ending=Ending.done, sentence=""))["seconds"] >= 3600
 
 
 def test_a_run_that_goes_on_with_other_samples_has_no_evaluation_before(tmp_path: Path) -> None:
