@@ -23,6 +23,7 @@ from launch.command.remembering import remember
 from launch.command.verb import Verb
 from launch.run.crash import sentence_of
 from launch.run.invocation import Invocation, invoked, telling
+from rl.asking import ASKED
 from rl.faults import RunFailure, UserError
 
 RUN_FAULT, USAGE_FAULT = 1, 2
@@ -54,15 +55,26 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
                 first, *_ = jobs_of(options.overrides, composer.sweeper)
                 jobs = jobs_of([*composer.swept_by_config(first), *options.overrides], composer.sweeper)
             checks = _checks(verb, composer.launcher)
-            configs = [composer.compose(arguments) for arguments in jobs]
-            for config in configs if not options.cfg else []:
-                for check in checks:
-                    check(config)
+            composed = [composer.compose_and_tell(arguments) for arguments in jobs]
+            for config, told in composed if not options.cfg else []:
+                _check(config, checks, told)
     except UserError as error:
         return fault(verb.name, error, USAGE_FAULT)
+    for sentence in dict.fromkeys(sentence for _, told in composed for sentence in told):
+        print(sentence, file=sys.stderr if options.cfg else sys.stdout, flush=True)
     if options.multirun and not options.cfg:
-        return _sweep(verb, options, configs[0])
+        return _sweep(verb, options, composed[0][0])
     return _run(verb, options)
+
+
+def _check(config: Any, checks: Sequence[Callable[[Any], None]], told: Sequence[str]) -> None:
+    """Run the checks; a refusal because of a key that the model brought along, as `told` says, repeats that."""
+    try:
+        for check in checks:
+            check(config)
+    except UserError as error:
+        origins = [sentence for sentence in told if any(f"{key}=" in sentence and key in str(error) for key in ASKED)]
+        raise UserError("; ".join([str(error), *origins])) from error
 
 
 def _texts(verb: Verb) -> list[str]:
@@ -125,8 +137,7 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
 def _run_job(verb: Verb, composed: DictConfig, options: argparse.Namespace) -> tuple[int, float | None]:
     """Return the exit code and, for a member of a sweep, the number that ranks it."""
     hydra_config = HydraConfig.get()
-    for sentence in remember(composed, hydra_config.overrides.task, verb.schema, verb.unread):
-        print(sentence, flush=True)
+    remember(composed, hydra_config.overrides.task, verb.schema, verb.unread)
     if hydra_config.mode is not RunMode.MULTIRUN:
         with invoked(_invocation(verb, options.typed)):
             return _run_main(verb, composed, composed.output)[0], None

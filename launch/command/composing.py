@@ -75,6 +75,10 @@ class Composer:
 
     def compose(self, arguments: Sequence[str]) -> Any:
         """Return the config dataclass with the overrides."""
+        return self.compose_and_tell(arguments)[0]
+
+    def compose_and_tell(self, arguments: Sequence[str]) -> tuple[Any, list[str]]:
+        """Return the config dataclass with the overrides, and sentences on what its model brings along."""
         with self._checked(arguments) as overrides:
             for key in walk(self.schema):
                 if key.kind is dict:
@@ -82,8 +86,8 @@ class Composer:
             composed = _compose(self.name, [*arguments, *self.hydra_arguments], self.schema)
         with open_dict(composed):
             del composed["hydra"]
-        remember(composed, arguments, self.schema, self.unread)
-        return to_dataclass(composed, self.schema)
+        told = remember(composed, arguments, self.schema, self.unread)
+        return to_dataclass(composed, self.schema), told
 
     def swept_by_config(self, job: Sequence[str]) -> list[str]:
         """Return the overrides in hydra.sweeper.params that the files chosen by a job add to the sweep."""

@@ -9,20 +9,24 @@ from omegaconf import DictConfig, OmegaConf
 from conf.keys import Key, as_typed, walk
 from launch.command.mistakes import check_value, parse_overrides, reason_unread
 from launch.run.model_folder import asking_at
+from rewards.presets import tasks_of
 from rl.asking import FILE
 from rl.faults import UserError
+from rl.types import Task
 
 TASK = "data.task"
 EMPTY = "''"
+MODEL = ("model", "model.path")
 FILES = ("experiment", "ablation")
-"""Groups whose files may set any key; `data` sets keys of its own section, and a reward has a task."""
+"""Groups whose files may set any key; `data` sets keys of its own section."""
 
 
 def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: Mapping[str, str]) -> list[str]:
     """Set the keys that the model of the config brings and that were not typed; return what to say about it.
 
-    A key that was typed stays, and so do those of a file that was named (experiment=…, data=…); `unread` has the keys
-    that the verb ignores.
+    A key that was typed stays, and so do those of a file that was named (experiment=…, data=…). Of a named reward the
+    task stays, unless the model is named too and the reward can judge its task. `unread` has the keys that the verb
+    ignores.
     """
     path = str(composed.model.path) if "model" in composed else ""
     names = {override.key_or_group for override in parse_overrides(typed)}
@@ -35,7 +39,7 @@ def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: M
         was = as_typed(value) or EMPTY
         if now == value:
             continue
-        if _is_typed(key.path, names):
+        if _is_typed(key.path, names) or (key.path == TASK and _is_of_reward(composed, value, names)):
             other.append(f"{key.path}={as_typed(now) or EMPTY}, where it was {was}")
         else:
             OmegaConf.update(composed, key.path, value)
@@ -59,6 +63,12 @@ def _checked(key: Key, value: Any, schema: type, path: str) -> Any:
 
 
 def _is_typed(key: str, names: set[str]) -> bool:
-    section = key.split(".")[0]
-    setters = {key, *FILES, *(["data"] if section == "data" else []), *(["reward"] if key == TASK else [])}
-    return not names.isdisjoint(setters)
+    return not names.isdisjoint({key, *FILES, *(["data"] if key.startswith("data.") else [])})
+
+
+def _is_of_reward(composed: DictConfig, task: Task, names: set[str]) -> bool:
+    """Return True if the task is that of a named reward, not `task`, that of the model."""
+    if "reward" not in names:
+        return False
+    reward: Any = OmegaConf.to_object(composed.reward) if "reward" in composed else None
+    return names.isdisjoint(MODEL) or reward is None or task not in tasks_of(reward)

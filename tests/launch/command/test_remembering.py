@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from builders.checkpoint_folders import write_checkpoint
 from conf.schema import UNREAD_BY_PREDICT, PredictConfig, TrainConfig
+from launch.__main__ import assay
 from launch.command.composing import open_composer
 from launch.command.remembering import remember
 from launch.run.folder import plain
@@ -59,6 +60,26 @@ def test_a_key_that_the_verb_ignores_is_left_out(run: Path):
 
 def test_nothing_is_said_where_nothing_differs(run: Path):
     assert remembered(run, data=TRAINED.data)[1] == []
+
+
+def test_of_a_named_reward_and_model_the_model_has_the_task_if_the_reward_can_judge_it():
+    tasks = {}
+    with open_composer("train", TrainConfig, []) as composer:
+        for typed in ("reward=cgro", "reward=yes_no model=starter_yes_no", "reward=judo model=starter_yes_no"):
+            tasks[typed] = composer.compose(typed.split()).data.task.name
+    assert list(tasks.values()) == ["yes_no", "yes_no", "grid"]
+
+
+def test_a_refusal_says_that_the_model_brought_the_key_along(capsys):
+    assert assay(["train", "model=starter_yes_no"]) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("assay train: data.task=yes_no asks for answers that reward.box cannot judge")
+    assert "; models/starter_yes_no is asked as in its training: data.task=yes_no, " in sentence
+
+
+def test_a_config_that_is_only_shown_says_what_the_model_brings_along(run: Path, capsys):
+    assert assay(["predict", f"model={run}", "input=photos", "--cfg", "job"]) == 0
+    assert "data.square=112" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
