@@ -36,8 +36,10 @@ def truncated(logits: torch.Tensor, labels: torch.Tensor, by: Truncation) -> tor
 def _lowest(logits: torch.Tensor, by: Truncation) -> torch.Tensor:
     """Return the [tokens, 1] lowest logit that stays: min-p and top-k first, then top-p among what these left."""
     size = logits.shape[-1]
-    values = logits.topk(min(by.top_k or size, size)).values
-    lowest = values[:, -1:]
+    # Only top-p without top-k needs the whole vocabulary in order.
+    count = by.top_k or (size if by.top_p < 1 else 1)
+    values = logits.topk(min(count, size)).values
+    lowest = values[:, -1:] if by.top_k else torch.full_like(values[:, :1], -math.inf)
     if by.min_p:
         lowest = torch.maximum(lowest, values[:, :1] + math.log(by.min_p))
     if by.top_p < 1:

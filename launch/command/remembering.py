@@ -30,20 +30,20 @@ def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: M
     """
     path = str(composed.model.path) if "model" in composed else ""
     names = {override.key_or_group for override in parse_overrides(typed)}
-    asking = asking_at(path)
+    keys = {key.path: key for key in walk(schema) if not reason_unread(key.path, unread)}
     taken, other = [], []
-    for key in walk(schema):
-        if key.path not in asking or reason_unread(key.path, unread):
+    for name, told in asking_at(path).items():
+        if name not in keys:
             continue
-        now, value = OmegaConf.select(composed, key.path), _checked(key, asking[key.path], schema, path)
-        was = as_typed(value) or EMPTY
+        now, value = OmegaConf.select(composed, name), _checked(keys[name], told, schema, path)
         if now == value:
             continue
-        if _is_typed(key.path, names) or (key.path == TASK and _is_of_reward(composed, value, names)):
-            other.append(f"{key.path}={as_typed(now) or EMPTY}, where it was {was}")
+        was = as_typed(value) or EMPTY
+        if _is_typed(name, names) or (name == TASK and _is_of_reward(composed, value, names)):
+            other.append(f"{name}={as_typed(now) or EMPTY}, where it was {was}")
         else:
-            OmegaConf.update(composed, key.path, value)
-            taken.append(f"{key.path}={was}")
+            OmegaConf.update(composed, name, value)
+            taken.append(f"{name}={was}")
     said = [f"{path} is asked as in its training: {', '.join(taken)}"] if taken else []
     return [*said, *([f"warning: {path} is asked otherwise than in its training: {'; '.join(other)}"] if other else [])]
 
