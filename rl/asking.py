@@ -52,7 +52,9 @@ def read_asking(folder: Path) -> dict[str, Any]:
         asking = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{file}: cannot be read ({error}); remove it, and give its keys yourself") from error
-    strange = [key for key in asking if key not in ASKED] if isinstance(asking, dict) else ["no JSON object"]
+    if not isinstance(asking, dict):
+        raise UserError(f"{file} is not a JSON object; remove it, and give its keys yourself")
+    strange = [key for key in asking if key not in ASKED]
     if strange:
-        raise UserError(f"{file}: {strange[0]} is nothing that a model is asked by; it may hold {', '.join(ASKED)}")
+        raise UserError(f"{file} must not hold {strange[0]}; it may hold {', '.join(ASKED)}")
     return asking

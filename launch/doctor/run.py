@@ -40,8 +40,8 @@ TIMEOUT_S = 120.0
 RUNS = Path("runs")
 USAGE = """usage: assay doctor
 
-Checks what runs depend on and prints a line for each: ok, warning or fault, with what to do. It takes no keys, and half
-a minute. The exit code is 1 if something is at fault, so that no run would work, and else 0."""
+Checks what runs depend on and prints a line for each: ok, warning or fault, with what to do. It has no keys and takes
+half a minute. The exit code is 1 if something is at fault, so that no run would work, and else 0."""
 
 
 def main(argv: Sequence[str]) -> int:

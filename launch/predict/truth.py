@@ -60,7 +60,7 @@ def truth_by_folders(photos: Sequence[Photo]) -> Truth:
         return Truth()
     defects = sorted(set().union(*telling.values()))
     named = ", ".join(defects[:MOST_NAMES]) + (" and others" if len(defects) > MOST_NAMES else "")
-    sentence = f"The folders' names tell the truth: {GOOD} is free of defects, {named} beside it not."
+    sentence = f"The folders' names tell the truth: images in {GOOD} are free of defects, those in {named} have one."
     return Truth(labels=labels, source="folders", sentence=sentence)
 
 

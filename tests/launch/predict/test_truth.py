@@ -42,7 +42,9 @@ def test_a_folder_good_beside_others_tells_the_truth():
     found = truth_of(photos("good/1.png", "hole/1.png", "scratch/1.png"), ())
     assert found.labels == {"good/1": "normal", "hole/1": "defective", "scratch/1": "defective"}
     assert found.source == "folders"
-    assert found.sentence == "The folders' names tell the truth: good is free of defects, hole, scratch beside it not."
+    assert found.sentence == (
+        "The folders' names tell the truth: images in good are free of defects, those in hole, scratch have one."
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_only_photos_beside_good_are_labelled():
 
 def test_many_folders_of_defects_are_not_all_named():
     found = truth_of(photos("good/1.png", *(f"kind{number}/1.png" for number in range(6))), ())
-    assert "kind0, kind1, kind2, kind3 and others beside it not" in found.sentence
+    assert "kind0, kind1, kind2, kind3 and others have one" in found.sentence
 
 
 PREDICTIONS = [
