@@ -342,7 +342,7 @@ def test_summary_and_page_have_measures_against_the_truth_and_the_time_an_image(
     assert summary["confusion"]["defective"] == {"defective": 0, "normal": 1, "unreadable": 0}
     assert (summary["inspection_seconds"], summary["seconds_per_image"]) == (5.0, 2.5)
     page = (tmp_path / "predictions.html").read_text()
-    assert "good is free of defects, hole beside it not. It is known of 2 of the 2 images." in page
+    assert "images in good are free of defects, those in hole have one. It is known of 2 of the 2 images." in page
     assert "s, 5 s of it after the start-up</dd>" in page and "2.5 s on average, up to 64 answered at once</dd>" in page
     assert "Image accuracy</dt><dd>0.500" in page
 
