@@ -123,8 +123,10 @@ def so_far(rows: Sequence[Metrics]) -> dict[str, Any]:
         "steps": sum("time/step" in row for row in rows),
         "seconds": rows[-1]["time_s"] if rows else 0.0,
         **{name: fmean(rewards) for name, rewards in edges.items() if rewards},
-        "heldout_before": _held_out(evaluations[0]) if evaluations else {},
-        "heldout_after": _held_out(evaluations[-1]) if len(evaluations) > 1 else {},
+        **{
+            "heldout_after" if row["step"] else "heldout_before": _held_out(row)
+            for row in [*evaluations[:1], *evaluations[-1:]]
+        },
     }
 
 

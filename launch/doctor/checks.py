@@ -22,7 +22,7 @@ class Verdict(Enum):
     warning = "warning"
     """Runs work, but not all of them or not as well as they could."""
     fault = "fault"
-    """No run works."""
+    """No run works, or none on the GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
