@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from launch.run.folder import CHAIN, CONFIG
-from rl.asking import asking_of, read_asking, write_asking
+from rl.asking import FILE, asking_of, read_asking, write_asking
 from rl.checkpoints import ADAPTER, FOLDER, MERGED, RECORD, WHOLE, Checkpoint, find_checkpoint, read_checkpoint
 from rl.faults import UserError
 
@@ -56,7 +56,8 @@ def asking_at(path: str) -> dict[str, Any]:
     if not path:
         return {}
     folder = Path(model_folder(path))
-    if folder.name in (WHOLE, MERGED) and (folder.parent / RECORD).is_file():
+    # A model that is not merged yet, or of a checkpoint from before there was such a file, has only the record.
+    if not (folder / FILE).is_file() and folder.name in (WHOLE, MERGED) and (folder.parent / RECORD).is_file():
         return asking_of(read_checkpoint(folder.parent).record.config)
     return read_asking(folder)
 

@@ -7,6 +7,7 @@ import pytest
 
 from builders.checkpoint_folders import damage, write_checkpoint
 from launch.run.model_folder import asking_at, model_folder
+from rl.asking import write_asking
 
 CONFIG = {"data": {"task": "yes_no", "square": 112}, "model": {"path": "models/starter", "precision": "float32"}}
 ASKING = {"data.task": "yes_no", "data.square": 112, "model.precision": "float32"}
@@ -23,6 +24,13 @@ def test_a_checkpoint_stands_for_its_model(tmp_path: Path):
     folder = write_checkpoint(tmp_path, 2, config=CONFIG)
     assert model_folder(str(folder)) == str(folder / "hf")
     assert asking_at(str(folder / "hf")) == ASKING
+
+
+def test_a_model_is_asked_by_its_own_file_although_the_state_beside_it_is_gone(tmp_path: Path):
+    folder = write_checkpoint(tmp_path, 2, config=CONFIG)
+    damage(folder)
+    write_asking(folder / "hf", {"data.square": 56})
+    assert asking_at(str(folder / "hf")) == {"data.square": 56}
 
 
 def test_an_adapter_stands_for_the_model_that_is_made_of_it(tmp_path: Path):
