@@ -26,8 +26,9 @@ CHAIN = "chain.json"
 
 @contextmanager
 def run_folder(output: str) -> Iterator[Path]:
-    """Lock the folder of a run for the block, made if need be, and drop its crash.txt; a refusal leaves no folder."""
+    """Lock the folder of a run for the block, made if need be, and drop its crash.txt; a refusal leaves no new one."""
     folder = Path(output)
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("w")
@@ -45,7 +46,7 @@ def run_folder(output: str) -> Iterator[Path]:
             yield folder
         except UserError:
             # What was given is refused before anything began.
-            if [path.name for path in folder.iterdir()] == [LOCK]:
+            if is_new and [path.name for path in folder.iterdir()] == [LOCK]:
                 (folder / LOCK).unlink()
                 folder.rmdir()
             raise

@@ -38,7 +38,7 @@ from rl.checkpoints import Checkpoint
 from rl.data.prompts import PromptBuilder
 from rl.data.stream import SampleStream
 from rl.evaluation.metrics import Evaluation
-from rl.faults import RunFailure
+from rl.faults import RunFailure, named
 from rl.loop import Exam, Roles, train
 from rl.recipe import RECIPES
 from rl.roles import Metrics
@@ -82,7 +82,10 @@ class Training:
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
         """Record the answers and write the report anew, which counts for no training step."""
         self.tracker.log_evaluation(step, groups)
-        write_run_report(self.config, self.tracker, self._summary(), self.setup, is_running=True)
+        try:
+            write_run_report(self.config, self.tracker, self._summary(), self.setup, is_running=True)
+        except Exception as error:  # noqa: BLE001 - a page must not end a training; at its end the same fault would show
+            self.tracker.say(f"warning: report.html could not be written ({named(error)}); the training goes on")
         self.timings.drain()
 
     def record(self, end: End) -> dict[str, Any]:

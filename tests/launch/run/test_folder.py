@@ -14,6 +14,12 @@ def test_a_refused_run_leaves_no_folder(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_was_there_stays(tmp_path: Path):
+    with pytest.raises(UserError), run_folder(str(tmp_path)):
+        raise UserError("photos: the folder holds no image")
+    assert tmp_path.is_dir()
+
+
 @pytest.mark.parametrize(("error", "files"), [(UserError("no"), ["config.yaml"]), (RuntimeError("a bug"), [])])
 def test_what_has_begun_and_the_place_of_a_bug_stay(error: Exception, files: list[str], tmp_path: Path):
     folder = tmp_path / "run"

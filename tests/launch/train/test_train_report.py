@@ -114,6 +114,15 @@ def test_the_report_is_written_at_every_evaluation_and_at_the_end_but_at_no_step
     assert '"status">finished' in page.read_text() and "At step" not in page.read_text()
 
 
+def test_a_report_that_cannot_be_written_is_told_and_ends_no_training(tmp_path: Path, capsys) -> None:
+    run = training(tmp_path)
+    (tmp_path / "report.html").mkdir()
+    run.log_evaluation(0, [group([score()])])
+    told = capsys.readouterr()
+    assert "report.html could not be written (IsADirectoryError" in told.out + told.err
+    assert run.tracker.evaluations[0].step == 0
+
+
 def test_the_report_is_titled_by_what_was_typed(tmp_path: Path) -> None:
     training(tmp_path).log_evaluation(0, [group([score()])])
     assert "<h1>demo <small>seed=1</small></h1>" in (tmp_path / "report.html").read_text()
