@@ -100,7 +100,14 @@ def test_the_models_own_texts_are_the_same_after_a_kill(demo_data: Path, tmp_pat
 
 @pytest.mark.rare
 def test_a_model_that_knows_another_form_is_refused_after_two_batches(demo_data: Path, tmp_path: Path):
-    typed = [*SMALL, "pairs.num_answers=1", "model=starter", f"data.root={demo_data}", f"output={tmp_path}/run"]
+    typed = [
+        *SMALL,
+        "pairs.num_answers=1",
+        "model=starter",
+        "data.task=routed",
+        f"data.root={demo_data}",
+        f"output={tmp_path}/run",
+    ]
     done = assay("pairs", *typed)
     assert done.returncode == 1 and "to 16 samples gives an option; choose a model that knows" in done.stderr
     assert num_lines(tmp_path / "run/selection.jsonl") == 16
