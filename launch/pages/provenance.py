@@ -7,7 +7,7 @@ from html import escape
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """How a run was made."""
+    """Origin of a run, as its report shows it."""
 
     command: str
     """Shell command that starts the same run; "" for a run that was started from Python."""
