@@ -1,4 +1,3 @@
-import io
 import json
 import math
 import time
@@ -9,13 +8,11 @@ from statistics import median
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 from wandb.proto.wandb_internal_pb2 import Record
 
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
 from launch.run.ending import Ending
-from launch.run.progress import RunProgress
 from launch.run.tracking import Evaluation, Plan, Resumed, RunTracker, read_rows
 from launch.run.wandb_run import without_secrets
 from rl.evaluation.config import LoggingConfig, WandbMode
@@ -29,7 +26,6 @@ NOBODY = "127.0.0.1:9"
 BLOCK, WHOLE, LAST = 32 * 1024, 1, 4
 KEY_OF_CAPTIONS = ["eval/heldout/maps", "captions"]
 JPEG = b"\xff\xd8\xff"
-METRICS = {"reward/mean": 1.5, "reward/box/mean": 0.25, "perf/tokens_per_s": 800.0, "time/step": 2.0}
 
 
 @pytest.fixture(autouse=True)
@@ -313,30 +309,6 @@ def test_the_seconds_before_the_clock_is_started_count_for_no_step(tmp_path: Pat
     run.log(1, groups, {})
     (row,) = rows(tmp_path)
     assert row["time/step"] < 0.2 < row["time_s"] <= run.seconds
-
-
-def test_without_a_terminal_a_run_is_about_twenty_plain_lines(
-    tmp_path: Path, groups: list[Group], capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = tracker(tmp_path, num_steps=100)
-    for step in range(1, 101):
-        run.log(step, groups, {})
-    run.finish({}, Ending.done)
-    lines = capsys.readouterr().out.splitlines()
-    assert 20 <= len(lines) <= 22
-    assert lines[0].startswith("step 1/100 · reward 2.12 · box 0.62 · ")
-    assert lines[-1].startswith("step 100/100 ")
-
-
-def test_on_a_terminal_there_is_one_live_line_with_sentences_above_it() -> None:
-    output = io.StringIO()
-    progress = RunProgress(4, ["box"], Console(file=output, force_terminal=True, width=130))
-    progress.show(1, METRICS)
-    progress.say("held-out after 1 steps: accuracy 0.500")
-    progress.stop()
-    shown = output.getvalue()
-    assert "reward 1.50 · box 0.25 · 800 tok/s · 0:00:06 left" in shown
-    assert shown.index("held-out after 1 steps") < shown.rindex("1/4")
 
 
 def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path: Path, groups: list[Group]) -> None:
