@@ -35,9 +35,9 @@ check: setup
 
 # Trains models/starter from random weights, models/starter_forms from it, and models/starter_routed from that.
 starter: setup
-	$(BIN)/python -m launch.starters.starter
-	$(BIN)/python -m launch.starters.starter --forms
-	$(BIN)/python -m launch.starters.starter --routed
+	$(BIN)/python -m launch.demo.starter
+	$(BIN)/python -m launch.demo.starter --forms
+	$(BIN)/python -m launch.demo.starter --routed
 
 evidence: setup
 	@$(BIN)/python -m benchmarks.evidence $(TOPIC)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import select
 import signal
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from launch.jobs.submit_help import SUMMARY
+from launch.jobs.submit_help import HELP, SUMMARY
 from launch.verbs import VERBS
 
 
@@ -38,9 +39,11 @@ def _doctor(argv: Sequence[str]) -> int:
 
 
 def _completion(argv: Sequence[str]) -> int:
-    from launch.completion import main
+    from launch.command.completion import Words, main
 
-    return main(argv, list(SUMMARIES))
+    submitted = {"submit": VERBS["train"]}
+    flags = re.findall(r"^  (--[\w-]+)", HELP, flags=re.MULTILINE)
+    return main(argv, Words(names=list(SUMMARIES), verbs={**VERBS, **submitted}, flags={"submit": flags}))
 
 
 COMMANDS: Mapping[str, Command] = {

@@ -34,7 +34,7 @@ def _train(config: TrainConfig) -> int:
 
 
 def _data(config: DemoDataConfig) -> int:
-    from launch.data import main
+    from launch.demo.data import main
 
     return main(config)
 

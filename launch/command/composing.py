@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -175,6 +176,7 @@ def open_composer(
         )
 
 
+@cache
 def _with_free_names(schema: type) -> DictConfig:
     """Return the schema as Hydra merges it; any name can be added to its mappings."""
     structured = OmegaConf.structured(schema)

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf.keys import Key, sections, walk
@@ -119,9 +120,15 @@ def _is_of_training(name: str) -> bool:
 def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
     """Raise a UserError when the value is not of the key's type."""
     try:
-        OmegaConf.update(OmegaConf.structured(schema), key.path, value)
+        OmegaConf.update(_scratch(schema), key.path, value)
     except OmegaConfBaseException as error:
         raise UserError(f"{key.path} must be {key.expected()}; got {shown}") from error
+
+
+@cache
+def _scratch(schema: type) -> DictConfig:
+    """Return a config that values are tried on; to build one takes longer than to compose a value into it."""
+    return OmegaConf.structured(schema)
 
 
 def meant(name: str, choices: Iterable[str], prefix: str = "") -> str:

@@ -28,5 +28,5 @@ def test_another_rank_reaches_the_address():
 
 
 def test_runs_that_start_at_once_meet_at_different_ports():
-    stores = [open_store() for _ in range(64)]
-    assert len({store.port for store in stores}) == 64
+    stores = [open_store() for _ in range(16)]
+    assert len({store.port for store in stores}) == 16

@@ -20,7 +20,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from launch.starters.untrained import CHAT_TEMPLATE, SPECIAL_TOKENS
+from launch.demo.untrained import CHAT_TEMPLATE, SPECIAL_TOKENS
 from rl.types import Pixels, Prompt, Sample, Target
 
 QUESTION = "Is this part defective?"

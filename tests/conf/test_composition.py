@@ -1,6 +1,7 @@
 """The YAML files: each composes and stays short."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from conf.keys import walk
-from conf.schema import DemoDataConfig, TrainConfig
+from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
-from launch.command.composing import CONF, open_composer
+from launch.command.composing import CONF, Composer, open_composer
 from launch.run.folder import dump_config
 from rewards.presets import PRESETS, preset
 from rl.faults import UserError
@@ -23,24 +24,27 @@ NAMES = [file.relative_to(CONF).with_suffix("").as_posix().partition("/") for fi
 OPTIONS = [f"{group}={name}" for group, _, name in NAMES] + [f"reward={name}" for name in PRESETS]
 
 
+@pytest.fixture(scope="module")
+def composer() -> Iterator[Composer]:
+    with open_composer("train", TrainConfig, []) as opened:
+        yield opened
+
+
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_composes(option):
-    with open_composer("train", TrainConfig, []) as composer:
-        assert isinstance(composer.compose([option]), TrainConfig)
+def test_every_option_composes(option, composer):
+    assert isinstance(composer.compose([option]), TrainConfig)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_reward_needs_no_other_key_and_takes_its_task_by_name(name):
-    with open_composer("train", TrainConfig, []) as composer:
-        plain, task = composer.compose([f"reward={name}"]), preset(name).task
-        assert plain.data.task is task
-        assert refusal(plain) == refusal(composer.compose([f"reward={name}", f"data.task={task.name}"])) == ""
+def test_a_reward_needs_no_other_key_and_takes_its_task_by_name(name, composer):
+    plain, task = composer.compose([f"reward={name}"]), preset(name).task
+    assert plain.data.task is task
+    assert refusal(plain) == refusal(composer.compose([f"reward={name}", f"data.task={task.name}"])) == ""
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_another_task_is_taken_or_refused_with_both_keys_and_what_to_do(name):
-    with open_composer("train", TrainConfig, []) as composer:
-        plain = composer.compose([f"reward={name}", "data.knowledge.file=knowledge.yaml"])
+def test_another_task_is_taken_or_refused_with_both_keys_and_what_to_do(name, composer):
+    plain = composer.compose([f"reward={name}", "data.knowledge.file=knowledge.yaml"])
     for task in Task:
         sentence = refusal(replace(plain, data=replace(plain.data, task=task)))
         assert not sentence or re.match(
@@ -59,22 +63,19 @@ def refusal(config: TrainConfig) -> str:
     return ""
 
 
-def test_the_reward_of_yes_and_no_takes_both_tasks_with_a_verdict():
-    with open_composer("train", TrainConfig, []) as composer:
-        for task in ("yes_no", "boxes"):
-            check_elsewhere(composer.compose(["reward=yes_no", f"data.task={task}"]))
+def test_the_reward_of_yes_and_no_takes_both_tasks_with_a_verdict(composer):
+    for task in ("yes_no", "boxes"):
+        check_elsewhere(composer.compose(["reward=yes_no", f"data.task={task}"]))
 
 
-def test_an_experiment_with_another_reward_asks_for_its_answers():
-    with open_composer("train", TrainConfig, []) as composer:
-        config = composer.compose(["experiment=judo_mini", "reward=dcr2ad"])
+def test_an_experiment_with_another_reward_asks_for_its_answers(composer):
+    config = composer.compose(["experiment=judo_mini", "reward=dcr2ad"])
     assert (config.data.task, config.data.knowledge.file) == (Task.routed, "data/demo/knowledge.yaml")
 
 
 @pytest.mark.parametrize("experiment", ["demo", "mmr_ad", "judo", "judo_mini"])
-def test_an_experiment_has_less_than_150_leaves(experiment):
-    with open_composer("train", TrainConfig, []) as composer:
-        config = yaml.safe_load(dump_config(composer.compose([f"experiment={experiment}"])))
+def test_an_experiment_has_less_than_150_leaves(experiment, composer):
+    config = yaml.safe_load(dump_config(composer.compose([f"experiment={experiment}"])))
     assert len(list(walk(TrainConfig))) == num_leaves(config) <= 150
 
 
@@ -87,21 +88,18 @@ def test_a_file_is_at_most_40_lines(file: Path):
     assert len(file.read_text().splitlines()) <= 40
 
 
-def test_the_command_line_wins_over_the_experiment():
-    with open_composer("train", TrainConfig, []) as composer:
-        config = composer.compose(["experiment=demo", "model=qwen2_5_vl_3b", "algo.num_prompts=4"])
+def test_the_command_line_wins_over_the_experiment(composer):
+    config = composer.compose(["experiment=demo", "model=qwen2_5_vl_3b", "algo.num_prompts=4"])
     assert (config.model.path, config.algo.num_prompts) == ("Qwen/Qwen2.5-VL-3B-Instruct", 4)
 
 
 @pytest.mark.parametrize("steps", ["3..5", "4"])
-def test_the_steps_of_a_profile_are_typed_without_quotes(steps):
-    with open_composer("train", TrainConfig, []) as composer:
-        assert composer.compose([f"profile.steps={steps}"]).profile.steps == steps
+def test_the_steps_of_a_profile_are_typed_without_quotes(steps, composer):
+    assert composer.compose([f"profile.steps={steps}"]).profile.steps == steps
 
 
-def test_mmr_ad_has_the_numbers_of_the_paper():
-    with open_composer("train", TrainConfig, []) as composer:
-        config = composer.compose(["experiment=mmr_ad"])
+def test_mmr_ad_has_the_numbers_of_the_paper(composer):
+    config = composer.compose(["experiment=mmr_ad"])
     algo, rollout = config.algo, config.rollout
     assert (algo.num_prompts, algo.num_completions, algo.num_updates) == (32, 8, 4)
     assert (algo.clip_low, algo.clip_high, algo.kl_weight, algo.lr) == (0.2, 0.2, 0.001, 2e-6)
@@ -111,22 +109,14 @@ def test_mmr_ad_has_the_numbers_of_the_paper():
     assert rollout.temperature == 1.0
 
 
-def test_a_dumped_config_reads_back_as_itself():
-    with open_composer("train", TrainConfig, []) as composer:
-        config = composer.compose(["experiment=demo", "algo.kl_estimator=k1", "seed=7"])
+def test_a_dumped_config_reads_back_as_itself(composer):
+    config = composer.compose(["experiment=demo", "algo.kl_estimator=k1", "seed=7"])
     again = OmegaConf.to_object(
         OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.create(dump_config(config)))
     )
     assert again == config
 
 
-def test_run_folders_are_named_after_the_experiment_and_the_time():
-    with open_composer("train", TrainConfig, []) as composer:
-        output = Path(composer.compose(["experiment=mmr_ad"]).output)
+def test_run_folders_are_named_after_the_experiment_and_the_time(composer):
+    output = Path(composer.compose(["experiment=mmr_ad"]).output)
     assert output.parts[:2] == ("runs", "mmr_ad") and len(output.parts) == 3
-
-
-def test_the_data_verb_composes_without_groups():
-    with open_composer("data", DemoDataConfig, []) as composer:
-        assert composer.choices == {}
-        assert composer.compose(["seed=3"]) == DemoDataConfig(seed=3)

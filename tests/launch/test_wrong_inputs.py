@@ -9,6 +9,8 @@ import ray
 from benchmarks.wrong_inputs import REFUSED, TABLE, WrongInput, write_material
 from launch.__main__ import assay
 
+pytestmark = pytest.mark.slow
+
 USAGE = "usage: assay"
 """Begins the lines above the sentence where no key is typed."""
 

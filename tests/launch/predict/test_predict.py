@@ -19,13 +19,14 @@ from conf.schema import UNREAD_BY_PREDICT, PredictConfig
 from launch.__main__ import assay
 from launch.command.arguments import in_full
 from launch.command.composing import open_composer
-from launch.command.mistakes import reason_unread
+from launch.command.mistakes import check_read, reason_unread
 from launch.predict.album import Album, Drawing
 from launch.predict.run import Inspection, check_free, read_work, title_of, warn_of_reference
 from launch.run.ending import End, Ending
 from launch.run.progress import ImageProgress
 from rl.brake import Brake
 from rl.data.config import DataConfig, Instructions
+from rl.faults import UserError
 from rl.timing import Timings
 from rl.types import Completion, Group, Look, Maps, Task
 from rollout.config import LocalizeConfig, Selection
@@ -170,11 +171,17 @@ def test_anomaly_words_are_required_only_if_they_select(photos):
     read_work(replace(asked, data=replace(asked.data, anomaly_words=["broken"])))
 
 
-@pytest.mark.parametrize("key", [key.path for key in walk(PredictConfig) if reason_unread(key.path, UNREAD_BY_PREDICT)])
-def test_a_key_that_would_do_nothing_is_refused(key, photos, capsys):
-    assert assay(["predict", f"input={photos}/in", "model=starter", f"reference={photos}/normal", f"{key}=1"]) == 2
+def test_a_key_that_would_do_nothing_is_refused(photos, capsys):
+    words = [f"input={photos}/in", "model=starter", f"reference={photos}/normal", "data.heldout_share=0.1"]
+    assert assay(["predict", *words]) == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"assay predict: {key} does nothing here: ") and err.endswith("; leave it out\n")
+    assert err.startswith("assay predict: data.heldout_share does nothing here: ") and err.endswith("; leave it out\n")
+
+
+@pytest.mark.parametrize("key", [key.path for key in walk(PredictConfig) if reason_unread(key.path, UNREAD_BY_PREDICT)])
+def test_each_key_that_would_do_nothing_is_refused(key):
+    with pytest.raises(UserError, match=rf"^{key} does nothing here: .*; leave it out$"):
+        check_read([f"{key}=1"], UNREAD_BY_PREDICT)
 
 
 def test_help_leaves_out_keys_that_would_do_nothing(capsys):

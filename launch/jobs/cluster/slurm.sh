@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A training on Slurm nodes: sbatch launch/cluster/slurm.sh
+# A training on Slurm nodes: sbatch launch/jobs/cluster/slurm.sh
 # Ray's head runs on the first node, a worker on each other one. Before the time is up the training writes a checkpoint
 # and the job queues again; resume=auto continues it.
 #SBATCH --job-name=assay

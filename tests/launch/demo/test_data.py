@@ -5,7 +5,8 @@ import json
 import pytest
 
 from conf.schema import DemoDataConfig
-from launch.data import main
+from launch.command.composing import open_composer
+from launch.demo.data import main
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -56,3 +57,9 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path, below):
         main(DemoDataConfig(output=output, num_parts=2))
     assert str(raised.value).startswith(f"{output}: nothing can be written there (") and "\n" not in str(raised.value)
     assert str(raised.value).endswith("give another folder: output=FOLDER")
+
+
+def test_the_verb_composes_without_groups():
+    with open_composer("data", DemoDataConfig, []) as composer:
+        assert composer.choices == {}
+        assert composer.compose(["seed=3"]) == DemoDataConfig(seed=3)

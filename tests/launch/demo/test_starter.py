@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-from launch.starters.starter import (
+from launch.demo.starter import (
     BUSY_CHOOSING,
     CURRICULUM,
     DATA,
@@ -24,7 +24,7 @@ from launch.starters.starter import (
     asking_in,
     train,
 )
-from launch.starters.untrained import SPECIAL_TOKENS, write_forms, write_untrained
+from launch.demo.untrained import SPECIAL_TOKENS, write_forms, write_untrained
 from rewards.answers.parse import parse_answer
 from rl.asking import read_asking
 from rl.batching import GroupBatch

@@ -1,4 +1,4 @@
-"""Build the demo's starter from random weights: `python -m launch.starters.starter`; half an hour on two cores.
+"""Build the demo's starter from random weights: `python -m launch.demo.starter`; half an hour on two cores.
 
 The starter first learns to see from careful annotators: plain defects, then faint ones. Then it learns to answer like
 busy annotators, who miss many defects, most often faint ones, imagine some, draw boxes loosely and sometimes leave
@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from actors.model import PolicyModel
-from launch.starters.untrained import CELLS, CHOICE_FORM, ROUTED_FORM, write_forms, write_untrained
+from launch.demo.untrained import CELLS, CHOICE_FORM, ROUTED_FORM, write_forms, write_untrained
 from rl.asking import write_asking
 from rl.batching import GroupBatch, to_batch
 from rl.data.config import DataConfig, Instructions

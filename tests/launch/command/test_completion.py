@@ -4,21 +4,26 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from launch.__main__ import SUMMARIES, assay
+from launch.__main__ import assay
+from launch.command.completion import CANDIDATES, CONF, SCRIPTS, options_of
 from launch.command.composing import open_composer
-from launch.completion import CONF, SCRIPTS, candidates, options_of
 from launch.verbs import VERBS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def offered(line: str) -> list[str]:
     """Return the candidates for the last word of a line, which ends with a blank if that word is empty."""
-    return candidates(line.split(" ")[1:], list(SUMMARIES))
+    shown = StringIO()
+    with redirect_stdout(shown):
+        assert assay(["completion", CANDIDATES, *line.split(" ")[1:]]) == 0
+    return shown.getvalue().splitlines()
 
 
 def test_verbs_are_offered_first():

@@ -1,8 +1,8 @@
 """`assay completion SHELL`: print the script for a shell, or the candidates for which the script asks."""
 
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +11,7 @@ import yaml
 
 import conf
 from conf.keys import Key, walk
-from launch.jobs.submit_help import HELP
-from launch.verbs import VERBS
+from launch.command.verb import Verb
 from rewards.presets import PRESETS
 
 CONF = Path(conf.__file__).parent
@@ -20,8 +19,6 @@ CANDIDATES = "--candidates"
 """Followed by the words after `assay`, of which the last is completed."""
 CONFIG_DIR = ("--config-dir", "-cd")
 FLAGS = ["--help", "-m", "--cfg", "--config-dir"]
-SUBMIT, SUBMITTED = "submit", "train"
-"""The command that takes keys without being in the table of verbs, and the verb whose keys it takes."""
 BASH = """_assay() {
     local line=${COMP_LINE:0:COMP_POINT} typed
     read -ra typed <<< "$line"
@@ -66,11 +63,23 @@ USAGE = """usage: source <(assay completion bash)       in ~/.bashrc
        assay completion fish | source        in ~/.config/fish/config.fish"""
 
 
-def main(argv: Sequence[str], verbs: Sequence[str]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What can be typed after `assay`."""
+
+    names: Sequence[str]
+    """First words, in the order in which they are listed."""
+    verbs: Mapping[str, Verb]
+    """Those of the names that take keys, each with the verb whose keys they are."""
+    flags: Mapping[str, Sequence[str]]
+    """Flags of the names that have others than a verb."""
+
+
+def main(argv: Sequence[str], words: Words) -> int:
     """Print a script or candidates; return the exit code."""
     if argv and argv[0] == CANDIDATES:
         # No line at all where there is none: the shell then offers files.
-        sys.stdout.writelines(f"{each}\n" for each in candidates(argv[1:], verbs))
+        sys.stdout.writelines(f"{each}\n" for each in candidates(argv[1:], words))
         return 0
     if len(argv) == 1 and argv[0] in SCRIPTS:
         print(SCRIPTS[argv[0]])
@@ -80,21 +89,21 @@ def main(argv: Sequence[str], verbs: Sequence[str]) -> int:
     return 0 if asked_for else 2
 
 
-def candidates(typed: Sequence[str], verbs: Sequence[str]) -> list[str]:
+def candidates(typed: Sequence[str], words: Words) -> list[str]:
     """Return the words that can stand in place of the last one that is typed."""
     *before, current = typed or [""]
     if not before:
-        return _begun(current, [*verbs, "--help", "--version"])
+        return _begun(current, [*words.names, "--help", "--version"])
     name, *arguments = before
     if name == "completion":
         return _begun(current, SCRIPTS)
-    if name != SUBMIT and name not in VERBS:
+    if name not in words.verbs:
         return []
     if arguments and arguments[-1] in CONFIG_DIR:
         return []
     if current.startswith("-"):
-        return _begun(current, re.findall(r"^  (--[\w-]+)", HELP, flags=re.MULTILINE) if name == SUBMIT else FLAGS)
-    verb = VERBS[SUBMITTED if name == SUBMIT else name]
+        return _begun(current, words.flags.get(name, FLAGS))
+    verb = words.verbs[name]
     if verb.unnamed and not current:
         # Paths, which need no key.
         return []

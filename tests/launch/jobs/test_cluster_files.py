@@ -1,4 +1,4 @@
-"""The files of launch/cluster, checked without Kubernetes, AWS or Slurm."""
+"""The files of launch/jobs/cluster, checked without Kubernetes, AWS or Slurm."""
 
 import os
 import re
@@ -21,8 +21,8 @@ from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
 from launch.command.composing import open_composer
 
-ROOT = Path(__file__).parents[2]
-CLUSTER = ROOT / "launch/cluster"
+ROOT = Path(__file__).parents[3]
+CLUSTER = ROOT / "launch/jobs/cluster"
 SLURM = CLUSTER / "slurm.sh"
 SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 EC2 = {"m7i.4xlarge": (16, 0), "p5.48xlarge": (192, 8)}
