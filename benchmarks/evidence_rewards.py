@@ -76,7 +76,7 @@ CLAIMS = [
     ),
     Claim(
         text="TRL's GRPOTrainer takes a step with our reward; verl loads it by its config and judges a parquet's rows",
-        command=f"{PYTEST} tests/rewards/test_adapters.py",
+        command=f"{PYTEST} tests/rewards/test_adapters.py tests/rewards/test_adapter_in_trl.py",
         check=by_tests,
     ),
     Claim(
