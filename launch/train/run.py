@@ -24,7 +24,15 @@ from launch.run.members import SUMMARY
 from launch.run.model_folder import model_name
 from launch.run.paths import with_absolute_paths
 from launch.run.printed import PrintedLines
-from launch.run.resume import changes, find_start, finished, how_to_resume, prepare
+from launch.run.resume import (
+    changes,
+    check_first_model,
+    find_start,
+    finished,
+    how_to_resume,
+    prepare,
+    with_first_model,
+)
 from launch.run.signals import stop_on_signals
 from launch.run.tracking import BENCHMARK, Plan, Resumed, RunTracker
 from launch.run.wandb_run import without_secrets
@@ -105,7 +113,7 @@ class Training:
 def main(config: TrainConfig) -> int:
     """Train from the data to the report; the last printed line is the summary."""
     with run_folder(config.output) as folder:
-        config = with_absolute_paths(config)
+        config = with_absolute_paths(with_first_model(config, folder))
         data = None
         if config.num_epochs:
             data = _say_and_read_data(config)
@@ -125,6 +133,7 @@ def main(config: TrainConfig) -> int:
 
 
 def _say_and_read_data(config: TrainConfig) -> Data:
+    check_first_model(config)
     print("reading the data", flush=True)
     data = read_data(config)
     print(data.in_words, flush=True)
