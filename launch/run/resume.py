@@ -124,15 +124,26 @@ def changes(start: Checkpoint, config: TrainConfig) -> list[str]:
     ]
 
 
-def how_to_resume(folder: Path) -> str:
-    """Say what to type after a run has ended early."""
+def how_to_resume(folder: Path, start: Checkpoint | None, *, made_steps: bool) -> str:
+    """Say what to type after a run that began at `start` has ended early, `made_steps` if it made a training step."""
     newest, _ = newest_whole(folder)
     if (folder.parent / CHAIN).exists():
         place = newest.folder if newest else f"the start of {folder.name}"
         return f"the same command with resume=auto output={folder.parent} goes on from {place}"
-    if newest is None:
+    if newest:
+        return f"the same command with resume=auto output={folder} goes on from {newest.folder}"
+    if made_steps:
         return f"{folder} has no checkpoint yet; checkpoint.every=N writes one every N steps"
-    return f"the same command with resume=auto output={folder} goes on from {newest.folder}"
+    return f"nothing is lost: {_how_to_start_again(folder, start)}"
+
+
+def _how_to_start_again(folder: Path, start: Checkpoint | None) -> str:
+    """Say what to type after a run that made no step: find_start refuses a folder with an evaluation in it."""
+    if not _holds_run(folder):
+        return "the same command starts anew"
+    if start:
+        return f"the same command with a new output= starts again from {start.folder}"
+    return f"the same command with resume=auto output={folder} starts anew"
 
 
 def how_to_go_on(folder: Path) -> str:

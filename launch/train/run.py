@@ -78,8 +78,14 @@ class Training:
 
     def how_to_go_on(self, error: Exception) -> str:
         """Name the newest checkpoint; "" if the run made no step and the same error would meet it again."""
-        made_steps = self.tracker.last_step > self.first_step
-        return how_to_resume(self.folder) if made_steps or isinstance(error, RunFailure) else ""
+        return self.how_to_resume() if self._made_steps or isinstance(error, RunFailure) else ""
+
+    def how_to_resume(self) -> str:
+        return how_to_resume(self.folder, self.start, made_steps=self._made_steps)
+
+    @property
+    def _made_steps(self) -> bool:
+        return self.tracker.last_step > self.first_step
 
     def begin(self) -> None:
         self.tracker.begin()
@@ -218,7 +224,7 @@ def _train_and_record(run: Training) -> int:
     with recorded_end(run) as end:
         asyncio.run(_start_team_and_train(run))
     if end.ending is Ending.stopped:
-        print(f"{end.sentence}; {how_to_resume(run.folder)}", flush=True)
+        print(f"{end.sentence}; {run.how_to_resume()}", flush=True)
     else:
         print(json.dumps(end.summary))
     return end.exit_code
