@@ -103,12 +103,14 @@ class Training:
         self.timings.drain()
 
     def record(self, end: End) -> dict[str, Any]:
+        """Write the summary and the report, name the report's file; return the summary."""
         summary = self._summary() | end.entry
         try:
             write_json(self.folder / SUMMARY, summary)
             write_run_report(self.config, self.tracker, summary, self.setup)
         finally:
             self.tracker.finish(summary, end.ending)
+        print(f"report: {self.folder / 'report.html'}", flush=True)
         return summary
 
     def _summary(self) -> dict[str, Any]:
@@ -129,6 +131,7 @@ def main(config: TrainConfig) -> int:
         summary = finished(folder, start, config.num_steps)
         if summary is not None:
             print(f"{folder} has done its {config.num_steps} steps; raise num_steps or num_epochs to go on")
+            print(f"report: {folder / 'report.html'}")
             print(json.dumps(summary))
             return 0
         data = data or _say_and_read_data(config)
