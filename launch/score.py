@@ -41,7 +41,7 @@ class Tally:
             "bad_lines": self.num_bad,
             "unjudged": len(self.scores) - len(totals),
             "malformed": sum(bool(score.malformed) for score in self.scores),
-            "faults": sum(any(" raised " in reason for reason in score.unjudged) for score in self.scores),
+            "faults": sum(bool(score.faults) for score in self.scores),
             "total": _mean(totals),
             "components": means,
         }

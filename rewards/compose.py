@@ -50,11 +50,11 @@ class Composer:
 
     def _score(self, item: Item, answer: Answer, judgements: dict[str, Judgement]) -> Score:
         components = {name: None if isinstance(value, str) else value for name, value in judgements.items()}
-        faults = [value for value in judgements.values() if isinstance(value, str)]
+        faults = tuple(value for value in judgements.values() if isinstance(value, str))
         lacking = [name for name, value in judgements.items() if value is None]
         reasons = (*faults, *(_nothing_to_judge_by(name, item) for name in lacking))
         whole = total(components, self._weights)
-        return Score(total=whole, components=components, malformed=answer.malformed, unjudged=reasons)
+        return Score(total=whole, components=components, malformed=answer.malformed, unjudged=reasons, faults=faults)
 
     def _judged(self, name: str, judge: Judge, items: Sequence[Item], answers: Sequence[Answer]) -> list[Judgement]:
         """Return a component's judgement of each answer; a fault raises or becomes a sentence, never a silent 0."""

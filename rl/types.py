@@ -161,6 +161,8 @@ class Score:
     """Faults of the answer's form, in words."""
     unjudged: tuple[str, ...] = ()
     """Reasons why components have no value, in words."""
+    faults: tuple[str, ...] = ()
+    """Those of the reasons that are faults of a reward: an exception, a timeout or a number that is not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,7 +111,9 @@ def run(chain: Chain) -> int:
                 return code
         if stage.verb.trains:
             model = str((stage.folder / MADE).resolve())
-    print(json.dumps(chain.summarize({})))
+    summary = chain.summarize({})
+    print(f"report: {chain.folder / 'report.html'}")
+    print(json.dumps(summary))
     return 0
 
 

@@ -32,15 +32,21 @@ STYLE = """
 """
 
 
-def compare_page(folder: Path, runs: Sequence[ComparedRun], tables: Sequence[Table]) -> str:
-    """Return the page for `folder`, from which it links to the runs' reports."""
+def compare_page(folder: Path, runs: Sequence[ComparedRun], tables: Sequence[Table], warning: str) -> str:
+    """Return the page for `folder`, from which it links to the runs' reports; `warning` may be ""."""
     names = " · ".join(run.name for run in runs)
     header = (
         f'<header class="mast"><div class="mark">{MARK}Assay comparison</div>'
         f"<h1>{len(runs)} runs</h1><p>{escape(names)}</p></header>"
     )
-    main = "".join(_section(folder, runs, table) for table in tables) + _curves(runs)
+    main = _warning(warning) + "".join(_section(folder, runs, table) for table in tables) + _curves(runs)
     return document(f"Comparison of {names}", f"{header}<main>{main}</main>", style=STYLE)
+
+
+def _warning(sentence: str) -> str:
+    if not sentence:
+        return ""
+    return f'<section class="card warnings"><h2>Warning</h2><ul><li>{escape(sentence)}</li></ul></section>'
 
 
 def _section(folder: Path, runs: Sequence[ComparedRun], table: Table) -> str:

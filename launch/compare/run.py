@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from conf.schema import CompareConfig
+from launch.compare.held_out import heldout_warning
 from launch.compare.page import compare_page
 from launch.compare.runs import read_runs
 from launch.compare.tables import as_csv, as_markdown, config_table, summary_table
@@ -19,10 +20,11 @@ def main(config: CompareConfig) -> int:
     tables = [summary_table(runs), config_table(runs)]
     for table in tables:
         (folder / f"{table.name}.csv").write_text(as_csv(table), encoding="utf-8")
-    told = "\n".join(map(as_markdown, tables))
+    warning = heldout_warning(runs)
+    told = "\n".join([*([f"Warning: {warning}.\n"] if warning else []), *map(as_markdown, tables)])
     (folder / "compare.md").write_text(told, encoding="utf-8")
     page = folder / "compare.html"
-    page.write_text(compare_page(folder, runs, tables), encoding="utf-8", errors="replace")
+    page.write_text(compare_page(folder, runs, tables, warning), encoding="utf-8", errors="replace")
     print(told)
     print(f"comparison: {page}")
     return 0

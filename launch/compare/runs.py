@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from launch.run.answers import answers_file, asked_ids
 from launch.run.folder import CHAIN, CONFIG, METRICS
 from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, short_keys, whole_rows, why_ended_early
 from rl.faults import UserError
@@ -36,6 +37,12 @@ class ComparedRun:
     """The numbers of summary.json by dotted path; of an unfinished run, those that its metrics tell."""
     rows: Sequence[Metrics]
     """The rows of metrics.jsonl."""
+    heldout: frozenset[str]
+    """Ids of the samples that its latest evaluation with kept answers asked about; empty if it kept no answers."""
+
+    @property
+    def is_evaluated(self) -> bool:
+        return any(f"{HELD_OUT}/samples" in row for row in self.rows)
 
 
 def read_runs(paths: Sequence[str]) -> list[ComparedRun]:
@@ -96,6 +103,13 @@ def _folders(path: Path) -> list[Path]:
     return [path]
 
 
+def _heldout_ids(folder: Path, rows: Sequence[Metrics]) -> frozenset[str]:
+    """Read them by the row of the evaluation: answers without a row may still be being written."""
+    steps = [int(row["step"]) for row in rows if f"{HELD_OUT}/samples" in row]
+    kept = [file for file in (answers_file(folder, "heldout", step) for step in steps) if file.exists()]
+    return asked_ids(kept[-1]) if kept else frozenset()
+
+
 def _trainings(chain: Path) -> str:
     return ", ".join(map(str, sorted(metrics.parent for metrics in chain.glob(f"*/{METRICS}")))) or f"{chain}/1_…"
 
@@ -111,6 +125,7 @@ def _read(folder: Path, name: str) -> ComparedRun:
         state=(why_ended_early(summary) or "finished") if has_ended else "unfinished",
         entries=flattened(summary),
         rows=rows,
+        heldout=_heldout_ids(folder, rows),
     )
 
 

@@ -44,6 +44,11 @@ def read_answers(path: Path, samples: Iterable[Sample]) -> list[Group]:
     return [_group(line, known[line["id"]]) for line in lines]
 
 
+def asked_ids(path: Path) -> frozenset[str]:
+    """Return the ids of the samples whose answers are in the file."""
+    return frozenset(json.loads(line)["id"] for line in path.read_text(encoding="utf-8").splitlines())
+
+
 def _group(line: dict, sample: Sample) -> Group:
     prompt = Prompt(
         sample=sample,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from conf.schema import TrainConfig
 from launch.run.answers import answers_file
 from launch.run.folder import AUTO, CHAIN, METRICS, plain
 from launch.run.members import SUMMARY
+from launch.run.model_folder import model_folder
 from rl.checkpoints import (
     FOLDER,
+    RECORD,
     Checkpoint,
     clear_unfinished,
     newest_whole,
@@ -56,6 +59,31 @@ def find_start(config: TrainConfig, folder: Path, say: Callable[[str], None]) ->
     return start
 
 
+def with_first_model(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Return the config of a resumed run with the model that it started from, if model.path names the run it lies in.
+
+    That run may have newer checkpoints by now; a chain may have made another model.
+    """
+    typed = config.model.path
+    if not config.resume or model_folder(typed) == typed:
+        return config
+    start = _newest(folder, _mute) if config.resume == AUTO else _named(Path(config.resume), _mute)
+    first = Path(start.record.config["model"]["path"]) if start else None
+    if first is None or not first.is_relative_to(Path(typed).resolve()):
+        return config
+    return replace(config, model=replace(config.model, path=str(first)))
+
+
+def check_first_model(config: TrainConfig) -> None:
+    """Raise a UserError if the model that a resumed run started from was removed; an adapter is merged later."""
+    path = Path(config.model.path)
+    if config.resume and path.is_absolute() and not path.is_dir() and not (path.parent / RECORD).is_file():
+        raise UserError(
+            f"model.path={path}: there is no such folder; bring back the model that the run to be resumed started "
+            "from, or start anew in another output="
+        )
+
+
 def prepare(folder: Path, start: Checkpoint | None) -> None:
     """Leave in the folder what the run had recorded when the checkpoint was taken, and nothing later."""
     clear_unfinished(folder)
@@ -96,15 +124,26 @@ def changes(start: Checkpoint, config: TrainConfig) -> list[str]:
     ]
 
 
-def how_to_resume(folder: Path) -> str:
-    """Say what to type after a run has ended early."""
+def how_to_resume(folder: Path, start: Checkpoint | None, *, made_steps: bool) -> str:
+    """Say what to type after a run that began at `start` has ended early, `made_steps` if it made a training step."""
     newest, _ = newest_whole(folder)
     if (folder.parent / CHAIN).exists():
         place = newest.folder if newest else f"the start of {folder.name}"
         return f"the same command with resume=auto output={folder.parent} goes on from {place}"
-    if newest is None:
+    if newest:
+        return f"the same command with resume=auto output={folder} goes on from {newest.folder}"
+    if made_steps:
         return f"{folder} has no checkpoint yet; checkpoint.every=N writes one every N steps"
-    return f"the same command with resume=auto output={folder} goes on from {newest.folder}"
+    return f"nothing is lost: {_how_to_start_again(folder, start)}"
+
+
+def _how_to_start_again(folder: Path, start: Checkpoint | None) -> str:
+    """Say what to type after a run that made no step: find_start refuses a folder with an evaluation in it."""
+    if not _holds_run(folder):
+        return "the same command starts anew"
+    if start:
+        return f"the same command with a new output= starts again from {start.folder}"
+    return f"the same command with resume=auto output={folder} starts anew"
 
 
 def how_to_go_on(folder: Path) -> str:
@@ -132,6 +171,10 @@ def _newest(run: Path, say: Callable[[str], None]) -> Checkpoint | None:
     for fault in faults:
         say(f"passed over: {fault}")
     return start
+
+
+def _mute(sentence: str) -> None:
+    """Leave a sentence to find_start, which says it."""
 
 
 def _named(path: Path, say: Callable[[str], None]) -> Checkpoint:

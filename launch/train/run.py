@@ -24,7 +24,15 @@ from launch.run.members import SUMMARY
 from launch.run.model_folder import model_name
 from launch.run.paths import with_absolute_paths
 from launch.run.printed import PrintedLines
-from launch.run.resume import changes, find_start, finished, how_to_resume, prepare
+from launch.run.resume import (
+    changes,
+    check_first_model,
+    find_start,
+    finished,
+    how_to_resume,
+    prepare,
+    with_first_model,
+)
 from launch.run.signals import stop_on_signals
 from launch.run.tracking import BENCHMARK, Plan, Resumed, RunTracker
 from launch.run.wandb_run import without_secrets
@@ -70,8 +78,14 @@ class Training:
 
     def how_to_go_on(self, error: Exception) -> str:
         """Name the newest checkpoint; "" if the run made no step and the same error would meet it again."""
-        made_steps = self.tracker.last_step > self.first_step
-        return how_to_resume(self.folder) if made_steps or isinstance(error, RunFailure) else ""
+        return self.how_to_resume() if self._made_steps or isinstance(error, RunFailure) else ""
+
+    def how_to_resume(self) -> str:
+        return how_to_resume(self.folder, self.start, made_steps=self._made_steps)
+
+    @property
+    def _made_steps(self) -> bool:
+        return self.tracker.last_step > self.first_step
 
     def begin(self) -> None:
         self.tracker.begin()
@@ -89,12 +103,14 @@ class Training:
         self.timings.drain()
 
     def record(self, end: End) -> dict[str, Any]:
+        """Write the summary and the report, name the report's file; return the summary."""
         summary = self._summary() | end.entry
         try:
             write_json(self.folder / SUMMARY, summary)
             write_run_report(self.config, self.tracker, summary, self.setup)
         finally:
             self.tracker.finish(summary, end.ending)
+        print(f"report: {self.folder / 'report.html'}", flush=True)
         return summary
 
     def _summary(self) -> dict[str, Any]:
@@ -105,7 +121,7 @@ class Training:
 def main(config: TrainConfig) -> int:
     """Train from the data to the report; the last printed line is the summary."""
     with run_folder(config.output) as folder:
-        config = with_absolute_paths(config)
+        config = with_absolute_paths(with_first_model(config, folder))
         data = None
         if config.num_epochs:
             data = _say_and_read_data(config)
@@ -115,6 +131,7 @@ def main(config: TrainConfig) -> int:
         summary = finished(folder, start, config.num_steps)
         if summary is not None:
             print(f"{folder} has done its {config.num_steps} steps; raise num_steps or num_epochs to go on")
+            print(f"report: {folder / 'report.html'}")
             print(json.dumps(summary))
             return 0
         data = data or _say_and_read_data(config)
@@ -125,6 +142,7 @@ def main(config: TrainConfig) -> int:
 
 
 def _say_and_read_data(config: TrainConfig) -> Data:
+    check_first_model(config)
     print("reading the data", flush=True)
     data = read_data(config)
     print(data.in_words, flush=True)
@@ -209,7 +227,7 @@ def _train_and_record(run: Training) -> int:
     with recorded_end(run) as end:
         asyncio.run(_start_team_and_train(run))
     if end.ending is Ending.stopped:
-        print(f"{end.sentence}; {how_to_resume(run.folder)}", flush=True)
+        print(f"{end.sentence}; {run.how_to_resume()}", flush=True)
     else:
         print(json.dumps(end.summary))
     return end.exit_code

@@ -122,7 +122,13 @@ def test_on_error_unjudged_affects_only_the_answer_that_raised():
     first, second = Composer(replace(rewards(box=None), on_error=OnError.unjudged)).score(items, read(items))
     assert (first.total, first.components) == (None, {"format": 1, "accuracy": None})
     assert first.unjudged[0].startswith("reward accuracy on sample part/test/cut/003")
-    assert second.total == 2 and second.unjudged == ()
+    assert first.faults == first.unjudged
+    assert second.total == 2 and second.unjudged == second.faults == ()
+
+
+def test_a_sample_without_what_a_reward_judges_by_is_no_fault_of_the_reward():
+    score = scored(HALF_RIGHT, Target(label="defective"), rewards())
+    assert len(score.unjudged) == 1 and score.faults == ()
 
 
 # The user's own functions, found by their dotted path.

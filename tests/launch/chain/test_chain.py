@@ -61,7 +61,9 @@ def test_the_stages_run_in_order_and_the_last_line_has_all_their_summaries(tmp_p
     work = Work()
     assert run(chain(tmp_path, work, resume="")) == 0
     assert work.ran == ["1_a", "2_b", "3_c"]
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    *_, report, last = capsys.readouterr().out.splitlines()
+    told = json.loads(last)
+    assert report == f"report: {tmp_path / 'report.html'}" and (tmp_path / "report.html").is_file()
     assert told == json.loads((tmp_path / "summary.json").read_text())
     assert (told["output"], told["seconds"], told["heldout_after"]) == (str(tmp_path), 6.0, {"accuracy": 0.5})
     assert list(told["stages"]) == ["a", "b", "c"] and told["stages"]["b"]["output"] == str(tmp_path / "2_b")

@@ -22,12 +22,14 @@ def empty_folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def write_run(folder: str, lr: float, *, reward: float = 1.0, summary: bool = True, seed: int = 0) -> Path:
+def write_run(
+    folder: str, lr: float, *, reward: float = 1.0, summary: bool = True, seed: int = 0, root: str = "photos"
+) -> Path:
     """Write what a run of four steps and three evaluations leaves behind; without a summary it goes on."""
     run = Path(folder)
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(
-        f"output: {folder}\nseed: {seed}\nalgo: {{lr: {lr}}}\nlogging: {{group: {run.name}}}\n"
+        f"output: {folder}\nseed: {seed}\ndata: {{root: {root}}}\nalgo: {{lr: {lr}}}\nlogging: {{group: {run.name}}}\n"
         f"cluster: {{reference_cache: {folder}}}\n"
     )
     with (run / "metrics.jsonl").open("w") as file:
@@ -133,6 +135,63 @@ def test_runs_of_the_same_name_are_told_apart_by_the_folders_above():
     write_run("runs/demo/1", 1e-5)
     write_run("runs/mine/1", 1e-5)
     assert [run.name for run in read_runs(["runs/demo/1", "runs/mine/1"])] == ["demo/1", "mine/1"]
+
+
+def keep_answers(run: Path, step: int, *ids: str) -> None:
+    (run / "samples").mkdir(exist_ok=True)
+    lines = [json.dumps({"id": name, "completion": "Yes", "total": 1.0}) + "\n" for name in ids]
+    (run / f"samples/heldout_step_{step}.jsonl").write_text("".join(lines))
+
+
+def warnings_of(*runs: str) -> list[str]:
+    """Compare the runs; return the warnings of the Markdown, which are those of the page."""
+    assert assay(["compare", *runs, "output=here"]) == 0
+    found = re.findall(r"^Warning: (.*)\.$", Path("here/compare.md").read_text(), flags=re.MULTILINE)
+    assert re.findall(r"<ul><li>(.*?)</li></ul>", Path("here/compare.html").read_text()) == found
+    return found
+
+
+def test_runs_that_were_asked_about_different_held_out_samples_are_compared_with_a_warning(capsys):
+    keep_answers(write_run("runs/a", 1e-5, seed=1), 2, "bolt/1", "bolt/2")
+    keep_answers(write_run("runs/b", 1e-5, seed=2), 2, "bolt/2", "bolt/3")
+    (sentence,) = warnings_of("runs/a", "runs/b")
+    assert sentence == (
+        "held-out samples of b seed=2 differ from those of a seed=1 (seed differs): their held-out figures are of "
+        "different images"
+    )
+    assert capsys.readouterr().out.startswith(f"Warning: {sentence}.\n\n## Summary\n")
+
+
+def test_runs_that_were_asked_about_the_same_held_out_samples_are_compared_without_a_warning():
+    for name, seed in {"a": 1, "b": 2}.items():
+        run = write_run(f"runs/{name}", 1e-5, seed=seed)
+        keep_answers(run, 0, f"of another start {name}")
+        keep_answers(run, 2, *(["bolt/1", "bolt/2"] if name == "a" else ["bolt/2", "bolt/1"]))
+        keep_answers(run, 3, f"of an evaluation under way {name}")
+    assert warnings_of("runs/a", "runs/b") == []
+
+
+def test_held_out_samples_that_changed_under_the_same_config_are_warned_of_too():
+    for name in "abcdef":
+        keep_answers(write_run(f"runs/{name}", 1e-5), 0, "bolt/1" if name == "a" else "bolt/2")
+    ends = "their held-out figures are of different images"
+    assert warnings_of("runs/a", "runs/b", "runs/c") == [f"held-out samples of b and c differ from those of a: {ends}"]
+    every = [f"runs/{name}" for name in "abcdef"]
+    assert warnings_of(*every) == [f"held-out samples of 5 other runs differ from those of a: {ends}"]
+
+
+def test_without_kept_answers_or_with_other_data_the_config_says_that_held_out_samples_may_differ():
+    write_run("runs/a", 1e-5, seed=1)
+    write_run("runs/b", 1e-5, seed=2)
+    ends = "compare held-out figures with care"
+    assert warnings_of("runs/a", "runs/b") == [
+        f"held-out samples may differ between the runs, because seed differs: {ends}"
+    ]
+    for name in "cd":
+        keep_answers(write_run(f"runs/{name}", 1e-5, seed=ord(name), root=f"photos/{name}"), 0, "bolt/1")
+    assert warnings_of("runs/c", "runs/d") == [
+        f"held-out samples may differ between the runs, because data.root differs: {ends}"
+    ]
 
 
 def refused(*typed: str) -> int:

@@ -45,6 +45,10 @@ def refusal(folder: Path, resume: str = "", num_steps: int = 10) -> str:
     return str(caught.value)
 
 
+def advice(folder: Path, start: Checkpoint | None = None, *, made_steps: bool = True) -> str:
+    return how_to_resume(folder, start, made_steps=made_steps)
+
+
 @pytest.mark.parametrize("resume", ["", AUTO])
 def test_a_folder_that_holds_predictions_is_refused(tmp_path, resume):
     (tmp_path / "predictions.jsonl").touch()
@@ -207,8 +211,35 @@ def test_a_run_has_steps_left_without_a_summary_a_checkpoint_or_the_last_step(ru
 
 
 def test_how_to_resume_names_the_newest_checkpoint_or_how_to_get_one(run, tmp_path):
-    assert how_to_resume(run) == f"the same command with resume=auto output={run} goes on from {run}/checkpoints/step_4"
-    assert "has no checkpoint yet; checkpoint.every=N" in how_to_resume(tmp_path)
+    assert advice(run) == f"the same command with resume=auto output={run} goes on from {run}/checkpoints/step_4"
+    assert "has no checkpoint yet; checkpoint.every=N" in advice(tmp_path)
+
+
+def test_nothing_is_lost_before_the_first_step_and_the_same_command_starts_anew(tmp_path):
+    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "summary.json").write_text("{}")
+    assert advice(tmp_path, made_steps=False) == "nothing is lost: the same command starts anew"
+    assert start_of(tmp_path) == (None, [])
+
+
+def test_after_an_evaluation_alone_the_same_command_is_refused_unless_it_resumes(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(ROW)
+    advised = f"resume=auto output={tmp_path}"
+    assert advice(tmp_path, made_steps=False) == f"nothing is lost: the same command with {advised} starts anew"
+    assert "holds a run" in refusal(tmp_path)
+    assert start_of(tmp_path, AUTO) == (None, [f"{tmp_path} has no checkpoint; the run starts anew"])
+    prepare(tmp_path, None)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_a_branch_that_made_no_step_starts_again_in_a_new_folder(run, tmp_path):
+    branch, start = tmp_path / "branch", read_checkpoint(run / "checkpoints/step_4")
+    branch.mkdir()
+    prepare(branch, start)
+    lost = f"nothing is lost: the same command with a new output= starts again from {start.folder}"
+    assert advice(branch, start, made_steps=False) == lost
+    assert "holds another run" in refusal(branch, str(run))
+    assert start_of(tmp_path / "new", str(run)) == (start, [])
 
 
 HOLD = """
@@ -278,6 +309,6 @@ def test_a_run_in_the_folder_of_a_chain_is_refused(tmp_path):
     stage = tmp_path / "2_rl"
     assert how_to_go_on(stage) == f"resume=auto output={tmp_path}"
     assert how_to_go_on(tmp_path) == f"output={tmp_path}"
-    assert how_to_resume(stage) == f"the same command with resume=auto output={tmp_path} goes on from the start of 2_rl"
+    assert advice(stage) == f"the same command with resume=auto output={tmp_path} goes on from the start of 2_rl"
     step = write_checkpoint(stage, 5)
-    assert how_to_resume(stage) == f"the same command with resume=auto output={tmp_path} goes on from {step}"
+    assert advice(stage) == f"the same command with resume=auto output={tmp_path} goes on from {step}"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from actors.placement import Slot
+from builders.checkpoint_folders import write_checkpoint
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import group, score
 from conf.schema import TrainConfig
@@ -18,13 +19,14 @@ from launch.run.tracking import Plan, Resumed, RunTracker
 from launch.train.data import Data
 from launch.train.devices import Devices
 from launch.train.report import Setup, counted_ranges, summarize, write_run_report
-from launch.train.run import Training
+from launch.train.run import Training, main
 from rewards.component import ComponentConfig
 from rewards.config import FunctionConfig, RewardConfig
 from rewards.consistency import ConsistencyConfig
 from rewards.overlong import OverlongConfig
 from rl.brake import Brake
 from rl.evaluation.config import LoggingConfig, WandbMode
+from rl.faults import RunFailure
 from rl.timing import Timings
 
 SETUP = Setup(
@@ -112,6 +114,32 @@ def test_the_report_is_written_at_every_evaluation_and_at_the_end_but_at_no_step
     assert "At step 1 of 12 on " in page.read_text()
     run.record(End(ending=Ending.done, sentence=""))
     assert '"status">finished' in page.read_text() and "At step" not in page.read_text()
+
+
+@pytest.mark.parametrize("end", [End(ending=Ending.done, sentence=""), End(ending=Ending.stopped), End()])
+def test_the_report_is_named_however_a_run_ends(tmp_path: Path, end: End, capsys) -> None:
+    training(tmp_path).record(end)
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {tmp_path / 'report.html'}"
+
+
+def test_a_finished_run_that_is_started_again_names_its_report_before_the_summary(tmp_path: Path, capsys) -> None:
+    write_checkpoint(tmp_path, 4)
+    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "summary.json").write_text('{"steps": 4}')
+    assert main(TrainConfig(output=str(tmp_path), resume="auto", num_steps=4)) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"report: {tmp_path / 'report.html'}", '{"steps": 4}']
+
+
+def test_the_advice_after_a_run_that_ended_early_depends_on_whether_it_made_a_step(tmp_path: Path) -> None:
+    run = training(tmp_path)
+    assert run.how_to_resume() == "nothing is lost: the same command starts anew"
+    run.log_evaluation(0, [group([score()])])
+    assert run.how_to_go_on(ValueError("x")) == ""
+    assert run.how_to_go_on(RunFailure("x")) == (
+        f"nothing is lost: the same command with resume=auto output={tmp_path} starts anew"
+    )
+    run.log(1, [group([score(), score()])], {})
+    assert "checkpoint.every=N" in run.how_to_resume()
 
 
 def test_a_report_that_cannot_be_written_is_told_and_ends_no_training(tmp_path: Path, capsys) -> None:
