@@ -42,7 +42,7 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
         if verb.is_long and not (options.arguments or options.help or options.cfg):
             print(f"{head(verb)}`assay {verb.name} --help` lists every key.", file=sys.stderr)
             raise UserError(f"nothing is run without a key; type one, e.g. {verb.examples[0]}")
-        with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread) as composer:
+        with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread, verb.stages) as composer:
             lists, texts = ((), ()) if options.multirun else (verb.lists, _texts(verb))
             named = with_key(options.overrides, verb.unnamed)
             options.overrides = in_full(named, composer.choices, lists, texts)
@@ -137,7 +137,7 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
 def _run_job(verb: Verb, composed: DictConfig, options: argparse.Namespace) -> tuple[int, float | None]:
     """Return the exit code and, for a member of a sweep, the number that ranks it."""
     hydra_config = HydraConfig.get()
-    remember(composed, hydra_config.overrides.task, verb.schema, verb.unread)
+    remember(composed, hydra_config.overrides.task, verb.schema, verb.unread, verb.stages)
     if hydra_config.mode is not RunMode.MULTIRUN:
         with invoked(_invocation(verb, options.typed)):
             return _run_main(verb, composed, composed.output)[0], None

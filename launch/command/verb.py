@@ -46,6 +46,9 @@ class Verb:
     """True if a run makes a model: the next stages of a chain start from it, a sweep ranks such runs by an entry of
     their summaries, and they can run as Ray jobs."""
 
+    stages: Mapping[str, "Verb"] = field(default_factory=dict)
+    """Verbs that the stages of a chain can have, if the verb runs chains."""
+
     def check_required(self, config: Any) -> None:
         """Raise a UserError that names all required keys that are not given."""
         missing = [typed for path, typed in self.required.items() if not attrgetter(path)(config)]

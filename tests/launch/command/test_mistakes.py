@@ -6,8 +6,9 @@ import pytest
 
 from conf.keys import sections, walk
 from conf.schema import PredictConfig, ScoreConfig, TrainConfig
-from launch.command.mistakes import meant, unknown_key
+from launch.command.mistakes import check_option, meant, parse_overrides, unknown_key
 from launch.command.other_names import OTHER_NAMES
+from rl.faults import UserError
 
 GROUPS = ("model", "data", "reward", "algo", "rollout", "cluster", "logging", "experiment", "ablation")
 KEYS = {key.path for key in walk(TrainConfig)}
@@ -55,4 +56,23 @@ def test_a_key_that_is_not_there_gets_a_hint_only_if_a_name_is_alike(schema, typ
 
 def test_a_name_like_no_choice_gets_no_hint():
     assert meant("cifar10", ["demo", "judo"]) == ""
-    assert meant("dmeo", ["demo", "judo"], "experiment=") == "did you mean experiment=demo? "
+    assert meant("dmeo", ["demo", "judo"], "experiment=") == "did you mean experiment=demo?"
+
+
+@pytest.mark.parametrize("folder", ["models/mine", "runs/mine", "runs/demo/mine"])
+def test_the_name_of_a_model_or_run_is_answered_by_its_folder(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / folder).mkdir(parents=True)
+    (override,) = parse_overrides(["model=mine"])
+    with pytest.raises(
+        UserError, match=f"model=mine is not an option, but {folder} is a folder; write model={folder}$"
+    ):
+        check_option(override, ["starter"])
+
+
+def test_only_a_model_is_looked_for_among_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models/mine").mkdir(parents=True)
+    (override,) = parse_overrides(["algo=mine"])
+    with pytest.raises(UserError, match="^algo=mine is not an option; there are grpo, sft$"):
+        check_option(override, ["grpo", "sft"])
