@@ -92,7 +92,9 @@ def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
     if name in sections(schema):
         return f"{name} is a section; its keys are {', '.join(inside)}"
     known, is_of_training = [*paths, *groups], schema is not TrainConfig and _is_of_training(name)
-    near = _called_here(name, known) or _alike(name, known, 1.0 if is_of_training else ALIKE)
+    inside_section = [path for path in paths if _section(path) and _section(path) == _section(name)]
+    near = _called_here(name, inside_section) or _alike(name, inside_section, ALIKE)
+    near = near or _called_here(name, known) or _alike(name, known, 1.0 if is_of_training else ALIKE)
     return f"{name} is not a key; {near or ('only `assay train` has it; ' * is_of_training + '--help lists the keys')}"
 
 
@@ -165,6 +167,10 @@ def _folder_named(name: str) -> str:
     """Return the folder of a model or run that is called so; "" if there is none."""
     found = [Path(folder) / name for folder in ("models", "runs")] + sorted(Path("runs").glob(f"*/{glob.escape(name)}"))
     return next((str(path) for path in found if name and path.is_dir()), "")
+
+
+def _section(path: str) -> str:
+    return path.partition(".")[0] if "." in path else ""
 
 
 def _last(path: str) -> str:

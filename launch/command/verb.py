@@ -28,6 +28,8 @@ class Verb:
     """Keys that have to be given, each with what to type, e.g. "input": "input=FOLDER"."""
     is_long: bool = False
     """True if a run takes minutes or more; without any key it is not started, and the usage is shown."""
+    is_swept: bool = True
+    """False if -m is refused: several runs would write into one file or folder, or one run takes several itself."""
     check: Callable[[Any], None] = nothing_to_check
     """Raises a UserError for a contradiction in the config."""
     check_here: Callable[[Any], None] = nothing_to_check

@@ -54,6 +54,33 @@ def test_a_key_that_is_not_there_gets_a_hint_only_if_a_name_is_alike(schema, typ
     assert unknown_key(typed, schema, groups) == f"{typed} is not a key; {hint}"
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant_key"),
+    [
+        ("checkpoint.steps", "checkpoint.every"),
+        ("checkpoint.save_steps", "checkpoint.every"),
+        ("checkpoint.dir", "output"),
+        ("checkpoint.resume", "resume"),
+        ("rollout.batch_size", "rollout.max_num_seqs"),
+        ("rollout.images", "rollout.max_images"),
+        ("rollout.n", "algo.num_completions"),
+        ("rollout.max_tokens", "rollout.max_response_tokens"),
+        ("data.batch_size", "algo.num_prompts"),
+        ("data.epochs", "num_epochs"),
+        ("model.lr", "algo.lr"),
+        ("model.name", "model"),
+        ("algo.train_steps", "num_steps"),
+        ("algo.warmup", "algo.warmup_steps"),
+        ("logging.steps", "logging.samples_every"),
+        ("logging.name", "logging.run_name"),
+        ("cluster.batch_size", "cluster.micro_batch_tokens"),
+    ],
+)
+def test_a_name_in_a_section_of_ours_is_looked_for_there_first(typed, meant_key):
+    hint = unknown_key(typed, TrainConfig, GROUPS).removeprefix(f"{typed} is not a key; ")
+    assert re.match(rf"(it is called {meant_key} here|did you mean {meant_key}\?)", hint), hint
+
+
 def test_a_name_like_no_choice_gets_no_hint():
     assert meant("cifar10", ["demo", "judo"]) == ""
     assert meant("dmeo", ["demo", "judo"], "experiment=") == "did you mean experiment=demo?"
