@@ -80,7 +80,7 @@ def _run_verb(name: str, rest: Sequence[str]) -> int:
     from launch.command.mistakes import meant
 
     if name not in VERBS:
-        hint = meant(name, SUMMARIES).rstrip() or f"there are {', '.join(SUMMARIES)}; see assay --help"
+        hint = meant(name, SUMMARIES) or f"there are {', '.join(SUMMARIES)}; see assay --help"
         print(f"assay: {name} is not a verb; {hint}", file=sys.stderr)
         return USAGE_FAULT
     from launch.chain.verb import TRAIN_OR_CHAIN

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from conf.schema import TrainConfig
-from launch.chain.stages import check_run, check_run_here
+from launch.chain.stages import STAGE_VERBS, check_run, check_run_here
 from launch.verbs import VERBS
 
 
@@ -15,4 +15,4 @@ def _run(config: TrainConfig) -> int:
     return main(config)
 
 
-TRAIN_OR_CHAIN = replace(VERBS["train"], check=check_run, check_here=check_run_here, run=_run)
+TRAIN_OR_CHAIN = replace(VERBS["train"], check=check_run, check_here=check_run_here, run=_run, stages=STAGE_VERBS)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from conf.keys import walk
 from launch.command.arguments import Parser, in_full, with_key, with_values
-from launch.command.composing import CONF, jobs_of, open_composer, to_dataclass
+from launch.command.composing import CONF, Composer, jobs_of, open_composer, to_dataclass
 from launch.command.help_page import head, help_page
 from launch.command.inside_hydra import run_jobs
 from launch.command.member_files import begin_member, fail_member, member_value, members_in
@@ -42,7 +42,7 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
         if verb.is_long and not (options.arguments or options.help or options.cfg):
             print(f"{head(verb)}`assay {verb.name} --help` lists every key.", file=sys.stderr)
             raise UserError(f"nothing is run without a key; type one, e.g. {verb.examples[0]}")
-        with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread) as composer:
+        with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread, verb.stages) as composer:
             lists, texts = ((), ()) if options.multirun else (verb.lists, _texts(verb))
             named = with_key(options.overrides, verb.unnamed)
             options.overrides = in_full(named, composer.choices, lists, texts)
@@ -50,10 +50,7 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
             if options.help:
                 print(f"{head(verb)}{help_page(composer, composer.compose(options.overrides), verb)}")
                 return 0
-            jobs = [options.overrides]
-            if options.multirun:
-                first, *_ = jobs_of(options.overrides, composer.sweeper)
-                jobs = jobs_of([*composer.swept_by_config(first), *options.overrides], composer.sweeper)
+            jobs = _jobs(verb, composer, options.overrides) if options.multirun else [options.overrides]
             checks = _checks(verb, composer.launcher)
             composed = [composer.compose_and_tell(arguments) for arguments in jobs]
             for config, told in composed if not options.cfg else []:
@@ -65,6 +62,14 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
     if options.multirun and not options.cfg:
         return _sweep(verb, options, composed[0][0])
     return _run(verb, options)
+
+
+def _jobs(verb: Verb, composer: Composer, overrides: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each job of a sweep."""
+    if not verb.is_swept:
+        raise UserError(f"{verb.name} is not run several times at once; leave -m out, e.g. {verb.examples[0]}")
+    first, *_ = jobs_of(overrides, composer.sweeper)
+    return jobs_of([*composer.swept_by_config(first), *overrides], composer.sweeper)
 
 
 def _check(config: Any, checks: Sequence[Callable[[Any], None]], told: Sequence[str]) -> None:
@@ -137,7 +142,7 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
 def _run_job(verb: Verb, composed: DictConfig, options: argparse.Namespace) -> tuple[int, float | None]:
     """Return the exit code and, for a member of a sweep, the number that ranks it."""
     hydra_config = HydraConfig.get()
-    remember(composed, hydra_config.overrides.task, verb.schema, verb.unread)
+    remember(composed, hydra_config.overrides.task, verb.schema, verb.unread, verb.stages)
     if hydra_config.mode is not RunMode.MULTIRUN:
         with invoked(_invocation(verb, options.typed)):
             return _run_main(verb, composed, composed.output)[0], None

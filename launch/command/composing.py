@@ -26,8 +26,9 @@ import conf
 from conf.keys import walk
 from conf.models import precision_of, task_for
 from launch.command.inside_hydra import open_repository
-from launch.command.mistakes import check_option, check_override, meant, parse_overrides, unknown_key
+from launch.command.mistakes import check_option, check_override, meant, parse_overrides, there_are, unknown_key
 from launch.command.remembering import remember
+from launch.command.verb import Verb
 from launch.run.folder import default_output, stage_folder
 from rewards.presets import PRESETS, preset, task_of
 from rl.config import check_ranges
@@ -65,6 +66,8 @@ class Composer:
     """Dataclass of the config."""
     unread: Mapping[str, str]
     """Keys and sections that the verb ignores, each with the reason."""
+    stages: Mapping[str, Verb]
+    """Verbs that stages of the config can have."""
     choices: dict[str, str | None]
     """Config groups, each with the option that is chosen when none is named."""
     hydra_arguments: list[str]
@@ -87,7 +90,8 @@ class Composer:
             composed = _compose(self.name, [*arguments, *self.hydra_arguments], self.schema)
         with open_dict(composed):
             del composed["hydra"]
-        told = remember(composed, arguments, self.schema, self.unread)
+        with _one_sentence(self.schema):
+            told = remember(composed, arguments, self.schema, self.unread, self.stages)
         return to_dataclass(composed, self.schema), told
 
     def swept_by_config(self, job: Sequence[str]) -> list[str]:
@@ -145,9 +149,7 @@ class Composer:
             _, name, *key = override.key_or_group.split(".")
             if known and name not in known:
                 hint = meant(name, known, f"{mapping}.")
-                raise UserError(
-                    f"{mapping}.{name} is not there; {hint}{'There' if hint else 'there'} are {', '.join(known)}"
-                )
+                raise UserError(f"{mapping}.{name} is not there; {there_are(known, hint)}")
             if key and name in known and known[name] is None:
                 raise UserError(
                     f"{override.key_or_group}: {mapping}.{name} is null here, which leaves it out; leave this key out "
@@ -157,7 +159,11 @@ class Composer:
 
 @contextmanager
 def open_composer(
-    name: str, schema: type, hydra_arguments: list[str], unread: Mapping[str, str] = MappingProxyType({})
+    name: str,
+    schema: type,
+    hydra_arguments: list[str],
+    unread: Mapping[str, str] = MappingProxyType({}),
+    stages: Mapping[str, Verb] = MappingProxyType({}),
 ) -> Iterator[Composer]:
     """Yield a composer that works inside the block, where Hydra is initialized."""
     ConfigStore.instance().store(name=f"{name}_schema", node=_with_free_names(schema))
@@ -169,6 +175,7 @@ def open_composer(
             name=name,
             schema=schema,
             unread=unread,
+            stages=stages,
             choices={group: option for group, option in chosen.items() if "hydra/" not in group},
             hydra_arguments=hydra_arguments,
             sweeper=str(chosen["hydra/sweeper"]),

@@ -1,19 +1,21 @@
 """Uses of Hydra's private functions."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import hydra
 from hydra._internal import core_plugins
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 def run_jobs(
@@ -34,6 +36,38 @@ def open_repository(name: str, hydra_arguments: list[str]) -> IConfigRepository:
     # ConfigLoader.get_group_options opens one for every group, and to open one copies all configs.
     loader = cast(ConfigLoaderImpl, GlobalHydra.instance().config_loader())
     return loader._parse_overrides_and_create_caching_repo(name, hydra_arguments)[1]
+
+
+def files_of(groups: Collection[str]) -> dict[str, Any]:
+    """Return the files that the options of these groups bring into the config that Hydra composed last.
+
+    Each has its path, such as "experiment/demo", and its values where they stand in the config. An experiment also
+    brings in the files that its own defaults list names, and the options that this list chooses for other groups.
+    """
+    composed = HydraConfig.get()
+    named = {f"{group}/{composed.runtime.choices[group]}" for group in groups if group in composed.runtime.choices}
+    if not named:
+        return {}
+    loader, primary = cast(ConfigLoaderImpl, GlobalHydra.instance().config_loader()), composed.job.config_name
+    overrides, repository = loader._parse_overrides_and_create_caching_repo(
+        primary, [*composed.overrides.hydra, *composed.overrides.task]
+    )
+    listed = create_defaults_list(repository, primary, overrides, prepend_hydra=True, skip_missing=False)
+    chosen_by = {
+        group: choice.containing_config_path
+        for group, choice in listed.overrides.override_metadata.items()
+        if choice.containing_config_path
+    }
+    origins = {file.config_path: chosen_by.get(str(file.override_key), file.parent) for file in listed.defaults}
+
+    def is_brought(path: str | None) -> bool:
+        return path in named or (path in origins and is_brought(origins[path]))
+
+    return {
+        str(file.config_path): OmegaConf.to_container(loader._load_single_config(file, repository).config)
+        for file in listed.defaults
+        if is_brought(file.config_path)
+    }
 
 
 def launcher_target(launcher: str, class_name: str) -> str:

@@ -1,8 +1,10 @@
 """Finds mistakes in overrides; each becomes one sentence that names what was probably meant."""
 
+import glob
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +22,8 @@ ALIKE = 0.75
 """Least likeness of a suggested key, that of its last part, 1 if it is equal."""
 CHOICE_ALIKE = 0.6
 """Least likeness of a suggested choice; there are few, and the sentence lists them."""
+MODEL = "model"
+"""Config group that also takes a folder."""
 TRAINING_GROUPS = ("experiment", "ablation")
 """Config groups of `assay train` that are no section of its config."""
 
@@ -88,7 +92,9 @@ def unknown_key(name: str, schema: type, groups: Iterable[str] = ()) -> str:
     if name in sections(schema):
         return f"{name} is a section; its keys are {', '.join(inside)}"
     known, is_of_training = [*paths, *groups], schema is not TrainConfig and _is_of_training(name)
-    near = _called_here(name, known) or _alike(name, known, 1.0 if is_of_training else ALIKE)
+    inside_section = [path for path in paths if _section(path) and _section(path) == _section(name)]
+    near = _called_here(name, inside_section) or _alike(name, inside_section, ALIKE)
+    near = near or _called_here(name, known) or _alike(name, known, 1.0 if is_of_training else ALIKE)
     return f"{name} is not a key; {near or ('only `assay train` has it; ' * is_of_training + '--help lists the keys')}"
 
 
@@ -132,9 +138,9 @@ def _scratch(schema: type) -> DictConfig:
 
 
 def meant(name: str, choices: Iterable[str], prefix: str = "") -> str:
-    """Ask for the nearest choice, "did you mean …? "; return "" if none is alike."""
+    """Ask for the nearest choice, "did you mean …?"; return "" if none is alike."""
     best = max(choices, key=lambda choice: _ratio(name, choice))
-    return f"did you mean {prefix}{best}? " if _ratio(name, best) >= CHOICE_ALIKE else ""
+    return f"did you mean {prefix}{best}?" if _ratio(name, best) >= CHOICE_ALIKE else ""
 
 
 def check_option(override: Override, options: Sequence[str]) -> None:
@@ -142,10 +148,29 @@ def check_option(override: Override, options: Sequence[str]) -> None:
     group, option = override.key_or_group, override.get_value_string()
     if override.value() not in options:
         own = f"; {OWN_INSTEAD[group]}" if group in OWN_INSTEAD else ""
+        if folder := _folder_named(str(override.value())) if group == MODEL else "":
+            raise UserError(f"{group}={option} is not an option, but {folder} is a folder; write {group}={folder}")
         hint = meant(option, options, f"{group}=")
-        raise UserError(
-            f"{group}={option} is not an option; {hint}{'There' if hint else 'there'} are {', '.join(options)}{own}"
-        )
+        raise UserError(f"{group}={option} is not an option; {there_are(options, hint)}{own}")
+
+
+def there_are(choices: Iterable[str], hint: str = "") -> str:
+    """List the choices, after the hint if there is one.
+
+    >>> there_are(["demo", "judo"], "did you mean demo?")
+    'did you mean demo? There are demo, judo'
+    """
+    return f"{hint} There are {', '.join(choices)}" if hint else f"there are {', '.join(choices)}"
+
+
+def _folder_named(name: str) -> str:
+    """Return the folder of a model or run that is called so; "" if there is none."""
+    found = [Path(folder) / name for folder in ("models", "runs")] + sorted(Path("runs").glob(f"*/{glob.escape(name)}"))
+    return next((str(path) for path in found if name and path.is_dir()), "")
+
+
+def _section(path: str) -> str:
+    return path.partition(".")[0] if "." in path else ""
 
 
 def _last(path: str) -> str:

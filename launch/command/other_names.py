@@ -35,6 +35,8 @@ BACKENDS = "a list, e.g. [wandb,tensorboard]"
 WANDB = "online, offline or disabled"
 FUNCTIONS = "e.g. 'reward.functions=[{path: my_rewards.shininess}]'"
 
+SAMPLES = "the steps between two tables of samples; metrics are recorded at every step"
+
 OTHER_NAMES: Mapping[str, Ours] = {
     # Optimizer and schedule.
     "learning_rate": Ours("algo.lr"),
@@ -61,10 +63,13 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "ppo_mini_batch_size": Ours("algo.num_updates", UPDATES),
     "mini_batch_size": Ours("algo.num_updates", UPDATES),
     "steps_per_generation": Ours("algo.num_updates"),
+    "rollout.batch_size": Ours("rollout.max_num_seqs", "which counts the answers that an engine writes at once"),
+    "cluster.batch_size": Ours("cluster.micro_batch_tokens", TOKENS),
     "micro_batch_size": Ours("cluster.micro_batch_tokens", TOKENS),
     "gradient_accumulation_steps": Ours("cluster.micro_batch_tokens", TOKENS),
     "ppo_max_token_len_per_gpu": Ours("cluster.micro_batch_tokens"),
     "steps": Ours("num_steps"),
+    "train_steps": Ours("num_steps"),
     "max_steps": Ours("num_steps"),
     "total_steps": Ours("num_steps"),
     "total_training_steps": Ours("num_steps"),
@@ -123,6 +128,8 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "model_name": Ours("model", MODEL),
     "model_path": Ours("model", MODEL),
     "model_name_or_path": Ours("model", MODEL),
+    "name_or_path": Ours("model", MODEL),
+    "model.name": Ours("model", MODEL),
     "pretrained_model_name_or_path": Ours("model", MODEL),
     "dtype": Ours("model.precision"),
     "torch_dtype": Ours("model.precision"),
@@ -190,6 +197,10 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "save_steps": Ours("checkpoint.every"),
     "save_every": Ours("checkpoint.every"),
     "save_freq": Ours("checkpoint.every"),
+    "checkpoint.steps": Ours("checkpoint.every", "in steps"),
+    "checkpoint.interval": Ours("checkpoint.every", "in steps"),
+    "checkpoint.dir": Ours("output"),
+    "checkpoint.path": Ours("output"),
     "save_strategy": Ours("checkpoint.every", "in steps"),
     "save_total_limit": Ours("checkpoint.keep_last"),
     "max_actor_ckpt_to_keep": Ours("checkpoint.keep_last"),
@@ -198,12 +209,15 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "resume_mode": Ours("resume", "e.g. resume=auto"),
     "load_checkpoint_path": Ours("resume"),
     "log_completions": Ours("logging.samples_every", "the steps between two tables of them"),
+    "logging.steps": Ours("logging.samples_every", SAMPLES),
+    "logging_steps": Ours("logging.samples_every", SAMPLES),
     "report_to": Ours("logging.backends", BACKENDS),
     "logger": Ours("logging.backends", BACKENDS),
     "wandb_mode": Ours("logging.wandb", WANDB),
     "project_name": Ours("logging.project"),
     "wandb_project": Ours("logging.project"),
     "experiment_name": Ours("logging.run_name"),
+    "logging.name": Ours("logging.run_name"),
     "wandb_name": Ours("logging.run_name"),
     "random_seed": Ours("seed"),
     "data_seed": Ours("seed"),

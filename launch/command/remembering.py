@@ -1,51 +1,114 @@
 """Puts how a model was asked in training into the config of a run that asks it again."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from conf.keys import Key, as_typed, walk
+from launch.command.inside_hydra import files_of
 from launch.command.mistakes import check_value, parse_overrides, reason_unread
+from launch.command.verb import Verb
+from launch.run.folder import present
 from launch.run.model_folder import asking_at
 from rewards.presets import tasks_of
-from rl.asking import FILE
+from rl.asking import FILE, asking_of
 from rl.faults import UserError
 from rl.types import Task
 
 TASK = "data.task"
 EMPTY = "''"
-MODEL = ("model", "model.path")
-FILES = ("experiment", "ablation")
-"""Groups whose files may set any key; `data` sets keys of its own section."""
+MODEL, REWARD = "model", "reward"
+MODEL_PATH = f"{MODEL}.path"
 
 
-def remember(composed: DictConfig, typed: Sequence[str], schema: type, unread: Mapping[str, str]) -> list[str]:
-    """Set the keys that the model of the config brings and that were not typed; return what to say about it.
+def remember(
+    composed: DictConfig,
+    typed: Sequence[str],
+    schema: type,
+    unread: Mapping[str, str],
+    stages: Mapping[str, Verb] = MappingProxyType({}),
+) -> list[str]:
+    """Set the keys that the models of the config bring and that nobody else set; return what to say about it.
 
-    A key that was typed stays, and so do those of a file that was named (experiment=…, data=…). Of a named reward the
-    task stays, unless the model is named too and the reward can judge its task. `unread` has the keys that the verb
-    ignores.
+    A key that was typed stays, and so does one that is set by a file of a named option (experiment=…, data=…). Of a
+    named reward the task stays, unless the model is named too and the reward can judge its task. `unread` has the keys
+    that the verb ignores, `stages` the verbs that a stage can have.
     """
-    path = str(composed.model.path) if "model" in composed else ""
     names = {override.key_or_group for override in parse_overrides(typed)}
+    path = str(composed.model.path) if MODEL in composed else ""
+    _, said = _remember(composed, path, names, schema, unread)
+    for name, part in present(composed.stages).items() if stages else ():
+        said += _remember_stage(composed, name, part, names, stages)
+    return said
+
+
+def _remember_stage(
+    composed: DictConfig, name: str, part: Any, names: Collection[str], stages: Mapping[str, Verb]
+) -> list[str]:
+    """Set the keys that the model of a stage brings, if the stage names one that the chain does not make itself."""
+    verb = stages.get(part.get("verb", "train")) if isinstance(part, Mapping) else None
+    if not verb or not isinstance(part.get(MODEL), Mapping) or not part.model.get("path"):
+        return []
+    path = str(part.model.path)
+    if Path(os.path.abspath(path)).is_relative_to(os.path.abspath(composed.output)) or not asking_at(path):
+        return []
+    keys = {key.path: key for key in walk(verb.schema)}
+    own, of_stage = deepcopy(composed), _asked_keys(part)
+    for key in of_stage:
+        value = OmegaConf.select(composed, f"stages.{name}.{key}")
+        try:
+            check_value(keys[key], value, as_typed(value), verb.schema)
+        except UserError as error:
+            raise UserError(f"stages.{name}.{error}") from error
+        OmegaConf.update(own, key, value)
+    taken, said = _remember(own, path, {*names, *of_stage, MODEL_PATH}, verb.schema, verb.unread, f"stage {name}: ")
+    for key, value in taken.items():
+        plain = value.name if isinstance(value, Enum) else value
+        OmegaConf.update(composed, f"stages.{name}.{key}", plain, force_add=True)
+    return said
+
+
+def _remember(
+    config: DictConfig, path: str, names: Collection[str], schema: type, unread: Mapping[str, str], where: str = ""
+) -> tuple[dict[str, Any], list[str]]:
+    """Set the keys that the model in `path` brings; return their values, and what to say, after `where`."""
     keys = {key.path: key for key in walk(schema) if not reason_unread(key.path, unread)}
-    taken, other = [], []
-    for name, told in asking_at(path).items():
-        if name not in keys:
-            continue
-        now, value = OmegaConf.select(composed, name), _checked(keys[name], told, schema, path)
-        if now == value:
-            continue
+    told = {name: _checked(keys[name], value, schema, path) for name, value in asking_at(path).items() if name in keys}
+    differing = {name: value for name, value in told.items() if OmegaConf.select(config, name) != value}
+    if not differing:
+        return {}, []
+    files = files_of(names)
+    # The file of a model's option describes that model, also where another path is typed.
+    by_files = {
+        key for file, values in files.items() if not file.startswith(f"{MODEL}/") for key in _asked_keys(values)
+    }
+    is_reward_named = any(file.startswith(f"{REWARD}/") for file in files)
+    taken, other = {}, []
+    for name, value in differing.items():
         was = as_typed(value) or EMPTY
-        if _is_typed(name, names) or (name == TASK and _is_of_reward(composed, value, names)):
-            other.append(f"{name}={as_typed(now) or EMPTY}, where it was {was}")
+        is_of_reward = name == TASK and is_reward_named and _is_of_reward(config, value, names)
+        if name in names or name in by_files or is_of_reward:
+            other.append(f"{name}={as_typed(OmegaConf.select(config, name)) or EMPTY}, where it was {was}")
         else:
-            OmegaConf.update(composed, name, value)
-            taken.append(f"{name}={was}")
-    said = [f"{path} is asked as in its training: {', '.join(taken)}"] if taken else []
-    return [*said, *([f"warning: {path} is asked otherwise than in its training: {'; '.join(other)}"] if other else [])]
+            taken[name] = value
+    for name, value in taken.items():
+        OmegaConf.update(config, name, value)
+    listed = ", ".join(f"{name}={as_typed(value) or EMPTY}" for name, value in taken.items())
+    said = [f"{where}{path} is asked as in its training: {listed}"] if taken else []
+    if other:
+        said.append(f"warning: {where}{path} is asked otherwise than in its training: {'; '.join(other)}")
+    return taken, said
+
+
+def _asked_keys(values: Mapping[str, Any]) -> list[str]:
+    """Return the keys of rl.asking.ASKED that a file or a stage sets."""
+    return list(asking_of({name: section for name, section in values.items() if isinstance(section, Mapping)}))
 
 
 def _checked(key: Key, value: Any, schema: type, path: str) -> Any:
@@ -62,13 +125,7 @@ def _checked(key: Key, value: Any, schema: type, path: str) -> Any:
     return value
 
 
-def _is_typed(key: str, names: set[str]) -> bool:
-    return not names.isdisjoint({key, *FILES, *(["data"] if key.startswith("data.") else [])})
-
-
-def _is_of_reward(composed: DictConfig, task: Task, names: set[str]) -> bool:
-    """Return True if the task is that of a named reward, not `task`, that of the model."""
-    if "reward" not in names:
-        return False
-    reward: Any = OmegaConf.to_object(composed.reward) if "reward" in composed else None
-    return names.isdisjoint(MODEL) or reward is None or task not in tasks_of(reward)
+def _is_of_reward(config: DictConfig, task: Task, names: Collection[str]) -> bool:
+    """Return True if a named reward keeps its task instead of `task`, that of the model."""
+    reward: Any = OmegaConf.to_object(config.reward) if REWARD in config else None
+    return not {MODEL, MODEL_PATH} & set(names) or reward is None or task not in tasks_of(reward)

@@ -28,6 +28,8 @@ class Verb:
     """Keys that have to be given, each with what to type, e.g. "input": "input=FOLDER"."""
     is_long: bool = False
     """True if a run takes minutes or more; without any key it is not started, and the usage is shown."""
+    is_swept: bool = True
+    """False if -m is refused: several runs would write into one file or folder, or one run takes several itself."""
     check: Callable[[Any], None] = nothing_to_check
     """Raises a UserError for a contradiction in the config."""
     check_here: Callable[[Any], None] = nothing_to_check
@@ -45,6 +47,9 @@ class Verb:
     trains: bool = False
     """True if a run makes a model: the next stages of a chain start from it, a sweep ranks such runs by an entry of
     their summaries, and they can run as Ray jobs."""
+
+    stages: Mapping[str, "Verb"] = field(default_factory=dict)
+    """Verbs that the stages of a chain can have, if the verb runs chains."""
 
     def check_required(self, config: Any) -> None:
         """Raise a UserError that names all required keys that are not given."""

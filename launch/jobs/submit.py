@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from conf.schema import TrainConfig
 from launch.chain.stages import check_run
+from launch.chain.verb import TRAIN_OR_CHAIN
 from launch.command.app import RUN_FAULT, USAGE_FAULT, fault
 from launch.command.arguments import Parser
 from launch.command.composing import open_composer
@@ -61,7 +62,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _checked(options: argparse.Namespace) -> TrainConfig:
     """Return the config; raise a UserError for a mistake that the job would also refuse."""
-    with open_composer("train", TrainConfig, options.hydra_arguments) as composer:
+    verb = TRAIN_OR_CHAIN
+    with open_composer(verb.name, verb.schema, options.hydra_arguments, verb.unread, verb.stages) as composer:
         config = composer.compose(options.overrides)
     check_run(config)
     return config

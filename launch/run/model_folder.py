@@ -52,14 +52,27 @@ def model_name(path: str) -> str:
 
 
 def asking_at(path: str) -> dict[str, Any]:
-    """Return how the model of a folder, run or checkpoint was asked; {} if nobody knows."""
+    """Return how the model of a folder, run, checkpoint or downloaded hub id was asked; {} if nobody knows."""
     if not path:
         return {}
-    folder = Path(model_folder(path))
+    folder = Path(model_folder(path)) if Path(path).exists() else _downloaded(path)
     # A model that is not merged yet, or of a checkpoint from before there was such a file, has only the record.
     if not (folder / FILE).is_file() and folder.name in (WHOLE, MERGED) and (folder.parent / RECORD).is_file():
         return asking_of(read_checkpoint(folder.parent).record.config)
     return read_asking(folder)
+
+
+def _downloaded(hub_id: str) -> Path:
+    """Return the folder of a hub id in the local cache, without network; the path itself if there is none."""
+    # Not at the top: only hub ids need them, and the second takes a fraction of a second.
+    from huggingface_hub import constants
+
+    if not (Path(constants.HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}").is_dir():
+        return Path(hub_id)
+    from huggingface_hub import try_to_load_from_cache
+
+    file = try_to_load_from_cache(hub_id, FILE)
+    return Path(file).parent if isinstance(file, str) else Path(hub_id)
 
 
 def write_model(checkpoint: Checkpoint, folder: Path) -> None:

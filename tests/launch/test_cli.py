@@ -282,3 +282,10 @@ def test_a_reader_that_leaves_early_gets_no_traceback(words: str):
     command = f"{sys.executable} -m launch {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (0, 141) and done.stdout.count("\n") == 1 and not done.stderr
+
+
+@pytest.mark.parametrize("verb", ["compare", "export", "score"])
+def test_a_verb_that_is_not_swept_refuses_several_runs(verb, capsys):
+    assert assay([verb, "-m", "output=a"]) == 2
+    sentence = f"assay {verb}: {verb} is not run several times at once; leave -m out, e.g. assay {verb} "
+    assert capsys.readouterr().err.startswith(sentence)

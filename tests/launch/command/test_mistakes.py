@@ -6,8 +6,9 @@ import pytest
 
 from conf.keys import sections, walk
 from conf.schema import PredictConfig, ScoreConfig, TrainConfig
-from launch.command.mistakes import meant, unknown_key
+from launch.command.mistakes import check_option, meant, parse_overrides, unknown_key
 from launch.command.other_names import OTHER_NAMES
+from rl.faults import UserError
 
 GROUPS = ("model", "data", "reward", "algo", "rollout", "cluster", "logging", "experiment", "ablation")
 KEYS = {key.path for key in walk(TrainConfig)}
@@ -53,6 +54,52 @@ def test_a_key_that_is_not_there_gets_a_hint_only_if_a_name_is_alike(schema, typ
     assert unknown_key(typed, schema, groups) == f"{typed} is not a key; {hint}"
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant_key"),
+    [
+        ("checkpoint.steps", "checkpoint.every"),
+        ("checkpoint.save_steps", "checkpoint.every"),
+        ("checkpoint.dir", "output"),
+        ("checkpoint.resume", "resume"),
+        ("rollout.batch_size", "rollout.max_num_seqs"),
+        ("rollout.images", "rollout.max_images"),
+        ("rollout.n", "algo.num_completions"),
+        ("rollout.max_tokens", "rollout.max_response_tokens"),
+        ("data.batch_size", "algo.num_prompts"),
+        ("data.epochs", "num_epochs"),
+        ("model.lr", "algo.lr"),
+        ("model.name", "model"),
+        ("algo.train_steps", "num_steps"),
+        ("algo.warmup", "algo.warmup_steps"),
+        ("logging.steps", "logging.samples_every"),
+        ("logging.name", "logging.run_name"),
+        ("cluster.batch_size", "cluster.micro_batch_tokens"),
+    ],
+)
+def test_a_name_in_a_section_of_ours_is_looked_for_there_first(typed, meant_key):
+    hint = unknown_key(typed, TrainConfig, GROUPS).removeprefix(f"{typed} is not a key; ")
+    assert re.match(rf"(it is called {meant_key} here|did you mean {meant_key}\?)", hint), hint
+
+
 def test_a_name_like_no_choice_gets_no_hint():
     assert meant("cifar10", ["demo", "judo"]) == ""
-    assert meant("dmeo", ["demo", "judo"], "experiment=") == "did you mean experiment=demo? "
+    assert meant("dmeo", ["demo", "judo"], "experiment=") == "did you mean experiment=demo?"
+
+
+@pytest.mark.parametrize("folder", ["models/mine", "runs/mine", "runs/demo/mine"])
+def test_the_name_of_a_model_or_run_is_answered_by_its_folder(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / folder).mkdir(parents=True)
+    (override,) = parse_overrides(["model=mine"])
+    with pytest.raises(
+        UserError, match=f"model=mine is not an option, but {folder} is a folder; write model={folder}$"
+    ):
+        check_option(override, ["starter"])
+
+
+def test_only_a_model_is_looked_for_among_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models/mine").mkdir(parents=True)
+    (override,) = parse_overrides(["algo=mine"])
+    with pytest.raises(UserError, match="^algo=mine is not an option; there are grpo, sft$"):
+        check_option(override, ["grpo", "sft"])

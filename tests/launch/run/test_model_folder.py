@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from builders.checkpoint_folders import damage, write_checkpoint
 from launch.run.model_folder import asking_at, model_folder
-from rl.asking import write_asking
+from rl.asking import FILE, write_asking
 
 CONFIG = {"data": {"task": "yes_no", "square": 112}, "model": {"path": "models/starter", "precision": "float32"}}
 ASKING = {"data.task": "yes_no", "data.square": 112, "model.precision": "float32"}
@@ -61,3 +62,13 @@ def test_a_run_without_checkpoint_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("path", ["", "owner/name", "nowhere"])
 def test_everything_else_stays_as_it_is(path: str):
     assert model_folder(path) == path and asking_at(path) == {}
+
+
+@pytest.mark.parametrize(("cached", "asking"), [({FILE: '{"data.square": 56}'}, {"data.square": 56}), ({}, {})])
+def test_a_downloaded_hub_id_is_asked_by_the_file_in_its_snapshot(tmp_path: Path, monkeypatch, cached, asking):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repository, commit = tmp_path / "models--maker--model", "a" * 40
+    for name, text in {"refs/main": commit, **{f"snapshots/{commit}/{file}": cached[file] for file in cached}}.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text(text)
+    assert asking_at("maker/model") == asking
