@@ -10,24 +10,26 @@ from urllib.parse import quote
 
 from launch.pages.theme import MARK, document
 from launch.predict.predictions import Prediction, Word
-from launch.predict.truth import SAID, confusion
+from launch.predict.truth import counts_by_truth
 from rl.evaluation.heat import scale_bar
+from rl.evaluation.verdicts import UNREADABLE, VERDICTS
+from rl.types import DEFECTIVE, NORMAL
 
 NAME = "predictions.html"
 PLAIN, MAPPED, OUTLINED = "pictures/plain", "pictures/map", "pictures/truth"
 """Folders beside the page with the small pictures that it shows: <id>.jpg, and <id>.png for outlines."""
 PICTURES = "'self' file:"
 """Sources from which the page may load pictures: beside it, on a disk or on a server."""
-KINDS = {"defective": "Defective", "normal": "Normal", "unreadable": "Unreadable", "error": "Not opened"}
+KINDS = {DEFECTIVE: "Defective", NORMAL: "Normal", UNREADABLE: "Unreadable", "error": "Not opened"}
 NOTES = {
-    "defective": "the model sees a defect",
-    "normal": "the model sees none",
-    "unreadable": "the answer says neither Yes nor No",
+    DEFECTIVE: "the model sees a defect",
+    NORMAL: "the model sees none",
+    UNREADABLE: "the answer says neither Yes nor No",
     "error": "damaged or no image; skipped",
 }
 FEWEST_PLACES = 50
 """Places of an image from which its agreement is shown; among fewer, tokens agree wholly or not at all."""
-TONES = {"defective": "bad", "normal": "good", "unreadable": "warn", "error": ""}
+TONES = {DEFECTIVE: "bad", NORMAL: "good", UNREADABLE: "warn", "error": ""}
 WRONG = "wrong"
 """Class of the cards whose answer is not the truth."""
 LAYERS = {"said": "Predicted boxes", "true": "True defects"}
@@ -122,12 +124,12 @@ def _score_note(known: Sequence[Prediction]) -> str:
 
 def _confusion(known: Sequence[Prediction]) -> str:
     """Return a table of the true labels against what the model says; an unreadable answer counts as wrong."""
-    heads = "".join(f"<th>said {said}</th>" if said != "unreadable" else f"<th>{said}</th>" for said in SAID)
+    heads = "".join(f"<th>said {said}</th>" if said != UNREADABLE else f"<th>{said}</th>" for said in VERDICTS)
     rows = "".join(
         f"<tr><th>truly {truth}</th>"
         + "".join(f'<td class="{"right" if said == truth else ""}">{count}</td>' for said, count in counts.items())
         + "</tr>"
-        for truth, counts in confusion(known).items()
+        for truth, counts in counts_by_truth(known).items()
     )
     return f'<table class="confusion"><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 

@@ -19,7 +19,7 @@ from actors.room import join_ray
 from conf.schema import PredictConfig
 from launch.predict.album import Album, Drawing
 from launch.predict.page import NAME, PageRecord, write_page
-from launch.predict.truth import Truth, confusion, truth_of
+from launch.predict.truth import Truth, counts_by_truth, truth_of
 from launch.run.crash import CRASH
 from launch.run.ending import End, recorded_end
 from launch.run.folder import CONFIG, dump_config, run_folder, write_json
@@ -34,6 +34,7 @@ from rl.data.images import Size, check_mask_size, decoded_size, in_threads, open
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.questions import QUESTIONS
+from rl.evaluation.verdicts import VERDICTS
 from rl.faults import UserError
 from rl.timing import Timings
 from rl.types import Sample, Target
@@ -251,12 +252,12 @@ def _spent(timings: Timings, album: Album) -> dict[str, float]:
 def _summary(config: PredictConfig, album: Album, truth: Truth, seconds: Mapping[str, float]) -> dict[str, Any]:
     """Return the numbers of the run."""
     counts = album.counts()
-    known = {"truth": truth.source, "confusion": confusion(album.predictions)} if truth.source else {}
+    known = {"truth": truth.source, "confusion": counts_by_truth(album.predictions)} if truth.source else {}
     return {
         "output": config.output,
         "page": str(Path(config.output) / NAME),
         "images": len(album.predictions),
-        **{kind: counts.get(kind, 0) for kind in ("defective", "normal", "unreadable")},
+        **{kind: counts.get(kind, 0) for kind in VERDICTS},
         "corrupt": counts.get("error", 0),
         **known,
         **{name: round(value, 4) for name, value in album.metrics().items()},
