@@ -16,7 +16,7 @@ from launch.pages.held_out import held_out_section, overall
 from launch.pages.look_table import Deltas, looks_section, recorded_maps
 from launch.pages.provenance import Provenance, provenance_section
 from launch.pages.theme import MARK, document
-from launch.run.folder import write_whole
+from launch.run.folder import REPORT, write_whole
 from rl.evaluation.metrics import Evaluation
 from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
@@ -78,7 +78,7 @@ class RunRecord:
 
 def write_report(folder: Path, record: RunRecord, read: AnswerReader) -> Path:
     """Write <folder>/report.html in one piece, so that it can be read at any time; return its path."""
-    path = folder / "report.html"
+    path = folder / REPORT
     write_whole(path, _page(folder, record, read))
     return path
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from launch.run.answers import answers_file, write_answers
 from launch.run.ending import Ending
+from launch.run.folder import METRICS
 from launch.run.progress import RunProgress
 from launch.run.tensorboard_run import TensorboardRun
 from launch.run.wandb_run import Listing, WandbRun
@@ -71,7 +72,7 @@ class RunTracker:
         resumed: Resumed | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        metrics = folder / "metrics.jsonl"
+        metrics = folder / METRICS
         self.rows: list[Metrics] = read_rows(metrics) if resumed else []
         """The rows of metrics.jsonl."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
@@ -132,9 +133,8 @@ class RunTracker:
             self._wandb.log_samples(step, "samples", groups)
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
-        """Keep the groups for the report; the seconds of an evaluation count for no training step."""
+        """Record the metrics and keep the groups for the report."""
         metrics = evaluation_metrics(groups) | localization_metrics(groups, self._resize)
-        self._timings.drain()
         write_answers(answers_file(self._folder, BENCHMARK, step), groups)
         kept = kept_groups(groups)
         if kept:

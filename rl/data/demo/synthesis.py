@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from rl.data.config import KNOWLEDGE
 from rl.types import Box
 
 SIZE = 112
@@ -16,8 +17,6 @@ SIZE = 112
 DEFECTS = ("scratch", "hole", "stain")
 CONTRASTS = (0.08, 0.45)
 """Contrasts of the faintest and the strongest defect; sensor noise is 0.015 and the materials' relief about 0.05."""
-KNOWLEDGE = "knowledge.yaml"
-"""File of expert knowledge, beside the folders of the materials."""
 OBJECTS = "Demo"
 """Name of the data set in the file of knowledge, with which that file begins."""
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")

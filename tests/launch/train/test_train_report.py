@@ -114,6 +114,14 @@ def test_the_report_is_written_at_every_evaluation_and_at_the_end_but_at_no_step
     assert '"status">finished' in page.read_text() and "At step" not in page.read_text()
 
 
+def test_the_seconds_of_an_evaluation_and_its_report_count_for_no_training_step(tmp_path: Path) -> None:
+    run = training(tmp_path)
+    time.sleep(0.2)
+    run.log_evaluation(0, [group([score()])])
+    run.log(1, [group([score(), score()])], {})
+    assert run.tracker.rows[1]["time/step"] < 0.2
+
+
 def test_a_report_that_cannot_be_written_is_told_and_ends_no_training(tmp_path: Path, capsys) -> None:
     run = training(tmp_path)
     (tmp_path / "report.html").mkdir()
