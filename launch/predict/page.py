@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from launch.pages.theme import MARK, document
+from launch.pages.theme import MARK, document, fact_items, warnings_card
 from launch.predict.predictions import Prediction, Word
 from launch.predict.truth import counts_by_truth
 from rl.evaluation.heat import scale_bar
@@ -61,6 +61,8 @@ class PageRecord:
     """Sentence on where the truth comes from; "" if it is not known."""
     ended: str = ""
     """Why not all images were inspected; "" if they were."""
+    warnings: Sequence[str] = ()
+    """Sentences on what the model cannot do with these images."""
 
 
 def write_page(folder: Path, record: PageRecord) -> Path:
@@ -72,8 +74,8 @@ def write_page(folder: Path, record: PageRecord) -> Path:
 
 def page(folder: Path, record: PageRecord) -> str:
     """Return the page, whose links are relative to the folder."""
-    sections = f"{_tiles(record)}{_facts(record)}{_truth(record)}{_answers(folder, record)}"
-    return document(record.title, f"{_header(record)}<main>{sections}</main>", style=STYLE, pictures=PICTURES)
+    parts = [warnings_card(record.warnings), _tiles(record), _facts(record), _truth(record), _answers(folder, record)]
+    return document(record.title, f"{_header(record)}<main>{''.join(parts)}</main>", style=STYLE, pictures=PICTURES)
 
 
 def _header(record: PageRecord) -> str:
@@ -94,11 +96,7 @@ def _tiles(record: PageRecord) -> str:
 
 
 def _facts(record: PageRecord) -> str:
-    return f'<dl class="card facts">{_items(record.facts)}</dl>'
-
-
-def _items(told: Mapping[str, str]) -> str:
-    return "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>" for label, text in told.items())
+    return f'<dl class="card facts">{fact_items(record.facts)}</dl>'
 
 
 def _truth(record: PageRecord) -> str:
@@ -111,7 +109,7 @@ def _truth(record: PageRecord) -> str:
     notes += [_score_note(known)] if "image_auroc" in record.metrics else []
     return (
         f'<section class="truth"><header><h2>Against the truth</h2><p>{escape(" ".join(notes))}</p></header>'
-        f'<div class="card"><dl class="facts">{_items(measured)}</dl>{_confusion(known)}</div></section>'
+        f'<div class="card"><dl class="facts">{fact_items(measured)}</dl>{_confusion(known)}</div></section>'
     )
 
 

@@ -28,8 +28,10 @@ from launch.run.model_folder import asking_at, merge_adapter
 from launch.run.paths import with_absolute_paths
 from launch.run.progress import ImageProgress
 from launch.run.signals import stop_on_signals
+from launch.run.starters import starter_warnings
 from rl.brake import Brake
 from rl.checkpoints import FOLDER
+from rl.data.demo.synthesis import is_of_demo
 from rl.data.images import Size, check_mask_size, decoded_size, in_threads, open_mask, stated_size
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
@@ -55,6 +57,8 @@ class Work:
     """The photos that cannot be inspected, each with the reason."""
     truth: Truth
     builder: PromptBuilder
+    warnings: Sequence[str]
+    """Sentences on what this model cannot do with these photos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +202,11 @@ def read_work(config: PredictConfig) -> Work:
     check_prompts(samples, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     check_looks(samples, builder, config.data.anomaly_words, read=reads_words(config.localize))
     truth = truth_of(photos, {mask for mask, (_, marks_defect) in opened_masks.items() if not marks_defect})
-    return Work(samples=samples, photos=photos, damaged=damaged, truth=truth, builder=builder)
+    are_demo = all(is_of_demo(photo.path) for photo in opened)
+    warnings = starter_warnings(config.model.path, f"input={config.input}", are_demo=are_demo)
+    for sentence in warnings:
+        print(f"warning: {sentence}", flush=True)
+    return Work(samples=samples, photos=photos, damaged=damaged, truth=truth, builder=builder, warnings=warnings)
 
 
 def _size_and_defect(mask: Path) -> tuple[Size, bool]:
@@ -286,6 +294,7 @@ def _page_record(run: Inspection, summary: dict[str, Any], ended: str) -> PageRe
         heat_top=config.heat_top,
         metrics=run.album.metrics(),
         truth=run.work.truth.sentence,
+        warnings=run.work.warnings,
         ended=ended,
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from actors.peers import counted
 from launch.run.answers import answers_file, write_answers
 from launch.run.ending import Ending
 from launch.run.folder import METRICS
@@ -142,7 +143,7 @@ class RunTracker:
         self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
         self.evaluations = [*self.evaluations[:1], Evaluation(step=step, groups=tuple(map(_light, groups)))]
         shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in SAID if name in metrics)
-        self.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
+        self.say(f"held-out after {counted(step, 'step')}: {shown} ({len(groups)} samples)")
         if self._samples_every:
             self._wandb.log_samples(step, f"eval/{BENCHMARK}/answers", groups)
             if kept:

@@ -25,7 +25,9 @@ class Evaluation:
     @property
     def time(self) -> str:
         """The time of the evaluation in words."""
-        return f"after {self.step} steps" if self.step else "before training"
+        if not self.step:
+            return "before training"
+        return f"after {self.step} {'step' if self.step == 1 else 'steps'}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,6 +116,11 @@ def is_demo(root: Path, categories: Collection[str]) -> bool:
     return notes.is_file() and notes.read_bytes().startswith(OBJECTS.encode()) and MATERIALS.keys() >= set(categories)
 
 
+def is_of_demo(photo: Path) -> bool:
+    """Return True if the photo lies in a folder of a material that `write_demo` wrote."""
+    return any(is_demo(folder.parent, [folder.name]) for folder in photo.absolute().parents)
+
+
 def _write_material(
     folder: Path, material: str, rng: np.random.Generator, num_parts: int, contrasts: tuple[float, float]
 ) -> None:

@@ -131,6 +131,13 @@ def test_a_report_that_cannot_be_written_is_told_and_ends_no_training(tmp_path: 
     assert run.tracker.evaluations[0].step == 0
 
 
+def test_an_evaluation_after_one_step_is_told_in_the_singular(tmp_path: Path, capsys) -> None:
+    run = training(tmp_path)
+    run.log_evaluation(1, [group([score()])])
+    assert "Greedy answers after 1 step to samples" in (tmp_path / "report.html").read_text()
+    assert "held-out after 1 step: " in capsys.readouterr().out
+
+
 def test_the_report_is_titled_by_what_was_typed(tmp_path: Path) -> None:
     training(tmp_path).log_evaluation(0, [group([score()])])
     assert "<h1>demo <small>seed=1</small></h1>" in (tmp_path / "report.html").read_text()
@@ -155,7 +162,7 @@ def test_the_devices_that_a_run_holds_are_told_with_their_cost(tmp_path: Path) -
     time.sleep(0.1)
     assert run.record(End(ending=Ending.done, sentence=""))["core_hours"] >= 4 * 0.1 / 3600
     page = (tmp_path / "report.html").read_text()
-    assert "<dt>Hardware</dt><dd>4 CPU cores (Fast Processor 9) on 1 machine</dd>" in page
+    assert "<dt>Hardware</dt><dd>4 CPU cores reserved in Ray (Fast Processor 9) on 1 machine</dd>" in page
     assert "<dt>CPU core-hours</dt>" in page
 
 
