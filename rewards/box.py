@@ -6,7 +6,7 @@ from rewards.answers.parse import Answer
 from rewards.component import Component
 from rewards.matching import matched_sum
 from rewards.truth import known_label
-from rl.types import Box, Target, Task
+from rl.types import DEFECTIVE, NORMAL, Box, Target, Task
 
 
 def box_reward(answer: Answer, target: Target) -> float | None:
@@ -27,11 +27,11 @@ def box_reward(answer: Answer, target: Target) -> float | None:
     0.5
     """
     label = known_label(target)
-    if label == "normal":
-        return float(answer.verdict == "normal" and not answer.boxes)
+    if label == NORMAL:
+        return float(answer.verdict == NORMAL and not answer.boxes)
     if label is None or not target.boxes:
         return None
-    if answer.verdict != "defective":
+    if answer.verdict != DEFECTIVE:
         return 0.0
     return mean_overlap(target.boxes, answer.boxes)
 

@@ -5,7 +5,7 @@ from rewards.box import overlap
 from rewards.component import Component
 from rewards.matching import matched_sum
 from rewards.truth import known_label
-from rl.types import Box, Target, Task
+from rl.types import DEFECTIVE, NORMAL, Box, Target, Task
 
 PENALTY = 0.2
 IOU_MATCHED = 0.5
@@ -27,11 +27,11 @@ def box_penalty_reward(answer: Answer, target: Target) -> float | None:
     -0.4
     """
     label = known_label(target)
-    if label == "normal":
+    if label == NORMAL:
         return 0.0
     if label is None or not target.boxes:
         return None
-    boxes = answer.boxes if answer.verdict == "defective" else ()
+    boxes = answer.boxes if answer.verdict == DEFECTIVE else ()
     matched = matched_sum(target.boxes, boxes, _matches) if boxes else 0.0
     return 0.0 - PENALTY * (len(target.boxes) - matched)
 

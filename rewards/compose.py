@@ -13,7 +13,7 @@ from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, comp
 from rewards.functions import BatchReward, Hear, heard, load_function, place_of
 from rewards.item import Item, items_of
 from rl.faults import AssayError, UserError
-from rl.types import Group, Sample, Score
+from rl.types import DEFECTIVE, Group, Sample, Score
 
 Judgement = float | None | str
 """A component's value; None if the sample has nothing to judge by; a sentence about the fault if it failed."""
@@ -116,7 +116,7 @@ def check_boxes(samples: Sequence[Sample], weight_of: Mapping[str, float]) -> No
     """Raise a UserError for the first sample that a reward of boxes could not judge; weights are by component."""
     needy = next((name for name in OF_BOXES if weight_of.get(name)), "")
     for sample in samples:
-        if needy and sample.target.label == "defective" and not sample.target.boxes:
+        if needy and sample.target.label == DEFECTIVE and not sample.target.boxes:
             raise UserError(
                 f"sample {sample.id}: nothing says where its defect is, which reward.{needy}.weight={weight_of[needy]} "
                 "has to know; add its mask or boxes, or choose reward=yes_no"

@@ -8,7 +8,7 @@ from rewards.item import Item
 from rewards.truth import known_label
 from rl.config import key
 from rl.faults import UserError
-from rl.types import Target
+from rl.types import DEFECTIVE, Target
 
 
 def consistency_reward(
@@ -29,7 +29,7 @@ def consistency_reward(
     label = known_label(target)
     if label is None:
         return None
-    return float(agreement > delta_high if label == "defective" else agreement < delta_low)
+    return float(agreement > delta_high if label == DEFECTIVE else agreement < delta_low)
 
 
 @dataclass(kw_only=True)

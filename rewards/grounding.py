@@ -3,7 +3,7 @@
 from rewards.answers.parse import Answer
 from rewards.box import mean_overlap
 from rewards.component import Component
-from rl.types import Target, Task
+from rl.types import NORMAL, Target, Task
 
 
 def grounding_reward(answer: Answer, target: Target) -> float | None:
@@ -21,7 +21,7 @@ def grounding_reward(answer: Answer, target: Target) -> float | None:
     """
     if target.boxes:
         return mean_overlap(target.boxes, answer.boxes)
-    return float(not answer.boxes and not answer.malformed) if target.label == "normal" else None
+    return float(not answer.boxes and not answer.malformed) if target.label == NORMAL else None
 
 
 COMPONENT = Component(

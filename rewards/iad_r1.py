@@ -7,7 +7,7 @@ from rewards.box import mean_overlap
 from rewards.component import Component
 from rewards.matching import matched_sum
 from rewards.truth import known_label
-from rl.types import Target, Task
+from rl.types import DEFECTIVE, NORMAL, Target, Task
 
 SCORE_CONTAINED = 0.85
 """IAD-R1's score of two names of which one contains the words of the other."""
@@ -34,12 +34,12 @@ def iad_r1_reward(answer: Answer, target: Target) -> float | None:
     1.75
     """
     label = known_label(target)
-    if label == "normal":
-        return float(answer.verdict == "normal")
+    if label == NORMAL:
+        return float(answer.verdict == NORMAL)
     if label is None or not target.boxes or len(target.box_labels) != len(target.boxes):
         return None
     place = mean_overlap(target.boxes, answer.boxes)
-    return float(answer.verdict == "defective") + (_type_score(target.box_labels, answer.labels) + place) / 2
+    return float(answer.verdict == DEFECTIVE) + (_type_score(target.box_labels, answer.labels) + place) / 2
 
 
 def _type_score(true: tuple[str, ...], said: tuple[str, ...]) -> float:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rl.faults import UserError
-from rl.types import Group, Sample, Target, Task
+from rl.types import DEFECTIVE, NORMAL, Group, Sample, Target, Task
 
 UNBOUNDED = (10**7, 10**7)
 """Stand-in for an unknown image size, so large that no box is cut."""
 LARGEST = 1e9
 """Largest absolute value of a number in a target."""
-LABELS = ("normal", "defective")
+LABELS = (NORMAL, DEFECTIVE)
 FIELDS = tuple(item.name for item in fields(Target) if item.name != "mask")
 """Fields of a target in files and for users' functions."""
 

@@ -8,7 +8,7 @@ from math import exp
 
 from rewards.answers.choice import OPTION, VERDICT, read_option
 from rewards.answers.parse import read_tagged
-from rl.types import Task
+from rl.types import DEFECTIVE, Task
 
 SAME_FORM = {"Yes": "No", "yes": "no", "YES": "NO", "Y": "N", "y": "n"}
 RIVALS = SAME_FORM | {no: yes for yes, no in SAME_FORM.items()}
@@ -96,7 +96,7 @@ def p_yes(verdict: str, logprob: float, rival_logprob: float) -> float:
     >>> p_yes("normal", -0.5, -0.5)
     0.5
     """
-    lead = logprob - rival_logprob if verdict == "defective" else rival_logprob - logprob
+    lead = logprob - rival_logprob if verdict == DEFECTIVE else rival_logprob - logprob
     return 1 / (1 + exp(-lead)) if lead >= 0 else exp(lead) / (1 + exp(lead))
 
 

@@ -1,12 +1,12 @@
 """Label and option of a target; an invalid one is a fault of the data and raises a UserError."""
 
 from rl.faults import UserError
-from rl.types import Target
+from rl.types import DEFECTIVE, NORMAL, Target
 
 
 def known_label(target: Target) -> str | None:
     """Return "normal" or "defective"; None if the target has no label."""
-    if target.label not in ("", "normal", "defective"):
+    if target.label not in ("", NORMAL, DEFECTIVE):
         raise UserError(f'the label must be "normal" or "defective"; got "{target.label}"')
     return target.label or None
 

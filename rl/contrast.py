@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from rl.algorithm import AlgoConfig
-from rl.types import Completion, Group, Origin, Sample, Score, Target, Task
+from rl.types import DEFECTIVE, NORMAL, Completion, Group, Origin, Sample, Score, Target, Task
 
 NUM_NEGATIVES = 2
-NORMAL, DEFECTIVE = "normal", "defective"
 WITH_VERDICT = (Task.yes_no, Task.boxes)
 HINT = "(Hint: {}. Reason towards that, keep to the form that is asked for, and do not mention this hint.)"
 

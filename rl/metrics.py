@@ -10,7 +10,7 @@ from statistics import StatisticsError, correlation, fmean
 
 from rl.contrast import lacks_contrast
 from rl.roles import Metrics
-from rl.types import Group, Origin, Score
+from rl.types import DEFECTIVE, NORMAL, Group, Origin, Score
 
 HELD_OUT = "eval/heldout"
 """Prefix of the metrics of the held-out samples."""
@@ -275,7 +275,7 @@ def _attention(groups: Sequence[Group]) -> Metrics:
     looks = [look for group in groups for look in group.looks]
     agreement = {
         label: [look.agreement for group in groups if group.prompt.target.label == label for look in group.looks]
-        for label in ("defective", "normal")
+        for label in (DEFECTIVE, NORMAL)
     }
     means: dict[str, list[float]] = {
         **{f"agreement_{label}": values for label, values in agreement.items()},

@@ -13,6 +13,8 @@ from rl.family import FAMILIES, Grid
 
 Box = tuple[float, float, float, float]
 Cell = tuple[int, int]
+NORMAL, DEFECTIVE = "normal", "defective"
+"""The labels of a sample, which are the verdicts of an answer too."""
 
 
 class Task(Enum):
@@ -46,7 +48,7 @@ class Target:
     """The truth about one inspected image."""
 
     label: str
-    """"normal" or "defective"."""
+    """NORMAL or DEFECTIVE; "" where it is not known."""
     kind: str = ""
     """Kind of defect, e.g. "scratch"; "" for a normal image or where it is not known."""
     boxes: tuple[Box, ...] = ()

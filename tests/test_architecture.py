@@ -48,6 +48,14 @@ def test_no_module_has_a_vague_name():
     assert [name(file) for file in SOURCES if VAGUE & set(file.stem.split("_"))] == []
 
 
+def test_git_ignores_what_the_commands_of_the_first_hour_write_but_no_starter():
+    written = ["runs/photos/report.html", "models/photos/config.json", "elpv/photos/1.png", "data/demo/1.png"]
+    starters = [f"models/starter{form}/new.json" for form in ("", "_forms", "_routed", "_yes_no")]
+    command = ["git", "check-ignore", *written, *starters]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert told.splitlines() == written
+
+
 def defensive(tree: ast.AST) -> Iterator[str]:
     """Yield the lines that call hasattr or a defaulted getattr, or drop an exception."""
     for node in ast.walk(tree):

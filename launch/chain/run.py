@@ -12,7 +12,7 @@ from launch.chain.stages import MODEL, Stage, stages_of
 from launch.export.run import main as export
 from launch.pages.chain_page import StageRow, chain_page
 from launch.run.crash import sentence_of
-from launch.run.folder import CHAIN, CONFIG, METRICS, dump_config, plain, run_folder, write_json
+from launch.run.folder import CHAIN, CONFIG, METRICS, REPORT, dump_config, plain, run_folder, write_json
 from launch.run.invocation import invocation, invoked
 from launch.run.members import SUMMARY, flattened, read_summary, why_ended_early
 from launch.run.model_folder import MADE
@@ -77,12 +77,12 @@ class Chain:
                 folder=stage.folder.name,
                 entries=flattened(done.get(stage.name, {})),
                 done=self.is_done(stage),
-                report=(stage.folder / "report.html").exists(),
+                report=(stage.folder / REPORT).exists(),
             )
             for stage in self.stages
         ]
         page = chain_page(self.folder.name, rows, why_ended_early(ending))
-        (self.folder / "report.html").write_text(page, encoding="utf-8", errors="replace")
+        (self.folder / REPORT).write_text(page, encoding="utf-8", errors="replace")
         return told
 
     def _write(self) -> None:
@@ -112,7 +112,7 @@ def run(chain: Chain) -> int:
         if stage.verb.trains:
             model = str((stage.folder / MADE).resolve())
     summary = chain.summarize({})
-    print(f"report: {chain.folder / 'report.html'}")
+    print(f"report: {chain.folder / REPORT}")
     print(json.dumps(summary))
     return 0
 

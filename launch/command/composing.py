@@ -32,6 +32,7 @@ from launch.command.verb import Verb
 from launch.run.folder import default_output, stage_folder
 from rewards.presets import PRESETS, preset, task_of
 from rl.config import check_ranges
+from rl.data.config import KNOWLEDGE
 from rl.faults import UserError
 from rl.types import Task
 
@@ -50,8 +51,6 @@ for reward in PRESETS:
     ConfigStore.instance().store(group="reward", name=reward, node=preset(reward).config)
 PLAIN_OPTION = re.compile(r"[\w-]+(/[\w-]+)*")
 """Hydra takes more than it lists: a file's name with its ending, a path, an interpolation."""
-KNOWLEDGE = "knowledge.yaml"
-"""File of a data folder with the expert knowledge; `assay data` writes one."""
 BASIC = "basic"
 """Hydra's own sweeper, which runs every combination."""
 

@@ -12,6 +12,7 @@ from launch.pages.charts import Chart, draw
 from launch.pages.curves import SINGLE
 from launch.pages.overlays import NAMED, color_of, overlay
 from launch.pages.theme import MARK, document
+from launch.run.folder import REPORT
 from rl.metrics import HELD_OUT, component_names, meaning
 
 HELD_OUT_CURVES = {
@@ -62,7 +63,7 @@ def _section(folder: Path, runs: Sequence[ComparedRun], table: Table) -> str:
 
 
 def _head(folder: Path, place: int, run: ComparedRun) -> str:
-    report, name = run.folder / "report.html", escape(run.name)
+    report, name = run.folder / REPORT, escape(run.name)
     if report.exists():
         name = f'<a href="{escape(quote(os.path.relpath(report, folder)))}">{name}</a>'
     return f'<th><i class="dot s{color_of(place)}"></i>{name}</th>'

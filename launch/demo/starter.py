@@ -32,11 +32,11 @@ from rl.batching import GroupBatch, to_batch
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.annotators import Annotators
 from rl.data.demo.synthesis import CONTRASTS, DEFECTS, KNOWN, MATERIALS, Part, make_part
-from rl.data.knowledge.entries import GOOD, NORMAL, Entry, object_agnostic, with_knowledge
+from rl.data.knowledge.entries import GOOD, NORMAL_NAME, Entry, object_agnostic, with_knowledge
 from rl.data.prompts import PromptBuilder
 from rl.data.questions import QUESTIONS, WITH_OPTIONS, kind_text, options_of, with_options
 from rl.loss import sft_loss
-from rl.types import Completion, Group, Sample, Target, Task
+from rl.types import DEFECTIVE, NORMAL, Completion, Group, Sample, Target, Task
 from rl.verl_core import Scale
 
 STARTER, FORMS, YES_NO, ROUTED = (
@@ -162,7 +162,7 @@ class Lessons(IterableDataset[GroupBatch]):
             id="lesson",
             images=(Path("reference"), Path("query"))[-num_images:],
             question=with_options(QUESTIONS[task], options) if options else QUESTIONS[task],
-            target=Target(label="defective" if defect else "normal", options=options),
+            target=Target(label=DEFECTIVE if defect else NORMAL, options=options),
             category=material,
             task=task,
         )
@@ -190,7 +190,7 @@ def _routed(rng: np.random.Generator, part: Part, sample: Sample, annotators: An
             dataset="Demo",
             object=part.material,
             defect=kind,
-            name=NORMAL if kind == GOOD else kind_text(kind).capitalize(),
+            name=NORMAL_NAME if kind == GOOD else kind_text(kind).capitalize(),
             text=text.format(part.material),
         )
         for kind, text in KNOWN.items()

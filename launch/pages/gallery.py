@@ -13,7 +13,7 @@ from PIL import Image
 from rl.data.grid import SIDE
 from rl.data.questions import WITH_OPTIONS
 from rl.evaluation.metrics import IOU_FOUND, outcome
-from rl.types import Box, Cell, Completion, Group, Prompt, Task
+from rl.types import DEFECTIVE, Box, Cell, Completion, Group, Prompt, Task
 
 CARDS_A_SHELF = 6
 PICTURE_PIXELS = 320
@@ -93,7 +93,7 @@ def _mixed(cases: Sequence[Case]) -> list[Case]:
     seen: dict[tuple[str, bool], int] = {}
     ranked = []
     for case in cases:
-        kind = (case.after.prompt.sample.category, case.after.prompt.target.label == "defective")
+        kind = (case.after.prompt.sample.category, case.after.prompt.target.label == DEFECTIVE)
         seen[kind] = seen.get(kind, 0) + 1
         ranked.append((seen[kind], kind, case))
     return [case for _, _, case in sorted(ranked, key=lambda item: (item[0], not item[1][1]))]

@@ -5,8 +5,9 @@ from html import escape
 
 from launch.pages.gallery import AnswerReader
 from rl.data.questions import WITH_OPTIONS
-from rl.evaluation.kinds import UNREADABLE, Confusion, Share, accuracy_by_kind, confusion
+from rl.evaluation.kinds import Share, accuracy_by_kind
 from rl.evaluation.metrics import Evaluation, category_metrics, evaluation_metrics
+from rl.evaluation.verdicts import UNREADABLE, Confusion, confusion
 from rl.roles import Metrics
 from rl.types import Group, Task
 
@@ -135,11 +136,11 @@ def _matrix(title: str, before: Confusion, after: Confusion) -> str:
 
 
 def _matrix_row(truth: str, before: Confusion, after: Confusion) -> str:
-    total = sum(after.counts.get((truth, answer), 0) for answer in after.answers)
+    total = sum(after.counts[truth, answer] for answer in after.answers)
     cells = ""
     for answer in after.answers:
-        count = after.counts.get((truth, answer), 0)
-        earlier = f"<small>{before.counts.get((truth, answer), 0)}</small>" if before.truths else ""
+        count = after.counts[truth, answer]
+        earlier = f"<small>{before.counts[truth, answer]}</small>" if before.truths else ""
         kind = "right" if answer == truth else "wrong"
         cells += f'<td class="{kind}" style="--share:{count / total:.2f}">{count}{earlier}</td>'
     return f"<tr><th>{escape(truth)}</th>{cells}</tr>"

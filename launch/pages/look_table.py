@@ -12,7 +12,7 @@ from rl.evaluation.kept_maps import KeptMap, maps_file, read_maps
 from rl.evaluation.look_pictures import TOP, inspected, with_map, with_truth
 from rl.metrics import HELD_OUT
 from rl.roles import Metrics
-from rl.types import Group
+from rl.types import DEFECTIVE, Group
 
 COLUMNS = 6
 """Maximum number of evaluations shown."""
@@ -91,4 +91,4 @@ def _chip(kept: KeptMap, label: str, deltas: Deltas | None) -> str:
 
 def _earns(agreement: float, label: str, deltas: Deltas) -> bool:
     high, low = deltas
-    return agreement > high if label == "defective" else agreement < low
+    return agreement > high if label == DEFECTIVE else agreement < low

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from launch.pages.theme import fact_items
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
@@ -20,12 +22,9 @@ class Provenance:
 
 def provenance_section(made: Provenance) -> str:
     command = f'<pre class="card command">{escape(made.command)}</pre>' if made.command else ""
-    items = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in made.versions.items()
-    )
     return (
         f"<section><header><h2>How it was made</h2><p>Its folder is {escape(made.folder)}.</p></header>"
-        f'{command}<dl class="card facts">{items}</dl>{_changed(made.changed)}</section>'
+        f'{command}<dl class="card facts">{fact_items(made.versions)}</dl>{_changed(made.changed)}</section>'
     )
 
 

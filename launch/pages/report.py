@@ -15,8 +15,9 @@ from launch.pages.gallery import AnswerReader, draw_shelf, shelves
 from launch.pages.held_out import held_out_section, overall
 from launch.pages.look_table import Deltas, looks_section, recorded_maps
 from launch.pages.provenance import Provenance, provenance_section
-from launch.pages.theme import MARK, document
-from launch.run.folder import write_whole
+from launch.pages.theme import MARK, document, fact_items, warnings_card
+from launch.run.folder import REPORT, write_whole
+from launch.run.invocation import titled
 from rl.evaluation.metrics import Evaluation
 from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
@@ -39,9 +40,11 @@ class RunRecord:
     """Content of a report."""
 
     title: str
-    """The experiment and what was typed to change it, or the name of the run folder."""
+    """The experiment, or the name of the run folder."""
     overrides: Sequence[str] = ()
-    """The part of the title that was typed, in pieces."""
+    """What was typed to change the experiment."""
+    stage: str = ""
+    """Name of the stage if the run is a part of a chain."""
     facts: Mapping[str, str]
     """Model, data and settings in words, by label."""
     rows: Sequence[Metrics]
@@ -78,7 +81,7 @@ class RunRecord:
 
 def write_report(folder: Path, record: RunRecord, read: AnswerReader) -> Path:
     """Write <folder>/report.html in one piece, so that it can be read at any time; return its path."""
-    path = folder / "report.html"
+    path = folder / REPORT
     write_whole(path, _page(folder, record, read))
     return path
 
@@ -86,7 +89,7 @@ def write_report(folder: Path, record: RunRecord, read: AnswerReader) -> Path:
 def _page(folder: Path, record: RunRecord, read: AnswerReader) -> str:
     known = [group for evaluation in record.evaluations for group in evaluation.groups]
     parts = [
-        _warnings(record),
+        warnings_card(record.warnings),
         _tiles(record),
         _facts(record),
         held_out_section(record.before, record.after, read),
@@ -95,7 +98,7 @@ def _page(folder: Path, record: RunRecord, read: AnswerReader) -> str:
         _gallery(record, read),
         provenance_section(record.provenance),
     ]
-    return document(record.title, f"{_header(record)}<main>{''.join(parts)}</main>")
+    return document(_title(record), f"{_header(record)}<main>{''.join(parts)}</main>")
 
 
 def _header(record: RunRecord) -> str:
@@ -114,16 +117,14 @@ def _status(record: RunRecord) -> tuple[str, str, str]:
     return ("busy", "running", record.running) if record.running else ("", "finished", "")
 
 
+def _title(record: RunRecord) -> str:
+    return titled(record.title, " ".join(record.overrides), record.stage)
+
+
 def _heading(record: RunRecord) -> str:
     """Return the title, with what was typed in smaller letters."""
-    typed = " ".join(record.overrides)
-    head, found, tail = record.title.partition(typed) if typed else (record.title, "", "")
-    return escape(head) + (f"<small>{escape(found)}</small>" if found else "") + escape(tail)
-
-
-def _warnings(record: RunRecord) -> str:
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in record.warnings)
-    return f'<section class="card warnings"><h2>Warnings</h2><ul>{items}</ul></section>' if items else ""
+    typed = f"<small>{escape(' '.join(record.overrides))}</small>" if record.overrides else ""
+    return titled(escape(record.title), typed, escape(record.stage))
 
 
 def _tiles(record: RunRecord) -> str:
@@ -170,8 +171,7 @@ def _facts(record: RunRecord) -> str:
         label: show(record.summary[name]) for name, (label, show) in SUMMARY_FACTS.items() if name in record.summary
     }
     facts = {**record.facts, **measured}
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-    return f'<dl class="card facts">{items}</dl>' if facts else ""
+    return f'<dl class="card facts">{fact_items(facts)}</dl>' if facts else ""
 
 
 def _curves(record: RunRecord) -> str:

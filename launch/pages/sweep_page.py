@@ -9,6 +9,7 @@ from statistics import median
 from launch.pages.charts import draw, format_number
 from launch.pages.overlays import NAMED, color_of, overlay
 from launch.pages.theme import MARK, document
+from launch.run.folder import REPORT
 from launch.run.members import Member
 from rl.metrics import HELD_OUT
 
@@ -111,7 +112,7 @@ def _row(place: int, member: Member, columns: Sequence[Column]) -> str:
         f'<span class="chip">{escape(key)}=<b>{escape(value)}</b></span>' for key, value in member.varied.items()
     )
     named = f'<th><i class="dot s{color_of(place)}"></i>{chips or escape(member.name)}</th>'
-    report = f'<a href="{member.number}/report.html">{member.number}</a>' if member.report else str(member.number)
+    report = f'<a href="{member.number}/{REPORT}">{member.number}</a>' if member.report else str(member.number)
     if member.failed:
         reason = f'<td colspan="{len(columns)}" class="reason">{escape(member.failed)}</td>'
         return f'<tr class="failed"><td class="count">✗</td>{named}{reason}<td class="count">{report}</td></tr>'

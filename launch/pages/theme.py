@@ -1,5 +1,6 @@
 """The style sheet, mark and frame of every page: light and dark, from phone to desktop."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -263,3 +264,19 @@ def document(title: str, content: str, *, style: str = "", pictures: str = "") -
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{STYLE}{style}</style></head><body>'
         f"{content}<footer>Written by Assay. {note}</footer></body></html>"
     )
+
+
+def fact_items(facts: Mapping[str, str]) -> str:
+    """Return the entries of a list of facts, by label; a long path breaks after a slash instead of inside a word.
+
+    >>> fact_items({"Data": "parts/wood"})
+    '<div><dt>Data</dt><dd>parts/<wbr>wood</dd></div>'
+    """
+    texts = {label: escape(text).replace("/", "/<wbr>") for label, text in facts.items()}
+    return "".join(f"<div><dt>{escape(label)}</dt><dd>{text}</dd></div>" for label, text in texts.items())
+
+
+def warnings_card(sentences: Sequence[str]) -> str:
+    """Return the section of warnings; "" if there are none."""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<section class="card warnings"><h2>Warnings</h2><ul>{items}</ul></section>' if items else ""

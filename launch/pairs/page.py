@@ -7,7 +7,7 @@ from html import escape
 
 from launch.pages.charts import nice_ticks
 from launch.pages.gallery import data_uri
-from launch.pages.theme import MARK, document
+from launch.pages.theme import MARK, document, fact_items
 from rl.data.knowledge.routing import read_trajectory
 from rl.types import Sample
 
@@ -118,10 +118,7 @@ def _tiles(record: PairsRecord) -> str:
 
 
 def _facts(record: PairsRecord) -> str:
-    items = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>" for label, text in record.facts.items()
-    )
-    return f'<dl class="card facts">{items}</dl>'
+    return f'<dl class="card facts">{fact_items(record.facts)}</dl>'
 
 
 def _histogram(record: PairsRecord) -> str:

@@ -18,7 +18,7 @@ from conf.schema import PairsConfig
 from launch.pairs.folder import PairsFolder, claim, key_of
 from launch.pairs.report import write_pairs_report
 from launch.run.ending import End, Ending, recorded_end
-from launch.run.folder import CONFIG, dump_config, run_folder, write_json
+from launch.run.folder import CONFIG, REPORT, dump_config, run_folder, write_json
 from launch.run.members import SUMMARY
 from launch.run.model_folder import merge_adapter
 from launch.run.paths import with_absolute_paths
@@ -241,7 +241,7 @@ def summarize(run: PairsRun, seconds: float) -> dict[str, Any]:
 def _why_none(run: PairsRun) -> str:
     pairs, folder = run.config.pairs, run.journals
     if folder.kept:
-        return f"none of {len(folder.kept)} samples got two verified texts; {folder.path}/report.html says why"
+        return f"none of {len(folder.kept)} samples got two verified texts; {folder.path / REPORT} says why"
     if folder.is_unanswered:
         return (
             f"no answer of {run.config.model.path} to {len(folder.selection.lines)} samples gives an option; choose a "

@@ -12,7 +12,7 @@ from PIL import Image
 
 from launch.predict.page import MAPPED, OUTLINED, PLAIN
 from launch.predict.predictions import Prediction, line, scaled_boxes, words_between
-from launch.predict.truth import DEFECTIVE, Truth, image_metrics
+from launch.predict.truth import Truth, image_metrics
 from rewards.answers.parse import parse_answer, read_tagged
 from rewards.rival import p_yes
 from rl.data.images import Size, open_image
@@ -22,7 +22,7 @@ from rl.evaluation.heat import overlay, resized
 from rl.evaluation.localization import mean_look, times_even, true_mask
 from rl.evaluation.look_pictures import TRUE, outline
 from rl.evaluation.pixels import PixelTally
-from rl.types import Group
+from rl.types import DEFECTIVE, Group
 
 MAPS = "maps"
 DRAWERS = 4

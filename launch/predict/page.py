@@ -8,26 +8,28 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from launch.pages.theme import MARK, document
+from launch.pages.theme import MARK, document, fact_items, warnings_card
 from launch.predict.predictions import Prediction, Word
-from launch.predict.truth import SAID, confusion
+from launch.predict.truth import counts_by_truth
 from rl.evaluation.heat import scale_bar
+from rl.evaluation.verdicts import UNREADABLE, VERDICTS
+from rl.types import DEFECTIVE, NORMAL
 
 NAME = "predictions.html"
 PLAIN, MAPPED, OUTLINED = "pictures/plain", "pictures/map", "pictures/truth"
 """Folders beside the page with the small pictures that it shows: <id>.jpg, and <id>.png for outlines."""
 PICTURES = "'self' file:"
 """Sources from which the page may load pictures: beside it, on a disk or on a server."""
-KINDS = {"defective": "Defective", "normal": "Normal", "unreadable": "Unreadable", "error": "Not opened"}
+KINDS = {DEFECTIVE: "Defective", NORMAL: "Normal", UNREADABLE: "Unreadable", "error": "Not opened"}
 NOTES = {
-    "defective": "the model sees a defect",
-    "normal": "the model sees none",
-    "unreadable": "the answer says neither Yes nor No",
+    DEFECTIVE: "the model sees a defect",
+    NORMAL: "the model sees none",
+    UNREADABLE: "the answer says neither Yes nor No",
     "error": "damaged or no image; skipped",
 }
 FEWEST_PLACES = 50
 """Places of an image from which its agreement is shown; among fewer, tokens agree wholly or not at all."""
-TONES = {"defective": "bad", "normal": "good", "unreadable": "warn", "error": ""}
+TONES = {DEFECTIVE: "bad", NORMAL: "good", UNREADABLE: "warn", "error": ""}
 WRONG = "wrong"
 """Class of the cards whose answer is not the truth."""
 LAYERS = {"said": "Predicted boxes", "true": "True defects"}
@@ -59,6 +61,8 @@ class PageRecord:
     """Sentence on where the truth comes from; "" if it is not known."""
     ended: str = ""
     """Why not all images were inspected; "" if they were."""
+    warnings: Sequence[str] = ()
+    """Sentences on what the model cannot do with these images."""
 
 
 def write_page(folder: Path, record: PageRecord) -> Path:
@@ -70,8 +74,8 @@ def write_page(folder: Path, record: PageRecord) -> Path:
 
 def page(folder: Path, record: PageRecord) -> str:
     """Return the page, whose links are relative to the folder."""
-    sections = f"{_tiles(record)}{_facts(record)}{_truth(record)}{_answers(folder, record)}"
-    return document(record.title, f"{_header(record)}<main>{sections}</main>", style=STYLE, pictures=PICTURES)
+    parts = [warnings_card(record.warnings), _tiles(record), _facts(record), _truth(record), _answers(folder, record)]
+    return document(record.title, f"{_header(record)}<main>{''.join(parts)}</main>", style=STYLE, pictures=PICTURES)
 
 
 def _header(record: PageRecord) -> str:
@@ -92,11 +96,7 @@ def _tiles(record: PageRecord) -> str:
 
 
 def _facts(record: PageRecord) -> str:
-    return f'<dl class="card facts">{_items(record.facts)}</dl>'
-
-
-def _items(told: Mapping[str, str]) -> str:
-    return "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>" for label, text in told.items())
+    return f'<dl class="card facts">{fact_items(record.facts)}</dl>'
 
 
 def _truth(record: PageRecord) -> str:
@@ -109,7 +109,7 @@ def _truth(record: PageRecord) -> str:
     notes += [_score_note(known)] if "image_auroc" in record.metrics else []
     return (
         f'<section class="truth"><header><h2>Against the truth</h2><p>{escape(" ".join(notes))}</p></header>'
-        f'<div class="card"><dl class="facts">{_items(measured)}</dl>{_confusion(known)}</div></section>'
+        f'<div class="card"><dl class="facts">{fact_items(measured)}</dl>{_confusion(known)}</div></section>'
     )
 
 
@@ -122,12 +122,12 @@ def _score_note(known: Sequence[Prediction]) -> str:
 
 def _confusion(known: Sequence[Prediction]) -> str:
     """Return a table of the true labels against what the model says; an unreadable answer counts as wrong."""
-    heads = "".join(f"<th>said {said}</th>" if said != "unreadable" else f"<th>{said}</th>" for said in SAID)
+    heads = "".join(f"<th>said {said}</th>" if said != UNREADABLE else f"<th>{said}</th>" for said in VERDICTS)
     rows = "".join(
         f"<tr><th>truly {truth}</th>"
         + "".join(f'<td class="{"right" if said == truth else ""}">{count}</td>' for said, count in counts.items())
         + "</tr>"
-        for truth, counts in confusion(known).items()
+        for truth, counts in counts_by_truth(known).items()
     )
     return f'<table class="confusion"><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 

@@ -6,7 +6,8 @@ from itertools import accumulate
 from typing import Any
 
 from rl.data.images import Size
-from rl.types import Box
+from rl.evaluation.verdicts import UNREADABLE
+from rl.types import DEFECTIVE, NORMAL, Box
 
 Word = tuple[str, float]
 """A piece of text, and the weight of its token in the map; 0 for a token that is not selected."""
@@ -48,12 +49,12 @@ class Prediction:
     @property
     def kind(self) -> str:
         """The kind under which the page counts the image."""
-        return "error" if self.error else self.verdict or "unreadable"
+        return "error" if self.error else self.verdict or UNREADABLE
 
     @property
     def score(self) -> float:
         """The likelihood of a defect: `p_yes`, or else 1 or 0 by the verdict, 0.5 without one."""
-        of_verdict = {"defective": 1.0, "normal": 0.0}.get(self.verdict or "", 0.5)
+        of_verdict = {DEFECTIVE: 1.0, NORMAL: 0.0}.get(self.verdict or "", 0.5)
         return of_verdict if self.p_yes is None else self.p_yes
 
     @property

@@ -19,7 +19,7 @@ from actors.room import join_ray
 from conf.schema import PredictConfig
 from launch.predict.album import Album, Drawing
 from launch.predict.page import NAME, PageRecord, write_page
-from launch.predict.truth import Truth, confusion, truth_of
+from launch.predict.truth import Truth, counts_by_truth, truth_of
 from launch.run.crash import CRASH
 from launch.run.ending import End, recorded_end
 from launch.run.folder import CONFIG, dump_config, run_folder, write_json
@@ -28,12 +28,15 @@ from launch.run.model_folder import asking_at, merge_adapter
 from launch.run.paths import with_absolute_paths
 from launch.run.progress import ImageProgress
 from launch.run.signals import stop_on_signals
+from launch.run.starters import starter_warnings
 from rl.brake import Brake
 from rl.checkpoints import FOLDER
+from rl.data.demo.synthesis import is_of_demo
 from rl.data.images import Size, check_mask_size, decoded_size, in_threads, open_mask, stated_size
 from rl.data.photos import PREDICTIONS, Photo, find_photos, masks_of, references_of
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.questions import QUESTIONS
+from rl.evaluation.verdicts import VERDICTS
 from rl.faults import UserError
 from rl.timing import Timings
 from rl.types import Sample, Target
@@ -54,6 +57,8 @@ class Work:
     """The photos that cannot be inspected, each with the reason."""
     truth: Truth
     builder: PromptBuilder
+    warnings: Sequence[str]
+    """Sentences on what this model cannot do with these photos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +202,11 @@ def read_work(config: PredictConfig) -> Work:
     check_prompts(samples, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     check_looks(samples, builder, config.data.anomaly_words, read=reads_words(config.localize))
     truth = truth_of(photos, {mask for mask, (_, marks_defect) in opened_masks.items() if not marks_defect})
-    return Work(samples=samples, photos=photos, damaged=damaged, truth=truth, builder=builder)
+    are_demo = all(is_of_demo(photo.path) for photo in opened)
+    warnings = starter_warnings(config.model.path, f"input={config.input}", are_demo=are_demo)
+    for sentence in warnings:
+        print(f"warning: {sentence}", flush=True)
+    return Work(samples=samples, photos=photos, damaged=damaged, truth=truth, builder=builder, warnings=warnings)
 
 
 def _size_and_defect(mask: Path) -> tuple[Size, bool]:
@@ -251,12 +260,12 @@ def _spent(timings: Timings, album: Album) -> dict[str, float]:
 def _summary(config: PredictConfig, album: Album, truth: Truth, seconds: Mapping[str, float]) -> dict[str, Any]:
     """Return the numbers of the run."""
     counts = album.counts()
-    known = {"truth": truth.source, "confusion": confusion(album.predictions)} if truth.source else {}
+    known = {"truth": truth.source, "confusion": counts_by_truth(album.predictions)} if truth.source else {}
     return {
         "output": config.output,
         "page": str(Path(config.output) / NAME),
         "images": len(album.predictions),
-        **{kind: counts.get(kind, 0) for kind in ("defective", "normal", "unreadable")},
+        **{kind: counts.get(kind, 0) for kind in VERDICTS},
         "corrupt": counts.get("error", 0),
         **known,
         **{name: round(value, 4) for name, value in album.metrics().items()},
@@ -285,6 +294,7 @@ def _page_record(run: Inspection, summary: dict[str, Any], ended: str) -> PageRe
         heat_top=config.heat_top,
         metrics=run.album.metrics(),
         truth=run.work.truth.sentence,
+        warnings=run.work.warnings,
         ended=ended,
     )
 

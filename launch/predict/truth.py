@@ -4,16 +4,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
-
-import numpy as np
 
 from launch.predict.predictions import Prediction
 from rl.data.photos import Photo
 from rl.data.readers.mvtec import GOOD
+from rl.evaluation.verdicts import VERDICTS, accuracy, auroc, confusion
+from rl.types import DEFECTIVE, NORMAL
 
-DEFECTIVE, NORMAL = "defective", "normal"
-SAID = (DEFECTIVE, NORMAL, "unreadable")
 MOST_NAMES = 4
 """Folders of defects that the sentence about the truth names."""
 
@@ -64,12 +61,10 @@ def truth_by_folders(photos: Sequence[Photo]) -> Truth:
     return Truth(labels=labels, source="folders", sentence=sentence)
 
 
-def confusion(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:
-    """Count the inspected images by their true label and, within it, by what the model says, one of SAID."""
-    return {
-        truth: {said: sum((each.truth, each.kind) == (truth, said) for each in predictions) for said in SAID}
-        for truth in (DEFECTIVE, NORMAL)
-    }
+def counts_by_truth(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:
+    """Count the inspected images by their true label and, within it, by what the model says, one of VERDICTS."""
+    found = confusion(truths_and_answers(predictions))
+    return {truth: {said: found.counts[truth, said] for said in VERDICTS} for truth in (DEFECTIVE, NORMAL)}
 
 
 def image_metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -77,20 +72,14 @@ def image_metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
 
     An unreadable answer is wrong. AUROC needs images of both labels.
     """
-    known = [each for each in predictions if each.truth]
+    known = truths_and_answers(predictions)
     if not known:
         return {}
-    metrics = {"image_accuracy": fmean(each.verdict == each.truth for each in known)}
-    defective, normal = ([each.score for each in known if each.truth == label] for label in (DEFECTIVE, NORMAL))
+    metrics = {"image_accuracy": accuracy(known)}
+    defective, normal = ([each.score for each in predictions if each.truth == label] for label in (DEFECTIVE, NORMAL))
     return metrics | ({"image_auroc": auroc(defective, normal)} if defective and normal else {})
 
 
-def auroc(defective: Sequence[float], normal: Sequence[float]) -> float:
-    """Return the probability that a defective image scores higher than a normal one; a tie counts half.
-
-    >>> auroc([0.9, 0.5], [0.5, 0.1])
-    0.875
-    """
-    ordered = np.sort(normal)
-    below, up_to = (np.searchsorted(ordered, defective, side) for side in ("left", "right"))
-    return float(np.mean(below + up_to) / (2 * len(normal)))
+def truths_and_answers(predictions: Sequence[Prediction]) -> list[tuple[str, str]]:
+    """Return (label, what the model says) of each image whose label is known."""
+    return [(each.truth, each.kind) for each in predictions if each.truth]

@@ -19,6 +19,7 @@ from rl.faults import UserError
 AUTO = "auto"
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
+REPORT = "report.html"
 LOCK = ".lock"
 CHAIN = "chain.json"
 """File of a folder whose runs are the stages of a chain."""

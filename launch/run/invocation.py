@@ -35,8 +35,12 @@ class Invocation:
         >>> Invocation(experiment="dcr2ad_mini", stage="sft").title
         'dcr2ad_mini / sft'
         """
-        typed = " ".join(filter(None, (self.experiment, *self.overrides)))
-        return " / ".join(filter(None, (typed, self.stage)))
+        return titled(self.experiment, " ".join(self.overrides), self.stage)
+
+
+def titled(experiment: str, typed: str, stage: str) -> str:
+    """Return the title of a run from its parts, each of which may be empty."""
+    return " / ".join(filter(None, (" ".join(filter(None, (experiment, typed))), stage)))
 
 
 FROM_PYTHON = Invocation()

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from launch.run.folder import METRICS, REPORT
 from rl.faults import UserError
 from rl.roles import Metrics
 
@@ -139,9 +140,9 @@ def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
         name=name or f"run {folder.name}",
         varied=varied,
         entries=flattened(summary),
-        rows=whole_rows(folder / "metrics.jsonl"),
+        rows=whole_rows(folder / METRICS),
         failed=why_ended_early(summary),
-        report=(folder / "report.html").exists(),
+        report=(folder / REPORT).exists(),
     )
 
 

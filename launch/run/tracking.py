@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from actors.peers import counted
 from launch.run.answers import answers_file, write_answers
 from launch.run.ending import Ending
+from launch.run.folder import METRICS
 from launch.run.progress import RunProgress
 from launch.run.tensorboard_run import TensorboardRun
 from launch.run.wandb_run import Listing, WandbRun
@@ -71,7 +73,7 @@ class RunTracker:
         resumed: Resumed | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        metrics = folder / "metrics.jsonl"
+        metrics = folder / METRICS
         self.rows: list[Metrics] = read_rows(metrics) if resumed else []
         """The rows of metrics.jsonl."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
@@ -132,9 +134,8 @@ class RunTracker:
             self._wandb.log_samples(step, "samples", groups)
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
-        """Keep the groups for the report; the seconds of an evaluation count for no training step."""
+        """Record the metrics and keep the groups for the report."""
         metrics = evaluation_metrics(groups) | localization_metrics(groups, self._resize)
-        self._timings.drain()
         write_answers(answers_file(self._folder, BENCHMARK, step), groups)
         kept = kept_groups(groups)
         if kept:
@@ -142,7 +143,7 @@ class RunTracker:
         self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
         self.evaluations = [*self.evaluations[:1], Evaluation(step=step, groups=tuple(map(_light, groups)))]
         shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in SAID if name in metrics)
-        self.say(f"held-out after {step} steps: {shown} ({len(groups)} samples)")
+        self.say(f"held-out after {counted(step, 'step')}: {shown} ({len(groups)} samples)")
         if self._samples_every:
             self._wandb.log_samples(step, f"eval/{BENCHMARK}/answers", groups)
             if kept:

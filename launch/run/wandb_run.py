@@ -13,6 +13,7 @@ import wandb
 from PIL import Image
 
 from launch.run.ending import Ending
+from launch.run.folder import REPORT
 from rewards.answers.parse import parse_answer
 from rl.evaluation.config import Backend, LoggingConfig, WandbMode
 from rl.evaluation.kept_maps import kept_map
@@ -31,7 +32,6 @@ FINISH_TIMEOUT_S = 60.0
 SECRET_ENDINGS = ("key", "token", "secret", "password")
 NAME_LETTERS, TAG_LETTERS = 128, 64
 """Longest name of a run and longest tag that W&B accepts."""
-REPORT = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import ceil
@@ -14,6 +14,7 @@ from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
 from launch.run.model_folder import merge_adapter
 from launch.run.samples import read_split
+from launch.run.starters import starter_warnings
 from rewards.compose import check_boxes, check_truth
 from rewards.config import is_computed, weights
 from rewards.domain import check_encoder
@@ -25,15 +26,11 @@ from rl.data.lessons import Lesson, check_spans, own_lesson, read_lessons, with_
 from rl.data.prompts import PromptBuilder, check_looks, check_prompts
 from rl.data.stream import SampleStream
 from rl.faults import UserError
-from rl.model_config import model_config
 from rl.preference_config import LossSpan
 from rl.recipe import RECIPES, Material
 from rl.types import Sample
 from rollout.config import reads_words
 from rollout.repairer import check_contrast, check_lessons, response_tokens
-
-MOST_STARTER_TOKENS = 1000
-"""Largest vocabulary of a starter; that of a pretrained model is a hundred times as large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,26 +95,15 @@ def read_data(config: TrainConfig) -> Data:
     try_functions(config.reward, training[0], partial(print, file=sys.stdout, flush=True))
     order = SampleStream(heldout, config.seed)
     asked = order.take(min(config.data.num_heldout or len(heldout), len(heldout)))
+    are_demo = is_demo(Path(config.data.root), categories([*training, *heldout]))
+    starter = starter_warnings(config.model.path, f"data.root={config.data.root}", are_demo=are_demo)
     return Data(
         training=training,
         heldout=asked,
         lessons=lessons,
         num_unasked=len(heldout) - len(asked),
-        warnings=(*warnings_of(training, heldout), *_starter_warnings(config, [*training, *heldout])),
+        warnings=(*warnings_of(training, heldout), *starter),
     )
-
-
-def _starter_warnings(config: TrainConfig, samples: Sequence[Sample]) -> list[str]:
-    """Warn of a starter, or what comes from one, that meets photos which are not the demo's."""
-    path, root = config.model.path, config.data.root
-    num_tokens = model_config(path).text_config.vocab_size
-    if num_tokens > MOST_STARTER_TOKENS or is_demo(Path(root), categories(samples)):
-        return []
-    return [
-        f"model.path={path} is a starter or comes from one: with its vocabulary of {num_tokens} tokens it is made for "
-        f"the demo's generated parts, not for photos such as those of data.root={root}; take a pretrained model, e.g. "
-        "model=qwen2_5_vl_3b"
-    ]
 
 
 def steps_of(config: TrainConfig, num_samples: int) -> int:

@@ -47,6 +47,8 @@ class Devices:
         names = Counter(self.names)
         each = ", ".join(f"{count} × {name}" if len(names) > 1 else name for name, count in names.items())
         number = f"{amount:g} {kind}" if amount == 1 else f"{amount:g} {kind}s"
+        # These are the shares that Ray plans with, which are not the cores of the machines.
+        number += "" if self.gpus else " reserved in Ray"
         return f"{number} ({each}) on {counted(self.num_machines, 'machine')}"
 
     def hours(self, seconds: float) -> dict[str, float]:

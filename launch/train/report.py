@@ -86,8 +86,9 @@ def write_run_report(
     """Write report.html; `summary` says if the run failed or was stopped."""
     consistency, by = config.reward.consistency, setup.by
     record = RunRecord(
-        title=by.title or Path(config.output).name,
+        title=by.experiment if by.title else Path(config.output).name,
         overrides=by.overrides,
+        stage=by.stage,
         running=_how_far(tracker, config.num_steps) if is_running else "",
         facts=_facts(config, setup),
         rows=tracker.rows,

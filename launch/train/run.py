@@ -18,7 +18,7 @@ from conf.schema import TrainConfig
 from launch.run.answers import answers_file, read_answers
 from launch.run.archive import RunArchive
 from launch.run.ending import End, Ending, recorded_end
-from launch.run.folder import CONFIG, LOCK, dump_config, plain, run_folder, write_json
+from launch.run.folder import CONFIG, LOCK, REPORT, dump_config, plain, run_folder, write_json
 from launch.run.invocation import Invocation, invocation
 from launch.run.members import SUMMARY
 from launch.run.model_folder import model_name
@@ -99,7 +99,7 @@ class Training:
         try:
             write_run_report(self.config, self.tracker, self._summary(), self.setup, is_running=True)
         except Exception as error:  # noqa: BLE001 - a page must not end a training; at its end the same fault would show
-            self.tracker.say(f"warning: report.html could not be written ({named(error)}); the training goes on")
+            self.tracker.say(f"warning: {REPORT} could not be written ({named(error)}); the training goes on")
         self.timings.drain()
 
     def record(self, end: End) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Training:
             write_run_report(self.config, self.tracker, summary, self.setup)
         finally:
             self.tracker.finish(summary, end.ending)
-        print(f"report: {self.folder / 'report.html'}", flush=True)
+        print(f"report: {self.folder / REPORT}", flush=True)
         return summary
 
     def _summary(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def main(config: TrainConfig) -> int:
         summary = finished(folder, start, config.num_steps)
         if summary is not None:
             print(f"{folder} has done its {config.num_steps} steps; raise num_steps or num_epochs to go on")
-            print(f"report: {folder / 'report.html'}")
+            print(f"report: {folder / REPORT}")
             print(json.dumps(summary))
             return 0
         data = data or _say_and_read_data(config)

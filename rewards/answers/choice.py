@@ -3,8 +3,9 @@
 import re
 
 from rewards.answers.spans import Span, excerpt
+from rl.types import DEFECTIVE, NORMAL
 
-VERDICTS = {"yes": "defective", "no": "normal"}
+VERDICTS = {"yes": DEFECTIVE, "no": NORMAL}
 VERDICT = re.compile(r"\W*+(yes|no)\b", re.IGNORECASE)
 OPTION = re.compile(r"\W*+([A-Za-z])(?!\w)")
 LABELLED = (".", ")", ":", "\n")

@@ -8,7 +8,7 @@ from rewards.answers.boxes import read_boxes, read_json_boxes
 from rewards.answers.cells import read_cells
 from rewards.answers.choice import read_option, read_verdict
 from rewards.answers.spans import Span, first_span, is_tagged, read_spans, with_knowledge
-from rl.types import Box, Cell, Task
+from rl.types import DEFECTIVE, NORMAL, Box, Cell, Task
 
 MAX_CHARACTERS = 50_000
 """Maximum number of characters read of an answer."""
@@ -86,9 +86,9 @@ def _read_boxes(spans: dict[str, Span], image_size: tuple[int, int], faults: lis
     span = spans["answer"]
     verdict = read_verdict(span, faults)
     boxes, labels = read_boxes(span, image_size, faults)
-    if verdict == "defective" and not boxes:
+    if verdict == DEFECTIVE and not boxes:
         faults.append(f"the answer says Yes and gives no well-formed box at character {span.start}")
-    if verdict == "normal" and boxes:
+    if verdict == NORMAL and boxes:
         faults.append(f"the answer says No and yet gives boxes at character {span.start}")
     return {"verdict": verdict, "boxes": boxes, "labels": labels}
 

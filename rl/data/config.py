@@ -6,6 +6,9 @@ from enum import Enum
 from rl.config import key
 from rl.types import Task
 
+KNOWLEDGE = "knowledge.yaml"
+"""File of a data folder with the expert knowledge; `assay data` writes one."""
+
 
 class Instructions(Enum):
     """Words around the question."""

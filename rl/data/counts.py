@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from rl.types import Sample, Task
+from rl.types import DEFECTIVE, NORMAL, Sample, Task
 
-OTHER = {"defective": "normal", "normal": "defective"}
+OTHER = {DEFECTIVE: NORMAL, NORMAL: DEFECTIVE}
 """The labels, each with the other one."""
 MOST_CATEGORIES = 6
 """Categories up to which each has its own count."""
@@ -25,7 +25,7 @@ def counted(samples: Sequence[Sample]) -> str:
     if not 1 < len(names) <= MOST_CATEGORIES:
         return total
     by_category = {name: [sample for sample in samples if sample.category == name] for name in names}
-    shares = (f"{name} {_count(inside, 'defective')} of {len(inside)}" for name, inside in by_category.items())
+    shares = (f"{name} {_count(inside, DEFECTIVE)} of {len(inside)}" for name, inside in by_category.items())
     return f"{total} (defective: {', '.join(shares)})"
 
 

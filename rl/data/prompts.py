@@ -22,7 +22,7 @@ from rl.data.pieces import names_of, pieces
 from rl.data.questions import WITH_OPTIONS
 from rl.faults import UserError
 from rl.model_config import family_of
-from rl.types import Box, Pixels, Prompt, Sample, Target, Task
+from rl.types import DEFECTIVE, Box, Pixels, Prompt, Sample, Target, Task
 
 WORD = "defective"
 NO_TEMPLATE = "no chat template (chat_template.jinja) that repeats what a user says; copy it from the base model"
@@ -62,7 +62,7 @@ def _answer(target: Target, task: Task) -> str:
     boxes = [([round(edge) for edge in box], label) for box, label in zip(target.boxes, target.box_labels, strict=True)]
     if task is Task.grounding:
         return json.dumps([{"bbox_2d": box, "label": label} for box, label in boxes], ensure_ascii=False)
-    verdict = "Yes." if target.label == "defective" else "No."
+    verdict = "Yes." if target.label == DEFECTIVE else "No."
     if task is Task.yes_no or not boxes:
         return verdict
     places = [f"{{'bbox_2d': {box}, 'label': '{label}'}}" for box, label in boxes]

@@ -26,7 +26,7 @@ from rl.data.questions import (
 from rl.data.readers import mvtec
 from rl.data.readers.reader import Reader, Record
 from rl.faults import UserError
-from rl.types import Box, Cell, Sample, Target, Task
+from rl.types import DEFECTIVE, NORMAL, Box, Cell, Sample, Target, Task
 
 READERS: Mapping[str, Reader] = {
     "mvtec": mvtec.READER,
@@ -135,7 +135,7 @@ def _open_references(job: _Job) -> None:
 def _target(record: Record, reader: Reader, size: Size, task: Task) -> Target:
     on_grid = task is Task.grid
     if not record.kind:
-        return Target(label="normal", rationale=record.rationale, cells=frozenset() if on_grid else None)
+        return Target(label=NORMAL, rationale=record.rationale, cells=frozenset() if on_grid else None)
     mask = _read_mask(record.mask, record, reader, size) if record.mask else None
     where = record.boxes_from or str(record.path)
     check_within(where, record.boxes, size)
@@ -144,7 +144,7 @@ def _target(record: Record, reader: Reader, size: Size, task: Task) -> Target:
     if len(labels) != len(boxes):
         raise UserError(f"{where} has {len(boxes)} boxes and {len(labels)} labels; give each box a label")
     return Target(
-        label="defective",
+        label=DEFECTIVE,
         kind=record.kind,
         boxes=boxes,
         box_labels=labels,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from rl.evaluation.localization import greedy_maps, mean_look, times_even
-from rl.types import Group
+from rl.types import DEFECTIVE, NORMAL, Group
 
-KEPT = {"defective": 6, "normal": 2}
+KEPT = {DEFECTIVE: 6, NORMAL: 2}
 """Number of samples of each label whose maps are kept: the first held-out ones, so always the same."""
 
 

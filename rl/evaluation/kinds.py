@@ -1,18 +1,16 @@
-"""Accuracy of held-out answers by kind of defect, with intervals, and what was answered instead of the truth."""
+"""Accuracy of held-out answers by kind of defect, with intervals."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 from rl.evaluation.metrics import outcome
-from rl.types import Group, Target
+from rl.types import NORMAL, Group, Target
 
 Z = 1.959964
 """Standard deviations of a normal distribution within which 95 % of it lies."""
-NORMAL, DEFECT = "normal", "defect"
-"""Names of samples without a defect, and of defects whose kind is not known."""
-UNREADABLE = "unreadable"
+DEFECT = "defect"
+"""Name of defects whose kind is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +37,9 @@ class Share:
         return max(0.0, (middle - reach) / size), min(1.0, (middle + reach) / size)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Confusion:
-    """Numbers of answers by the truth and by what was answered."""
-
-    truths: tuple[str, ...]
-    answers: tuple[str, ...]
-    counts: Mapping[tuple[str, str], int]
-    """Number of answers by (truth, answer); a pair that never occurred is missing."""
-
-
 def kind_of(target: Target) -> str:
     """Return the kind of defect of a sample, "normal" if it has none."""
-    return NORMAL if target.label == "normal" else target.kind or DEFECT
+    return NORMAL if target.label == NORMAL else target.kind or DEFECT
 
 
 def accuracy_by_kind(groups: Sequence[Group]) -> dict[str, Share]:
@@ -67,17 +55,3 @@ def accuracy_by_kind(groups: Sequence[Group]) -> dict[str, Share]:
         kind: Share(right=sum(right[kind]), count=len(right[kind]))
         for kind in sorted(right, key=lambda kind: (kind == NORMAL, kind))
     }
-
-
-def confusion(pairs: Iterable[tuple[str, str]]) -> Confusion:
-    """Count (truth, answer) pairs; every truth is a possible answer too, and UNREADABLE comes last.
-
-    >>> found = confusion([("hole", "cut"), ("cut", "cut"), ("cut", "unreadable")])
-    >>> found.truths, found.answers, found.counts["cut", "cut"]
-    (('cut', 'hole'), ('cut', 'hole', 'unreadable'), 1)
-    """
-    counts = Counter(pairs)
-    truths = sorted({truth for truth, _ in counts})
-    others = {answer for _, answer in counts} - {*truths, UNREADABLE}
-    unreadable = [UNREADABLE] if any(answer == UNREADABLE for _, answer in counts) else []
-    return Confusion(truths=tuple(truths), answers=(*truths, *sorted(others), *unreadable), counts=counts)

@@ -9,7 +9,7 @@ from rl.data.images import open_mask, stated_size
 from rl.evaluation.heat import resized
 from rl.evaluation.pixels import PixelTally
 from rl.roles import Metrics
-from rl.types import Group, Look, Maps, Sample
+from rl.types import NORMAL, Group, Look, Maps, Sample
 
 
 def localization_metrics(groups: Sequence[Group], resize: str) -> Metrics:
@@ -47,7 +47,7 @@ def _masked(groups: Sequence[Group]) -> Iterator[tuple[np.ndarray, np.ndarray, n
     """Yield (mean map of the selected tokens, mean map of all tokens, mask) of each group with known defect pixels."""
     for group in groups:
         file, maps = group.prompt.sample.target.mask, greedy_maps(group)
-        if maps and (file or group.prompt.target.label == "normal"):
+        if maps and (file or group.prompt.target.label == NORMAL):
             yield mean_look(group.looks[0]), maps.every, true_mask(file, group.prompt.sample)
 
 

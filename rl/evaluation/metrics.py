@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rl.roles import Metrics
-from rl.types import Group, Task
+from rl.types import DEFECTIVE, Group, Task
 
 IOU_FOUND = 0.5
 """Lowest IoU at which a defect counts as found."""
@@ -25,7 +25,9 @@ class Evaluation:
     @property
     def time(self) -> str:
         """The time of the evaluation in words."""
-        return f"after {self.step} steps" if self.step else "before training"
+        if not self.step:
+            return "before training"
+        return f"after {self.step} {'step' if self.step == 1 else 'steps'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def outcome(group: Group) -> Outcome:
     """Return the outcome of a scored group with one greedy completion."""
     (score,) = group.scores
     sample, parts = group.prompt.sample, score.components
-    defective = group.prompt.target.label == "defective"
+    defective = group.prompt.target.label == DEFECTIVE
     overlap = _first(parts, OVERLAPS) if defective or sample.task is Task.grounding else None
     return Outcome(
         category=sample.category,

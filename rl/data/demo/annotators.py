@@ -11,7 +11,7 @@ from rl.data.knowledge.entries import GOOD, Entry
 from rl.data.pairs.template_teacher import template_trajectory
 from rl.data.prompts import answer_text
 from rl.data.questions import NO_DEFECT, concluding, letter_of
-from rl.types import Box, Sample, Target, Task
+from rl.types import DEFECTIVE, NORMAL, Box, Sample, Target, Task
 
 EDGE_STEP = 4
 """Annotators draw boxes on a grid of this many pixels, so that there are few coordinates to learn."""
@@ -84,7 +84,7 @@ class Annotators:
         right = letter_of(options, seen.defect or NO_DEFECT)
         others = [letter for letter in options if letter != right]
         target = Target(
-            label="defective" if seen.defect else "normal",
+            label=DEFECTIVE if seen.defect else NORMAL,
             rationale=self._reasoning(rng, rationale(seen), right),
             option=str(rng.choice(others)) if rng.random() < self.slips else right,
             cells=cells_of_mask(self._moved(rng, seen.mask)),
@@ -123,9 +123,9 @@ class Annotators:
 
     def _target(self, rng: np.random.Generator, seen: Part) -> Target:
         if seen.box is None or seen.defect is None:
-            return Target(label="normal", rationale=rationale(seen))
+            return Target(label=NORMAL, rationale=rationale(seen))
         box = self._drawn(rng, seen.box)
-        return Target(label="defective", boxes=(box,), box_labels=(seen.defect,), rationale=rationale(seen))
+        return Target(label=DEFECTIVE, boxes=(box,), box_labels=(seen.defect,), rationale=rationale(seen))
 
     def _drawn(self, rng: np.random.Generator, box: Box) -> Box:
         """Return the box as it is drawn: on a grid of EDGE_STEP, within the image, at least a step wide and high."""

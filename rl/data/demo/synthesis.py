@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from rl.data.config import KNOWLEDGE
 from rl.types import Box
 
 SIZE = 112
@@ -16,8 +17,6 @@ SIZE = 112
 DEFECTS = ("scratch", "hole", "stain")
 CONTRASTS = (0.08, 0.45)
 """Contrasts of the faintest and the strongest defect; sensor noise is 0.015 and the materials' relief about 0.05."""
-KNOWLEDGE = "knowledge.yaml"
-"""File of expert knowledge, beside the folders of the materials."""
 OBJECTS = "Demo"
 """Name of the data set in the file of knowledge, with which that file begins."""
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
@@ -115,6 +114,11 @@ def is_demo(root: Path, categories: Collection[str]) -> bool:
     """Return True if `write_demo` wrote the folder and all categories in it are the demo's."""
     notes = root / KNOWLEDGE
     return notes.is_file() and notes.read_bytes().startswith(OBJECTS.encode()) and MATERIALS.keys() >= set(categories)
+
+
+def is_of_demo(photo: Path) -> bool:
+    """Return True if the photo lies in a folder of a material that `write_demo` wrote."""
+    return any(is_demo(folder.parent, [folder.name]) for folder in photo.absolute().parents)
 
 
 def _write_material(

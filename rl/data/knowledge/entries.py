@@ -17,7 +17,7 @@ from rl.faults import UserError, one_line
 
 GOOD = "good"
 """Kind of defect of an entry about normal parts, as in MMAD."""
-NORMAL = "Normal"
+NORMAL_NAME = "Normal"
 """Name of the entries about normal parts."""
 OFFER = "Here is some optional knowledge."
 TITLED = re.compile(r"\s*<([^<>]{1,200})>\s*(?:Description:\s*)?")
@@ -207,7 +207,7 @@ def _entry(path: Path, dataset: str, object_: str, defect: str, text: Any) -> En
         raise UserError(f"{where} holds {tag}, which has a meaning in answers; remove it")
     title = TITLED.match(text)
     body = " ".join(text[title.end() if title else 0 :].split())
-    name = NORMAL if defect == GOOD else " ".join(title[1].split()) if title else kind_text(defect).capitalize()
+    name = NORMAL_NAME if defect == GOOD else " ".join(title[1].split()) if title else kind_text(defect).capitalize()
     if not (body and called_alike(name)):
         raise UserError(f"{where} has a name and no text, or none of either; write what is known of it")
     return Entry(dataset=dataset, object=object_, defect=defect, name=name, text=body)

@@ -20,7 +20,7 @@ from rl.data.knowledge.entries import (
     with_knowledge,
 )
 from rl.faults import UserError
-from rl.types import Sample
+from rl.types import NORMAL, Sample
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Return a vector for each text, [texts, dimension]."""
@@ -83,7 +83,7 @@ def _with_offer(sample: Sample, offer: Offer) -> Sample:
 def kind_of(sample: Sample) -> str:
     """Return the kind of defect whose entry is the right one; a UserError if the sample has none or several."""
     target = sample.target
-    if target.label == "normal":
+    if target.label == NORMAL:
         return GOOD
     kinds = {*target.box_labels} or ({target.options[target.option]} if target.option else set())
     if len(kinds) != 1:

@@ -55,8 +55,11 @@ def test_builds_of_torch_and_torchvision_that_fit_are_ok():
     assert ok(torch_line(CUDA, CUDA_VISION)) == "2.13.0, torchvision 0.28.0+cu130"
 
 
-def test_a_cuda_build_of_torchvision_beside_a_cpu_torch_is_ok_since_import_fixes_mends_it():
-    assert ok(torch_line(CPU, CUDA_VISION))
+def test_a_cuda_build_of_torchvision_beside_a_cpu_torch_is_a_warning_about_other_programs():
+    assert warned(torch_line(CPU, CUDA_VISION)) == (
+        "2.13.0+cpu, torchvision 0.28.0+cu130, but torch is a CPU build: `import torchvision` fails in programs other "
+        'than Assay; pip install "torchvision==0.28.0+cpu" --index-url https://download.pytorch.org/whl/cpu'
+    )
 
 
 def test_a_torchvision_for_another_torch_is_a_fault():

@@ -61,7 +61,7 @@ def report(folder: Path) -> Path:
     write_maps(maps_file(folder, 0), groups)
     plain = tuple(replace(each, looks=()) for each in groups)
     record = RunRecord(
-        title=f"demo {LONG}=1 seed=3",
+        title="demo",
         overrides=[f"{LONG}=1", "seed=3"],
         facts={"Model": f"models/{LONG}", "Data": "many samples", "Hardware": "4 CPU cores (Fast 9) on 1 machine"},
         rows=[{"step": 0, "eval/heldout/samples": 9.0}, *ROWS],

@@ -127,12 +127,16 @@ def test_a_run_that_was_stopped_did_not_fail(tmp_path: Path) -> None:
 
 
 def test_the_heading_is_the_title_with_what_was_typed_in_small_letters(tmp_path: Path) -> None:
-    write_report(
-        tmp_path, record(title="demo seed=1 algo.lr=<1> / sft", overrides=["seed=1", "algo.lr=<1>"]), parse_answer
-    )
+    write_report(tmp_path, record(title="demo", overrides=["seed=1", "algo.lr=<1>"], stage="sft"), parse_answer)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<title>demo seed=1 algo.lr=&lt;1&gt; / sft · Assay</title>" in text
     assert "<h1>demo <small>seed=1 algo.lr=&lt;1&gt;</small> / sft</h1>" in text
+
+
+def test_a_long_path_among_the_facts_may_break_after_its_slashes(tmp_path: Path) -> None:
+    write_report(tmp_path, record(facts={"Data": "/data/parts: 9 samples"}), parse_answer)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<dd>/<wbr>data/<wbr>parts: 9 samples</dd>" in text
 
 
 def test_a_run_that_goes_on_is_neither_finished_nor_failed(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def test_on_a_terminal_there_is_one_live_line_with_sentences_above_it() -> None:
     output = io.StringIO()
     progress = RunProgress(4, ["box"], Console(file=output, force_terminal=True, width=130))
     progress.show(1, METRICS)
-    progress.say("held-out after 1 steps: accuracy 0.500")
+    progress.say("held-out after 1 step: accuracy 0.500")
     progress.stop()
     shown = output.getvalue()
     assert "reward 1.50 · box 0.25 · 800 tok/s · 0:00:06 left" in shown
-    assert shown.index("held-out after 1 steps") < shown.rindex("1/4")
+    assert shown.index("held-out after 1 step") < shown.rindex("1/4")

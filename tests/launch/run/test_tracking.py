@@ -294,14 +294,6 @@ def records(path: Path) -> list[Record]:
     return found
 
 
-def test_the_seconds_of_an_evaluation_count_for_no_training_step(tmp_path: Path, groups: list[Group]) -> None:
-    run = tracker(tmp_path)
-    time.sleep(0.2)
-    run.log_evaluation(0, [group([score()])])
-    run.log(1, groups, {})
-    assert rows(tmp_path)[1]["time/step"] < 0.2
-
-
 def test_the_seconds_before_the_clock_is_started_count_for_no_step(tmp_path: Path, groups: list[Group]) -> None:
     run = tracker(tmp_path)
     time.sleep(0.2)

@@ -12,7 +12,7 @@ def occupied(
 
 def test_gpus_are_counted_where_there_are_any_and_cores_elsewhere() -> None:
     assert occupied("H200", "H200", gpus=2.0).in_words() == "4 GPUs (H200) on 1 machine"
-    assert occupied("Fast 9", "Fast 9", cpus=0.5).in_words() == "1 CPU core (Fast 9) on 1 machine"
+    assert occupied("Fast 9", "Fast 9", cpus=0.5).in_words() == "1 CPU core reserved in Ray (Fast 9) on 1 machine"
 
 
 def test_different_devices_are_told_apart_and_machines_counted_by_their_nodes() -> None:

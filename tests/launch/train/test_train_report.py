@@ -142,6 +142,14 @@ def test_the_advice_after_a_run_that_ended_early_depends_on_whether_it_made_a_st
     assert "checkpoint.every=N" in run.how_to_resume()
 
 
+def test_the_seconds_of_an_evaluation_and_its_report_count_for_no_training_step(tmp_path: Path) -> None:
+    run = training(tmp_path)
+    time.sleep(0.2)
+    run.log_evaluation(0, [group([score()])])
+    run.log(1, [group([score(), score()])], {})
+    assert run.tracker.rows[1]["time/step"] < 0.2
+
+
 def test_a_report_that_cannot_be_written_is_told_and_ends_no_training(tmp_path: Path, capsys) -> None:
     run = training(tmp_path)
     (tmp_path / "report.html").mkdir()
@@ -149,6 +157,13 @@ def test_a_report_that_cannot_be_written_is_told_and_ends_no_training(tmp_path: 
     told = capsys.readouterr()
     assert "report.html could not be written (IsADirectoryError" in told.out + told.err
     assert run.tracker.evaluations[0].step == 0
+
+
+def test_an_evaluation_after_one_step_is_told_in_the_singular(tmp_path: Path, capsys) -> None:
+    run = training(tmp_path)
+    run.log_evaluation(1, [group([score()])])
+    assert "Greedy answers after 1 step to samples" in (tmp_path / "report.html").read_text()
+    assert "held-out after 1 step: " in capsys.readouterr().out
 
 
 def test_the_report_is_titled_by_what_was_typed(tmp_path: Path) -> None:
@@ -175,7 +190,7 @@ def test_the_devices_that_a_run_holds_are_told_with_their_cost(tmp_path: Path) -
     time.sleep(0.1)
     assert run.record(End(ending=Ending.done, sentence=""))["core_hours"] >= 4 * 0.1 / 3600
     page = (tmp_path / "report.html").read_text()
-    assert "<dt>Hardware</dt><dd>4 CPU cores (Fast Processor 9) on 1 machine</dd>" in page
+    assert "<dt>Hardware</dt><dd>4 CPU cores reserved in Ray (Fast Processor 9) on 1 machine</dd>" in page
     assert "<dt>CPU core-hours</dt>" in page
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from builders.scored_groups import group, score
-from rl.evaluation.kinds import Share, accuracy_by_kind, confusion, kind_of
+from rl.evaluation.kinds import Share, accuracy_by_kind, kind_of
 from rl.types import Group, Target
 
 BOX = ((2.0, 2.0, 6.0, 6.0),)
@@ -40,9 +40,3 @@ def test_accuracy_is_counted_by_kind_and_for_normal_samples() -> None:
 
 def test_a_defect_of_unknown_kind_is_a_defect() -> None:
     assert kind_of(Target(label="defective")) == "defect"
-
-
-def test_a_truth_that_nobody_answered_is_a_column_all_the_same() -> None:
-    found = confusion([("defective", "normal"), ("normal", "normal")])
-    assert (found.truths, found.answers) == (("defective", "normal"), ("defective", "normal"))
-    assert ("defective", "defective") not in found.counts

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl.data.demo.synthesis import CONTRASTS, DEFECTS, KNOWLEDGE, MATERIALS, SIZE, make_part, rationale, write_demo
+from rl.data.config import KNOWLEDGE
+from rl.data.demo.synthesis import CONTRASTS, DEFECTS, MATERIALS, SIZE, make_part, rationale, write_demo
 from rl.data.masks import mask_boxes
 
 

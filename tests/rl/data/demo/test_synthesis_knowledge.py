@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from rl.data.config import Choice, DataConfig, KnowledgeConfig
-from rl.data.demo.synthesis import DEFECTS, KNOWLEDGE, MATERIALS, write_demo
+from rl.data.config import KNOWLEDGE, Choice, DataConfig, KnowledgeConfig
+from rl.data.demo.synthesis import DEFECTS, MATERIALS, write_demo
 from rl.data.knowledge.entries import called_alike
 from rl.data.knowledge.leaks import leaks
 from rl.data.knowledge.offers import read_knowledge, with_offers
