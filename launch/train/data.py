@@ -1,4 +1,4 @@
-"""Read the data of a training, check it against the config, and name it by a hash."""
+"""The data of a training, checked against the config and named by a hash."""
 
 import hashlib
 import json
@@ -6,16 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
 from launch.run.model_folder import merge_adapter
-from launch.run.samples import read_split
-from rewards.compose import check_boxes, check_truth
-from rewards.config import is_computed, weights
+from rewards.compose import check_truth
+from rewards.config import is_computed
 from rewards.domain import check_encoder
 from rewards.item import item_of
 from rewards.trial import try_functions
@@ -65,12 +63,11 @@ class Data:
         return hashlib.sha256(json.dumps(truth, default=str).encode()).hexdigest()[:16]
 
 
-def read_data(config: TrainConfig) -> Data:
-    """Open every file once, so that a bad one is named before an actor starts."""
+def checked(config: TrainConfig, training: list[Sample], heldout: list[Sample]) -> Data:
+    """Read the other files, and check the samples against the model and the rewards, before an actor starts."""
     merge_adapter(config.model.path)
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
-    training, heldout = read_split(config.data, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
     lessons, recipe = {}, RECIPES[config.algo.objective]
     if config.data.lessons:
@@ -90,7 +87,6 @@ def read_data(config: TrainConfig) -> Data:
             check_spans(taught)
     if config.algo.contrastive:
         check_contrast(training, builder, response_tokens(builder, config.model.path, config.rollout), config.rollout)
-    check_boxes(training + heldout, weights(config.reward))
     if is_computed(config.reward.consistency):
         check_looks(training + heldout, builder, config.data.anomaly_words, read=reads_words(config.localize))
     check_truth([item_of(sample) for sample in training + heldout], config.reward)
@@ -118,8 +114,3 @@ def _starter_warnings(config: TrainConfig, samples: Sequence[Sample]) -> list[st
         f"the demo's generated parts, not for photos such as those of data.root={root}; take a pretrained model, e.g. "
         "model=qwen2_5_vl_3b"
     ]
-
-
-def steps_of(config: TrainConfig, num_samples: int) -> int:
-    """Return the steps that draw num_epochs times the samples; the last step may reach into a further epoch."""
-    return ceil(config.num_epochs * num_samples / config.algo.num_prompts)

@@ -7,7 +7,7 @@ import pytest
 
 from actors.config import ModelConfig
 from conf.schema import TrainConfig
-from launch.train.data import read_data
+from launch.train.begin import read_data
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.synthesis import write_demo
 
