@@ -46,8 +46,11 @@ TABLE = (
     WrongInput("score", "give input=FILE, e.g. assay score reward=roam input=answers.jsonl"),
     WrongInput("export", "give checkpoint=RUN and output=FOLDER, e.g. assay export checkpoint=runs/demo/mine"),
     WrongInput("submit", "nothing is submitted without a key; type one, e.g. assay submit experiment=demo"),
-    WrongInput("train --learning_rate 1e-5", "there is no flag --learning_rate; a key is written without dashes, lea"),
-    WrongInput("train --config mine.yaml", "there is no flag --config; a key is written without dashes"),
+    WrongInput(
+        "train --learning_rate 1e-5",
+        "there is no flag --learning_rate; a key is written without dashes, learning_rate=VALUE",
+    ),
+    WrongInput("train --config mine.yaml", "there is no flag --config; did you mean --config-dir?"),
     WrongInput(
         "train --config-dir mine experiment=mine", "--config-dir: there is no folder mine; give the one that holds"
     ),
@@ -91,7 +94,9 @@ TABLE = (
     WrongInput(f"{DEMO} reward=judo data.task=boxes", "data.task=boxes asks for answers that reward.choice cannot"),
     WrongInput(f"{DEMO} reward.box=2", "reward.box is a section; its keys are reward.box.weight"),
     WrongInput(f"{DEMO} reward.functions=[shininess]", "must be a list of mappings such as [{path: …, weight: …,"),
-    WrongInput(f"{DEMO} 'reward.functions=[{{path: shininess}}]'", "'shininess' is no dotted path; write my_rewards."),
+    WrongInput(
+        f"{DEMO} 'reward.functions=[{{path: shininess}}]'", "my_rewards.shininess for a function in my_rewards.py"
+    ),
     WrongInput(f"{DEMO} algo=dpo", "algo.objective=dpo learns from pairs; give their file, data.lessons=FILE"),
     WrongInput(f"{DEMO} algo=dpo data.lessons=nowhere.jsonl", "data.lessons: there is no file 'nowhere.jsonl'"),
     # Data.
@@ -106,24 +111,24 @@ TABLE = (
     ),
     WrongInput("train data.root=photos/bolt/test", "/photos/bolt/test has no known layout; did you mean data.root=/"),
     WrongInput("train data.root=. reward=yes_no", "has no known layout; did you mean data.root=/"),
-    WrongInput(
-        "train data.root=empty", "/empty has no known layout; lay it out as <category>/{train/good,test/<defect>"
-    ),
+    WrongInput("train data.root=empty", "/empty is empty; lay it out as <category>/{train/good,test/<defect>"),
     WrongInput("train data.root=photos", "nothing says where its defect is"),
     WrongInput("train data.root=damaged reward=yes_no", "damaged/nut/test/bent/1.png: the image is damaged"),
     WrongInput(f"{DEMO} rollout.max_prompt_tokens=20", "more than rollout.max_prompt_tokens=20"),
     WrongInput("train experiment=dcr2ad_mini data.knowledge.file=no.yaml", "there is no file 'no.yaml'"),
-    WrongInput("pairs data.root=photos", "data.knowledge.file: there is no file 'photos/knowledge.yaml'"),
+    WrongInput("pairs data.root=photos", "and docs/data.md shows how to write your own"),
     WrongInput("pairs pairs.teacher=gpt4", "pairs.teacher must be one of template, policy, endpoint; got gpt4"),
-    WrongInput("pairs pairs.teacher=endpoint", "rollout.teacher.url is no address; write one from http:// or https://"),
-    WrongInput("data output=photos", "photos is not empty; remove it, or give another folder: output=FOLDER"),
+    WrongInput("pairs pairs.teacher=endpoint", "rollout.teacher.url='' is no address; give that of a chat server"),
+    WrongInput("data output=photos", "photos is not empty; give another folder: output=FOLDER"),
     WrongInput("data output=questions.jsonl", "questions.jsonl is a file; give a folder: output=FOLDER"),
     WrongInput("data num_parts=1", "num_parts must be ≥ 2; got 1"),
     # Folders of runs, and the machine.
     WrongInput(f"{DEMO} output=runs/old", "runs/old holds a run; resume=auto goes on with it, or give another folder"),
-    WrongInput(f"{DEMO} resume=runs/nowhere", "runs/nowhere: no checkpoint, it has no run.json; give a run folder"),
+    WrongInput(f"{DEMO} resume=runs/nowhere", "there is no folder 'runs/nowhere'; give a run folder"),
     WrongInput(f"{DEMO} cluster.gpus_per_actor=99", "finds no room (this machine has"),
-    WrongInput("export checkpoint=runs/nowhere output=models/mine", "runs/nowhere: no checkpoint, it has no run.json"),
+    WrongInput(
+        "export checkpoint=runs/nowhere output=models/mine", "there is no folder 'runs/nowhere'; give a run folder"
+    ),
     # Photos to inspect.
     WrongInput("predict model=starter", "give input=FOLDER, e.g. assay predict model=starter input="),
     WrongInput("predict input=photos/bolt/test", "give model=MODEL, e.g. assay predict model=starter input="),
@@ -155,7 +160,9 @@ TABLE = (
     WrongInput(
         "score input=unboxed.jsonl", "reward box has nothing to judge by in this sample; it needs target.b", FAILED
     ),
-    WrongInput("score input=questions.jsonl", "line 1: the answer has no id and no completion and no target", FAILED),
+    WrongInput(
+        "score input=questions.jsonl", "line 1: the answer has no id and no completion and no target; docs/", FAILED
+    ),
 )
 
 

@@ -14,7 +14,7 @@ from rewards.config import check_reward, is_computed, weights
 from rewards.presets import check_task
 from rl.data.config import Choice, DataConfig
 from rl.data.pairs.config import PairTeacherKind, asks_engines
-from rl.data.photos import named_images
+from rl.data.photos import find_photos, masks_of, references_of
 from rl.data.questions import QUESTIONS
 from rl.faults import UserError
 from rl.metrics import MEANINGS, OF_COMPONENTS
@@ -30,7 +30,9 @@ FEWEST_TO_COMPARE = 3
 
 FILES_COME_FROM = {
     "data.lessons": "`assay pairs` writes one",
-    "data.knowledge.file": "`assay data` writes the demo's to data/demo/knowledge.yaml",
+    "data.knowledge.file": (
+        "`assay data` writes the demo's to data/demo/knowledge.yaml, and docs/data.md shows how to write your own"
+    ),
 }
 
 
@@ -86,7 +88,9 @@ def check_score(config: ScoreConfig) -> None:
 
 def check_predict(config: PredictConfig) -> None:
     """Raise a UserError if images, model or verdicts are missing."""
-    named_images(config.input)
+    photos = find_photos(config.input)
+    references_of(config.reference, photos)
+    masks_of(config.masks, photos)
     if not config.output:
         raise UserError("output is empty; give the run folder, e.g. output=runs/mine")
     _check_asked(config)

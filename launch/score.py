@@ -94,7 +94,7 @@ def _item(line: str, task: Task) -> Item:
     fields = _object(line)
     missing = [name for name in ("id", "completion", "target") if name not in fields]
     if missing:
-        raise UserError(f"the answer has no {' and no '.join(missing)}")
+        raise UserError(f"the answer has no {' and no '.join(missing)}; docs/rewards.md shows such a line")
     if not isinstance(fields["completion"], str):
         raise UserError(f"completion must be text; got {fields['completion']!r:.60}")
     return Item(

@@ -28,7 +28,7 @@ from launch.command.verb import Verb
 
 # A verb's module is imported when it runs: help and mistyped keys need not wait for ray, torch and vllm.
 def _train(config: TrainConfig) -> int:
-    from launch.train.run import main
+    from launch.train.begin import main
 
     return main(config)
 

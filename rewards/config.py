@@ -108,7 +108,10 @@ def check_reward(config: RewardConfig) -> None:
     """Raise a UserError for a reward that no answer could earn, or whose functions have the same name."""
     for function in config.functions:
         if not all(part.isidentifier() for part in function.path.split(".")) or "." not in function.path:
-            raise UserError(f"reward.functions: '{function.path}' is no dotted path; write my_rewards.shininess")
+            raise UserError(
+                f"reward.functions: '{function.path}' is no dotted path; put the name of its file before it, e.g. "
+                f"my_rewards.{function.path} for a function in my_rewards.py"
+            )
     overlong = config.overlong
     if is_computed(overlong) and overlong.buffer_tokens > overlong.max_tokens:
         raise UserError(

@@ -97,6 +97,8 @@ def commit(folder: Path, record: Record) -> None:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read and return a checkpoint; raise a UserError if it is not whole."""
     path = folder / RECORD
+    if not folder.exists():
+        raise UserError(f"there is no folder '{folder}'; give a run folder or its checkpoints/step_N")
     if not path.is_file():
         raise UserError(f"{folder}: no checkpoint, it has no {RECORD}; give a run folder or its checkpoints/step_N")
     try:

@@ -150,7 +150,8 @@ def check_endpoint(config: TeacherConfig) -> None:
     address = urlsplit(config.url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise UserError(
-            "rollout.teacher.url is no address; write one from http:// or https:// up to /v1, or take another kind"
+            f"rollout.teacher.url='{config.url}' is no address; give that of a chat server, from http:// or "
+            "https:// up to /v1, or choose another teacher"
         )
     if address.username or address.password:
         raise UserError("rollout.teacher.url holds a password; name a variable that does in rollout.teacher.key_env")

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +19,8 @@ OPTUNA_VALUES = ("hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_
 TAKE_PATHS = ("model",)
 """Config groups whose options only name a folder or a hub id, which can stand in their place."""
 PLAIN = re.compile(r"[\w./-]+")
+FLAGS = ("help", "multirun", "config-dir")
+"""Flags of every verb, in full."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,8 +36,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         flag = re.match(r"unrecognized arguments: (--?)([\w.-]+)", message)
         if flag:
+            near = get_close_matches(flag[2], FLAGS, n=1)
+            if near:
+                raise UserError(f"there is no flag {flag[1]}{flag[2]}; did you mean --{near[0]}?")
             key = flag[2].replace("-", "_")
-            raise UserError(f"there is no flag {flag[1]}{flag[2]}; a key is written without dashes, {key}=VALUE")
+            raise UserError(
+                f"there is no flag {flag[1]}{flag[2]}; a key is written without dashes, {key}=VALUE, and --help lists "
+                "the keys"
+            )
         raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:

@@ -29,7 +29,7 @@ def _write(root: Path, config: DemoDataConfig) -> None:
     if root.exists() and not root.is_dir():
         raise UserError(f"{config.output} is a file; give a folder: output=FOLDER")
     if root.exists() and not is_empty(root):
-        raise UserError(f"{config.output} is not empty; remove it, or give another folder: output=FOLDER")
+        raise UserError(f"{config.output} is not empty; give another folder: output=FOLDER")
     unfinished = root.with_name(f"{root.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     write_demo(unfinished, seed=config.seed, num_parts=config.num_parts)

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 from conf.schema import ExportConfig
-from launch.export.card import model_card, results_of
 from launch.run.crash import CRASH
 from launch.run.folder import is_empty
 from launch.run.model_folder import write_model
@@ -21,6 +20,9 @@ def main(config: ExportConfig) -> int:
     output = Path(config.output)
     if output.exists() and (output.is_file() or not is_empty(output)):
         raise UserError(f"output={output} is a file or not empty; remove it, or give another one")
+    # Not at the top: transformers takes seconds.
+    from launch.export.card import model_card, results_of
+
     results = results_of(checkpoint)
     unfinished = output.with_name(f".{output.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Read the data of a training, check it against the config, and name it by a hash."""
+"""The data of a training, checked against the config and named by a hash."""
 
 import hashlib
 import json
@@ -6,17 +6,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
 from launch.run.model_folder import merge_adapter
-from launch.run.samples import read_split
 from launch.run.starters import starter_warnings
-from rewards.compose import check_boxes, check_truth
-from rewards.config import is_computed, weights
+from rewards.compose import check_truth
+from rewards.config import is_computed
 from rewards.domain import check_encoder
 from rewards.item import item_of
 from rewards.trial import try_functions
@@ -62,12 +60,11 @@ class Data:
         return hashlib.sha256(json.dumps(truth, default=str).encode()).hexdigest()[:16]
 
 
-def read_data(config: TrainConfig) -> Data:
-    """Open every file once, so that a bad one is named before an actor starts."""
+def checked(config: TrainConfig, training: list[Sample], heldout: list[Sample]) -> Data:
+    """Read the other files, and check the samples against the model and the rewards, before an actor starts."""
     merge_adapter(config.model.path)
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
-    training, heldout = read_split(config.data, config.seed)
     builder = PromptBuilder(config.model.path, config.data)
     lessons, recipe = {}, RECIPES[config.algo.objective]
     if config.data.lessons:
@@ -87,7 +84,6 @@ def read_data(config: TrainConfig) -> Data:
             check_spans(taught)
     if config.algo.contrastive:
         check_contrast(training, builder, response_tokens(builder, config.model.path, config.rollout), config.rollout)
-    check_boxes(training + heldout, weights(config.reward))
     if is_computed(config.reward.consistency):
         check_looks(training + heldout, builder, config.data.anomaly_words, read=reads_words(config.localize))
     check_truth([item_of(sample) for sample in training + heldout], config.reward)
@@ -104,8 +100,3 @@ def read_data(config: TrainConfig) -> Data:
         num_unasked=len(heldout) - len(asked),
         warnings=(*warnings_of(training, heldout), *starter),
     )
-
-
-def steps_of(config: TrainConfig, num_samples: int) -> int:
-    """Return the steps that draw num_epochs times the samples; the last step may reach into a further epoch."""
-    return ceil(config.num_epochs * num_samples / config.algo.num_prompts)

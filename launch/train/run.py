@@ -1,9 +1,9 @@
-"""`assay train`: read the data, find the start, start the actors, run the loop, record how the run ended."""
+"""A run of `assay train` once its data is read: start the actors, run the loop, record how the run ended."""
 
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,17 @@ from conf.schema import TrainConfig
 from launch.run.answers import answers_file, read_answers
 from launch.run.archive import RunArchive
 from launch.run.ending import End, Ending, recorded_end
-from launch.run.folder import CONFIG, LOCK, REPORT, dump_config, plain, run_folder, write_json
+from launch.run.folder import CONFIG, LOCK, REPORT, dump_config, plain, write_json
 from launch.run.invocation import Invocation, invocation
 from launch.run.members import SUMMARY
 from launch.run.model_folder import model_name
-from launch.run.paths import with_absolute_paths
 from launch.run.printed import PrintedLines
-from launch.run.resume import (
-    changes,
-    check_first_model,
-    find_start,
-    finished,
-    how_to_resume,
-    prepare,
-    with_first_model,
-)
+from launch.run.resume import how_to_resume
 from launch.run.signals import stop_on_signals
 from launch.run.tracking import BENCHMARK, Plan, Resumed, RunTracker
 from launch.run.wandb_run import without_secrets
 from launch.train.cached_reference import CachedLogprobs, cached_reference
-from launch.train.data import Data, read_data, steps_of
+from launch.train.data import Data
 from launch.train.devices import Devices
 from launch.train.provenance import provenance
 from launch.train.report import Setup, counted_ranges, summarize, write_run_report
@@ -118,45 +109,7 @@ class Training:
         return summarize(self.config, self.tracker, seconds) | self.setup.devices.hours(seconds)
 
 
-def main(config: TrainConfig) -> int:
-    """Train from the data to the report; the last printed line is the summary."""
-    with run_folder(config.output) as folder:
-        config = with_absolute_paths(with_first_model(config, folder))
-        data = None
-        if config.num_epochs:
-            data = _say_and_read_data(config)
-            config = replace(config, num_steps=steps_of(config, len(data.training)))
-            profiled_steps(config.profile, config.num_steps)
-        start = find_start(config, folder, print)
-        summary = finished(folder, start, config.num_steps)
-        if summary is not None:
-            print(f"{folder} has done its {config.num_steps} steps; raise num_steps or num_epochs to go on")
-            print(f"report: {folder / REPORT}")
-            print(json.dumps(summary))
-            return 0
-        data = data or _say_and_read_data(config)
-        if start:
-            _say_what_changed(start, config, data)
-        prepare(folder, start)
-        return _train_and_record(_opened(config, folder, data, start))
-
-
-def _say_and_read_data(config: TrainConfig) -> Data:
-    check_first_model(config)
-    print("reading the data", flush=True)
-    data = read_data(config)
-    print(data.in_words, flush=True)
-    return data
-
-
-def _say_what_changed(start: Checkpoint, config: TrainConfig, data: Data) -> None:
-    if start.record.data_hash != data.hash:
-        print(f"the data differs from that of {start.folder}: the run goes on at the same place among other samples")
-    for change in changes(start, config):
-        print(change)
-
-
-def _opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> Training:
+def opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> Training:
     """Write config.yaml, open the metrics and W&B."""
     timings = Timings()
     (folder / CONFIG).write_text(dump_config(config))
@@ -222,7 +175,7 @@ def _resumed(folder: Path, data: Data, start: Checkpoint | None) -> Resumed | No
     return Resumed(wandb_id="" if is_branch else start.record.wandb_id, evaluations=evaluations)
 
 
-def _train_and_record(run: Training) -> int:
+def train_and_record(run: Training) -> int:
     """Train, record the end whatever it is, print how the run ended; return the exit code."""
     with recorded_end(run) as end:
         asyncio.run(_start_team_and_train(run))

@@ -64,10 +64,11 @@ def samples_of(reader: Reader, config: DataConfig) -> list[Sample]:
 def _reader_of(root: Path) -> Reader:
     reader = next((reader for reader in READERS.values() if reader.recognises(root)), None)
     if reader is None:
+        wrong = "has no known layout" if any(root.iterdir()) else "is empty"
         known = " or ".join(f"{reader.layout} ({name}: {reader.help})" for name, reader in READERS.items())
         near = [found for reader in READERS.values() if (found := reader.root_near(root))]
         meant = f"did you mean data.root={near[0]}? It is laid" if near else "lay it"
-        raise UserError(f"data.root={root} has no known layout; {meant} out as {known}")
+        raise UserError(f"data.root={root} {wrong}; {meant} out as {known}")
     return reader
 
 

@@ -63,6 +63,7 @@ MISTAKES = {
     "~algo.lr": "'~algo.lr': keys are neither added nor removed; write algo.lr=value",
     "algo.lr=${algo.nothing}": "Interpolation key 'algo.nothing' not found",
     "hydra.nothing=1": "Could not override 'hydra.nothing'",
+    "--config": "there is no flag --config; did you mean --config-dir?\n",
     "--fast": "there is no flag --fast; a key is written without dashes, fast=VALUE",
     "algo.num_updates=3": "algo.num_updates must divide algo.num_prompts; got 3 updates of 16 prompts",
 }

@@ -94,6 +94,11 @@ def test_a_damaged_checkpoint_is_skipped_with_the_reason(tmp_path, break_it):
     assert str(broken) in fault and DAMAGES[break_it] in fault and "\n" not in fault
 
 
+def test_a_checkpoint_of_a_folder_that_is_not_there_is_refused_as_such(tmp_path):
+    with pytest.raises(ValueError, match=f"^there is no folder '{tmp_path}/mine'; give a run folder or its checkp"):
+        read_checkpoint(tmp_path / "mine")
+
+
 def test_an_unfinished_checkpoint_is_ignored(tmp_path):
     write_unfinished(tmp_path, 10)
     assert step_folders(tmp_path) == []

@@ -151,8 +151,8 @@ def test_a_key_that_is_not_in_the_environment_is_named_by_its_variable(builder: 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"url": ""}, "teacher.url is no address"),
-        ({"url": f"{LOCAL}:8000/v1"}, "teacher.url is no address"),
+        ({"url": ""}, "teacher.url='' is no address"),
+        ({"url": f"{LOCAL}:8000/v1"}, "is no address"),
         ({"url": SOMEWHERE.replace("//", f"//me:{KEY}@")}, "key_env"),
         ({"model": ""}, "teacher.model is empty"),
         ({"key_env": KEY}, "never the key"),

@@ -38,7 +38,7 @@ def test_a_file_as_output_is_refused(tmp_path):
 
 def test_a_folder_with_files_is_refused_and_kept(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="is not empty; remove it, or give another folder: output=FOLDER"):
+    with pytest.raises(ValueError, match="is not empty; give another folder: output=FOLDER"):
         main(DemoDataConfig(output=str(tmp_path)))
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 

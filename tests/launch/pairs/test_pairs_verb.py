@@ -16,7 +16,7 @@ from launch.__main__ import assay
 from launch.command.composing import open_composer
 from launch.pairs.folder import PAIRS, SELECTION, TRAJECTORIES, PairsFolder, claim, key_of
 from launch.pairs.run import main, read_pairings
-from launch.train.data import read_data
+from launch.train.begin import read_data
 from rl.data.demo.synthesis import write_demo
 from rl.faults import RunFailure
 from rl.types import Sample, Task
@@ -72,7 +72,7 @@ MISTAKES = {
     "pairs.margin=2": "pairs.margin must be ≤ 1; got 2",
     "pairs.attempts=0": "pairs.attempts must be ≥ 1; got 0",
     "pairs.teacher=larger": "pairs.teacher must be one of template, policy, endpoint; got larger",
-    "pairs.teacher=endpoint": "rollout.teacher.url is no address; write one from http:// or https:// up to /v1",
+    "pairs.teacher=endpoint": "rollout.teacher.url='' is no address; give that of a chat server, from http",
     f"{ENDPOINT} rollout.teacher.key_env=NO_SUCH_KEY": (
         "rollout.teacher.key_env: the environment has no NO_SUCH_KEY; export it where the run starts"
     ),

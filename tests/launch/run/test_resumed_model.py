@@ -12,7 +12,7 @@ from conf.schema import TrainConfig
 from launch.run.folder import AUTO
 from launch.run.paths import with_absolute_paths
 from launch.run.resume import with_first_model
-from launch.train.run import main
+from launch.train.begin import main
 
 
 @pytest.fixture(autouse=True)

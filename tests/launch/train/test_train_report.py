@@ -16,10 +16,11 @@ from launch.pages.provenance import Provenance
 from launch.run.ending import End, Ending
 from launch.run.invocation import Invocation
 from launch.run.tracking import Plan, Resumed, RunTracker
+from launch.train.begin import main
 from launch.train.data import Data
 from launch.train.devices import Devices
 from launch.train.report import Setup, counted_ranges, summarize, write_run_report
-from launch.train.run import Training, main
+from launch.train.run import Training
 from rewards.component import ComponentConfig
 from rewards.config import FunctionConfig, RewardConfig
 from rewards.consistency import ConsistencyConfig

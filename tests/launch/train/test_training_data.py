@@ -11,7 +11,7 @@ import pytest
 from actors.config import ModelConfig
 from conf.schema import TrainConfig
 from launch.command.composing import open_composer
-from launch.train.data import read_data
+from launch.train.begin import read_data
 from rewards.component import ComponentConfig
 from rewards.config import FunctionConfig, RewardConfig
 from rewards.domain import DomainConfig

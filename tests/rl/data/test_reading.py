@@ -125,7 +125,13 @@ def test_a_missing_mask_ends_with_the_formats_own_advice(holed):
         read([replace(holed, mask=holed.folder / "lost.png")])
 
 
+def test_an_empty_folder_is_called_empty(tmp_path):
+    with pytest.raises(ValueError, match=f"^data.root={tmp_path} is empty; lay it out as <category>/"):
+        read_samples(DataConfig(root=str(tmp_path)))
+
+
 def test_a_folder_of_no_known_layout_is_refused_with_those_that_are_known(tmp_path):
+    (tmp_path / "about.txt").touch()
     with pytest.raises(ValueError) as raised:
         read_samples(DataConfig(root=str(tmp_path)))
     assert str(raised.value).startswith(f"data.root={tmp_path} has no known layout; lay it out as <category>/{{train")

@@ -205,6 +205,7 @@ def test_a_folder_above_the_root_is_answered_by_the_root(tmp_path):
 def test_a_folder_that_is_no_part_of_a_category_is_answered_by_the_layout(screws, typed):
     (screws / "license").mkdir()
     (screws.parent / "beside").mkdir()
+    (screws.parent / typed / "about.txt").touch()
     with pytest.raises(ValueError, match="has no known layout; lay it out as <category>/{train/good,test/<defect>,"):
         read_samples(DataConfig(root=str(screws.parent / typed)))
 
