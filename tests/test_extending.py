@@ -175,6 +175,7 @@ def test_a_pair_loss_is_a_function_and_a_line_of_the_table(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_an_objective_is_a_name_a_row_of_the_recipes_and_a_loss(tmp_path: Path):
     folder = patched("An objective", tmp_path)
     (folder / "models").symlink_to(ROOT / "models")

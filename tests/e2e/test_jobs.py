@@ -202,6 +202,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(head: Head, server:
     assert server.stop(job_id).status == "STOPPED"
 
 
+@pytest.mark.rare
 def test_a_sweep_runs_side_by_side_and_names_the_member_that_failed(head: Head, demo_data: Path, tmp_path: Path):
     swept = "rollout.max_prompt_tokens=256,40,255"
     options = [*TINY, swept, f"data.root={demo_data}", f"output={tmp_path}", "logging.wandb=disabled"]

@@ -144,7 +144,7 @@ MISTAKES = {
     "-m seed=1,2": "submit runs one job; a sweep on a cluster is `assay train -m hydra/launcher=ray_jobs …`",
     "--status a --stop b": "give one of --status, --logs, --stop, or what to submit; see --help",
     "--status a seed=1": "give one of --status, --logs, --stop, or what to submit; see --help",
-    "--fast": "there is no flag --fast; a key is written without dashes, fast=VALUE",
+    "--fast": "there is no flag --fast; a key is written without dashes, fast=VALUE, and --help lists the keys",
     "": "nothing is submitted without a key; type one, e.g. assay submit experiment=demo; see --help",
 }
 

@@ -112,7 +112,8 @@ def test_a_path_of_ones_own_newest_checkpoint_goes_on(run):
 
 
 def test_a_path_without_a_checkpoint_is_refused(run, tmp_path):
-    assert "it has no run.json" in refusal(tmp_path / "new", str(tmp_path / "nowhere"))
+    assert f"there is no folder '{tmp_path}/nowhere'" in refusal(tmp_path / "new", str(tmp_path / "nowhere"))
+    assert "it has no run.json" in refusal(tmp_path / "new", str(tmp_path))
     for step in (2, 4):
         damage(run / f"checkpoints/step_{step}")
     assert "no checkpoint of that run is whole" in refusal(tmp_path / "new", str(run))
