@@ -18,6 +18,15 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 
+def _itself(store: ConfigStore, _: dict[int, Any]) -> ConfigStore:
+    return store
+
+
+# Hydra copies its only store, with the schemas of all verbs, for each config that it composes, and changes neither: a
+# fifth of the time.
+ConfigStore.__deepcopy__ = _itself  # type: ignore[attr-defined]
+
+
 def run_jobs(
     config_folder: str, name: str, arguments: Sequence[str], job: Callable[[DictConfig], float | None]
 ) -> None:

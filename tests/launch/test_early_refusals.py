@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.wrong_inputs import write_material
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CODE = """
 import sys
