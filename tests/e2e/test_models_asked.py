@@ -27,7 +27,8 @@ def photos(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def predicted(model: str, photos: Path, demo_data: Path, output: Path, **env: str) -> tuple[list[dict[str, Any]], str]:
     """Return the lines of the predictions, and what the terminal said."""
     reference = sorted((demo_data / "leather/train/good").glob("*.png"))[0]
-    done = assay("predict", f"model={model}", f"input={photos}", f"reference={reference}", f"output={output}", env=env)
+    options = [f"input={photos}", f"reference={reference}", f"output={output}", "model.precision=fp32"]
+    done = assay("predict", f"model={model}", *options, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in (output / "predictions.jsonl").read_text().splitlines()], done.stdout
 
