@@ -48,7 +48,7 @@ TABLE = (
     WrongInput("submit", "nothing is submitted without a key; type one, e.g. assay submit experiment=demo"),
     WrongInput(
         "train --learning_rate 1e-5",
-        "there is no flag --learning_rate; a key is written without dashes, learning_rate=VALUE",
+        "there is no flag --learning_rate; a key is written without dashes, algo.lr=VALUE",
     ),
     WrongInput("train --config mine.yaml", "there is no flag --config; did you mean --config-dir?"),
     WrongInput(

@@ -10,6 +10,7 @@ from typing import NoReturn
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 
 from launch.command.mistakes import is_readable, parse_overrides
+from launch.command.other_names import OTHER_NAMES
 from rl.faults import UserError
 
 OPTUNA = "hydra/sweeper=optuna"
@@ -39,11 +40,7 @@ class Parser(argparse.ArgumentParser):
             near = get_close_matches(flag[2], FLAGS, n=1)
             if near:
                 raise UserError(f"there is no flag {flag[1]}{flag[2]}; did you mean --{near[0]}?")
-            key = flag[2].replace("-", "_")
-            raise UserError(
-                f"there is no flag {flag[1]}{flag[2]}; a key is written without dashes, {key}=VALUE, and --help lists "
-                "the keys"
-            )
+            raise UserError(f"there is no flag {flag[1]}{flag[2]}; a key is written without dashes, {_as_key(flag[2])}")
         raise UserError(f"{message}; see --help")
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
@@ -62,6 +59,13 @@ class Parser(argparse.ArgumentParser):
                 )
             options.hydra_arguments.append(f"hydra.searchpath=[{quoted(str(options.config_dir.resolve()))}]")
         return options
+
+
+def _as_key(flag: str) -> str:
+    """Say what the key is called that somebody typed as a flag."""
+    key = flag.replace("-", "_")
+    ours = OTHER_NAMES.get(key)
+    return f"{ours.name}=VALUE{ours.told}" if ours else f"{key}=VALUE, and --help lists the keys"
 
 
 def quoted(value: str) -> str:

@@ -103,7 +103,7 @@ def _called_here(name: str, known: Sequence[str]) -> str:
     plain = name.lower().replace("-", "_")
     ours = OTHER_NAMES.get(plain) or OTHER_NAMES.get(_last(plain))
     found = ours.among(known) if ours else ""
-    return f"it is called {found} here{f', {ours.difference}' if ours and ours.difference else ''}" if found else ""
+    return f"it is called {found} here{ours.told}" if ours and found else ""
 
 
 def _alike(name: str, known: Sequence[str], floor: float) -> str:

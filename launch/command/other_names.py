@@ -14,6 +14,11 @@ class Ours:
     instead: str = ""
     """Name in the verbs that have no `name`."""
 
+    @property
+    def told(self) -> str:
+        """Return the difference as it follows the name."""
+        return f", {self.difference}" if self.difference else ""
+
     def among(self, known: Collection[str]) -> str:
         """Return the name that the verb with these keys and groups has; "" if it has none."""
         return next((name for name in (self.name, self.instead) if name in known), "")
