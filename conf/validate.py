@@ -87,7 +87,7 @@ def check_score(config: ScoreConfig) -> None:
 
 
 def check_predict(config: PredictConfig) -> None:
-    """Raise a UserError if images, model or verdicts are missing."""
+    """Raise a UserError if photos, references, masks, model or verdicts are missing."""
     photos = find_photos(config.input)
     references_of(config.reference, photos)
     masks_of(config.masks, photos)

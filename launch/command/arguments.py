@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         flag = re.match(r"unrecognized arguments: (--?)([\w.-]+)", message)
         if flag:
-            near = get_close_matches(flag[2], FLAGS, n=1)
+            near = get_close_matches(flag[2], FLAGS, n=1, cutoff=0.75)
             if near:
                 raise UserError(f"there is no flag {flag[1]}{flag[2]}; did you mean --{near[0]}?")
             raise UserError(f"there is no flag {flag[1]}{flag[2]}; a key is written without dashes, {_as_key(flag[2])}")

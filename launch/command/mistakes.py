@@ -16,6 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from conf.keys import Key, sections, walk
 from conf.schema import TrainConfig
 from launch.command.other_names import OTHER_NAMES, OWN_INSTEAD
+from launch.run.folder import CHAIN
+from rl.checkpoints import FOLDER
 from rl.faults import UserError
 
 ALIKE = 0.75
@@ -133,7 +135,7 @@ def check_value(key: Key, value: Any, shown: str, schema: type) -> None:
 
 @cache
 def _scratch(schema: type) -> DictConfig:
-    """Return a config that values are tried on; to build one takes longer than to compose a value into it."""
+    """Return a config to try values on, built once because building is slow."""
     return OmegaConf.structured(schema)
 
 
@@ -166,7 +168,11 @@ def there_are(choices: Iterable[str], hint: str = "") -> str:
 def _folder_named(name: str) -> str:
     """Return the folder of a model or run that is called so; "" if there is none."""
     found = [Path(folder) / name for folder in ("models", "runs")] + sorted(Path("runs").glob(f"*/{glob.escape(name)}"))
-    return next((str(path) for path in found if name and path.is_dir()), "")
+    return next((str(path) for path in found if name and _holds_model(path)), "")
+
+
+def _holds_model(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("config.json", FOLDER, CHAIN))
 
 
 def _section(path: str) -> str:

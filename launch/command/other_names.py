@@ -40,7 +40,6 @@ BACKENDS = "a list, e.g. [wandb,tensorboard]"
 WANDB = "online, offline or disabled"
 FUNCTIONS = "e.g. 'reward.functions=[{path: my_rewards.shininess}]'"
 
-SAMPLES = "the steps between two tables of samples; metrics are recorded at every step"
 
 OTHER_NAMES: Mapping[str, Ours] = {
     # Optimizer and schedule.
@@ -214,8 +213,6 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "resume_mode": Ours("resume", "e.g. resume=auto"),
     "load_checkpoint_path": Ours("resume"),
     "log_completions": Ours("logging.samples_every", "the steps between two tables of them"),
-    "logging.steps": Ours("logging.samples_every", SAMPLES),
-    "logging_steps": Ours("logging.samples_every", SAMPLES),
     "report_to": Ours("logging.backends", BACKENDS),
     "logger": Ours("logging.backends", BACKENDS),
     "wandb_mode": Ours("logging.wandb", WANDB),

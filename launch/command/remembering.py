@@ -42,32 +42,46 @@ def remember(
     """
     names = {override.key_or_group for override in parse_overrides(typed)}
     path = str(composed.model.path) if MODEL in composed else ""
-    _, said = _remember(composed, path, names, schema, unread)
-    for name, part in present(composed.stages).items() if stages else ():
-        said += _remember_stage(composed, name, part, names, stages)
+    taken, said = _remember(composed, path, names, schema, unread)
+    for name, stage in present(composed.stages).items() if stages else ():
+        said += _remember_stage(composed, name, stage, names, stages, taken)
     return said
 
 
 def _remember_stage(
-    composed: DictConfig, name: str, part: Any, names: Collection[str], stages: Mapping[str, Verb]
+    composed: DictConfig,
+    name: str,
+    stage: Any,
+    names: Collection[str],
+    stages: Mapping[str, Verb],
+    of_chain: Mapping[str, Any],
 ) -> list[str]:
-    """Set the keys that the model of a stage brings, if the stage names one that the chain does not make itself."""
-    verb = stages.get(part.get("verb", "train")) if isinstance(part, Mapping) else None
-    if not verb or not isinstance(part.get(MODEL), Mapping) or not part.model.get("path"):
+    """Set the keys that the model of a stage brings, if the stage names one that the chain does not make itself.
+
+    `of_chain` has the keys that the model of the whole chain has brought.
+    """
+    verb = stages.get(stage.get("verb", "train")) if isinstance(stage, Mapping) else None
+    if not verb or not isinstance(stage.get(MODEL), Mapping) or not stage.model.get("path"):
         return []
-    path = str(part.model.path)
-    if Path(os.path.abspath(path)).is_relative_to(os.path.abspath(composed.output)) or not asking_at(path):
+    path = str(stage.model.path)
+    if Path(os.path.abspath(path)).is_relative_to(os.path.abspath(composed.output)):
         return []
+    stage_keys = _asked_keys(stage)
+    if not asking_at(path):
+        kept = {key: value for key, value in of_chain.items() if key not in stage_keys}
+        told = f"{path} does not say how it was asked; it is asked as {composed.model.path}: {_listed(kept)}"
+        return [f"warning: stage {name}: {told}"] if kept else []
     keys = {key.path: key for key in walk(verb.schema)}
-    own, of_stage = deepcopy(composed), _asked_keys(part)
-    for key in of_stage:
+    stage_config = deepcopy(composed)
+    for key in stage_keys:
         value = OmegaConf.select(composed, f"stages.{name}.{key}")
         try:
             check_value(keys[key], value, as_typed(value), verb.schema)
         except UserError as error:
             raise UserError(f"stages.{name}.{error}") from error
-        OmegaConf.update(own, key, value)
-    taken, said = _remember(own, path, {*names, *of_stage, MODEL_PATH}, verb.schema, verb.unread, f"stage {name}: ")
+        OmegaConf.update(stage_config, key, value)
+    named = {*names, *stage_keys, MODEL_PATH}
+    taken, said = _remember(stage_config, path, named, verb.schema, verb.unread, f"stage {name}: ")
     for key, value in taken.items():
         plain = value.name if isinstance(value, Enum) else value
         OmegaConf.update(composed, f"stages.{name}.{key}", plain, force_add=True)
@@ -75,9 +89,9 @@ def _remember_stage(
 
 
 def _remember(
-    config: DictConfig, path: str, names: Collection[str], schema: type, unread: Mapping[str, str], where: str = ""
+    config: DictConfig, path: str, names: Collection[str], schema: type, unread: Mapping[str, str], prefix: str = ""
 ) -> tuple[dict[str, Any], list[str]]:
-    """Set the keys that the model in `path` brings; return their values, and what to say, after `where`."""
+    """Set the keys that the model in `path` brings; return their values, and what to say, after `prefix`."""
     keys = {key.path: key for key in walk(schema) if not reason_unread(key.path, unread)}
     told = {name: _checked(keys[name], value, schema, path) for name, value in asking_at(path).items() if name in keys}
     differing = {name: value for name, value in told.items() if OmegaConf.select(config, name) != value}
@@ -99,11 +113,14 @@ def _remember(
             taken[name] = value
     for name, value in taken.items():
         OmegaConf.update(config, name, value)
-    listed = ", ".join(f"{name}={as_typed(value) or EMPTY}" for name, value in taken.items())
-    said = [f"{where}{path} is asked as in its training: {listed}"] if taken else []
+    said = [f"{prefix}{path} is asked as in its training: {_listed(taken)}"] if taken else []
     if other:
-        said.append(f"warning: {where}{path} is asked otherwise than in its training: {'; '.join(other)}")
+        said.append(f"warning: {prefix}{path} is asked otherwise than in its training: {'; '.join(other)}")
     return taken, said
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={as_typed(value) or EMPTY}" for name, value in values.items())
 
 
 def _asked_keys(values: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ MOST_NAMED = 3
 def heldout_warning(runs: Sequence[ComparedRun]) -> str:
     """Say that held-out figures are of different samples, by the answers that the runs kept; "" if they are not.
 
-    Without kept answers, and for equal names in another folder of data, the config alone says that they may differ.
+    If a run kept no answers, or the ids agree but data.root differs, say by the config that the samples may differ.
     """
     evaluated = [run for run in runs if run.is_evaluated]
     known = [run for run in evaluated if run.heldout]

@@ -11,7 +11,7 @@ from launch.compare.tables import Cell, Table, shown
 from launch.pages.charts import Chart, draw
 from launch.pages.curves import SINGLE
 from launch.pages.overlays import NAMED, color_of, overlay
-from launch.pages.theme import MARK, document
+from launch.pages.theme import MARK, document, warnings_card
 from launch.run.folder import REPORT
 from rl.metrics import HELD_OUT, component_names, meaning
 
@@ -40,14 +40,12 @@ def compare_page(folder: Path, runs: Sequence[ComparedRun], tables: Sequence[Tab
         f'<header class="mast"><div class="mark">{MARK}Assay comparison</div>'
         f"<h1>{len(runs)} runs</h1><p>{escape(names)}</p></header>"
     )
-    main = _warning(warning) + "".join(_section(folder, runs, table) for table in tables) + _curves(runs)
+    main = (
+        warnings_card([warning] if warning else [])
+        + "".join(_section(folder, runs, table) for table in tables)
+        + _curves(runs)
+    )
     return document(f"Comparison of {names}", f"{header}<main>{main}</main>", style=STYLE)
-
-
-def _warning(sentence: str) -> str:
-    if not sentence:
-        return ""
-    return f'<section class="card warnings"><h2>Warning</h2><ul><li>{escape(sentence)}</li></ul></section>'
 
 
 def _section(folder: Path, runs: Sequence[ComparedRun], table: Table) -> str:

@@ -104,7 +104,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _heldout_ids(folder: Path, rows: Sequence[Metrics]) -> frozenset[str]:
-    """Read them by the row of the evaluation: answers without a row may still be being written."""
+    """Return the ids of the latest evaluation that has a row; answers without a row may be incomplete."""
     steps = [int(row["step"]) for row in rows if f"{HELD_OUT}/samples" in row]
     kept = [file for file in (answers_file(folder, "heldout", step) for step in steps) if file.exists()]
     return asked_ids(kept[-1]) if kept else frozenset()

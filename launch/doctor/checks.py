@@ -58,7 +58,7 @@ def torch_line(torch: Torch | Broken, vision: Vision | Broken) -> Line:
     build = vision.version.partition("+")[2]
     if torch.cuda and build and build != f"cu{torch.cuda.replace('.', '')}":
         return _warning("torch", f"{both}, but torch is built for CUDA {torch.cuda}", REINSTALL)
-    if torch.cuda is None and build.startswith("cu"):
+    if torch.cuda is None and "+rocm" not in torch.version and build.startswith("cu"):
         told = f"{both}, but torch is a CPU build: `import torchvision` fails in programs other than Assay"
         fitting = f"torchvision=={vision.version.partition('+')[0]}+cpu"
         return _warning("torch", told, f'pip install "{fitting}" --index-url {CPU_INDEX}')

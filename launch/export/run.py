@@ -19,7 +19,7 @@ def main(config: ExportConfig) -> int:
     checkpoint = find_checkpoint(Path(config.checkpoint))
     output = Path(config.output)
     if output.exists() and (output.is_file() or not is_empty(output)):
-        raise UserError(f"output={output} is a file or not empty; remove it, or give another one")
+        raise UserError(f"output={output} is a file or not empty; give another folder: output=FOLDER")
     # Not at the top: transformers takes seconds.
     from launch.export.card import model_card, results_of
 

@@ -52,7 +52,7 @@ def model_name(path: str) -> str:
 
 
 def asking_at(path: str) -> dict[str, Any]:
-    """Return how the model of a folder, run, checkpoint or downloaded hub id was asked; {} if nobody knows."""
+    """Return how the model of a folder, run, checkpoint or hub id in the local cache was asked; {} if unknown."""
     if not path:
         return {}
     folder = Path(model_folder(path)) if Path(path).exists() else _downloaded(path)

@@ -7,7 +7,7 @@ MOST_TOKENS = 1000
 
 
 def starter_warnings(model: str, photos: str, *, are_demo: bool) -> list[str]:
-    """Return the warning, if there is one, about the model in the folder `model` and `photos`, their key=value.
+    """Return a warning if `model` is a starter and `photos`, as typed (input=new), are not the demo's; else [].
 
     `are_demo` says if `assay data` wrote all the photos.
     """

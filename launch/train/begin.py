@@ -43,9 +43,9 @@ def main(config: TrainConfig) -> int:
         if start:
             _say_what_changed(start, config, data)
         prepare(folder, start)
-        from launch.train.run import opened, train_and_record
+        from launch.train.run import open_run, train_and_record
 
-        return train_and_record(opened(config, folder, data, start))
+        return train_and_record(open_run(config, folder, data, start))
 
 
 def _say_and_read_data(config: TrainConfig) -> "Data":
@@ -66,10 +66,11 @@ def _say_what_changed(start: Checkpoint, config: TrainConfig, data: "Data") -> N
 def read_data(config: TrainConfig) -> "Data":
     """Open every file once, the images first, so that a bad one is named before an actor starts."""
     training, heldout = read_split(config.data, config.seed)
-    check_boxes(training + heldout, weights(config.reward))
-    from launch.train.data import checked
+    # Of lessons, only the samples that they teach are trained on.
+    check_boxes(heldout if config.data.lessons else training + heldout, weights(config.reward))
+    from launch.train.data import read_and_check
 
-    return checked(config, training, heldout)
+    return read_and_check(config, training, heldout)
 
 
 def steps_of(config: TrainConfig, num_samples: int) -> int:

@@ -13,8 +13,8 @@ from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
 from launch.run.model_folder import merge_adapter
 from launch.run.starters import starter_warnings
-from rewards.compose import check_truth
-from rewards.config import is_computed
+from rewards.compose import check_boxes, check_truth
+from rewards.config import is_computed, weights
 from rewards.domain import check_encoder
 from rewards.item import item_of
 from rewards.trial import try_functions
@@ -60,7 +60,7 @@ class Data:
         return hashlib.sha256(json.dumps(truth, default=str).encode()).hexdigest()[:16]
 
 
-def checked(config: TrainConfig, training: list[Sample], heldout: list[Sample]) -> Data:
+def read_and_check(config: TrainConfig, training: list[Sample], heldout: list[Sample]) -> Data:
     """Read the other files, and check the samples against the model and the rewards, before an actor starts."""
     merge_adapter(config.model.path)
     check_folder(config.model.path)
@@ -71,6 +71,7 @@ def checked(config: TrainConfig, training: list[Sample], heldout: list[Sample]) 
         path = Path(config.data.lessons)
         lessons = read_lessons(path, with_rejected=recipe.draws is Material.pairs)
         training = with_lessons(training, heldout, lessons, path)
+        check_boxes(training, weights(config.reward))
     check_prompts(training + heldout, builder, config.rollout.max_prompt_tokens, config.rollout.max_images)
     if recipe.teaches:
         taught = {sample.id: lessons.get(sample.id) or own_lesson(sample) for sample in training}

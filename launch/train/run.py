@@ -109,7 +109,7 @@ class Training:
         return summarize(self.config, self.tracker, seconds) | self.setup.devices.hours(seconds)
 
 
-def opened(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> Training:
+def open_run(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> Training:
     """Write config.yaml, open the metrics and W&B."""
     timings = Timings()
     (folder / CONFIG).write_text(dump_config(config))

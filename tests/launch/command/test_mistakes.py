@@ -71,7 +71,6 @@ def test_a_key_that_is_not_there_gets_a_hint_only_if_a_name_is_alike(schema, typ
         ("model.name", "model"),
         ("algo.train_steps", "num_steps"),
         ("algo.warmup", "algo.warmup_steps"),
-        ("logging.steps", "logging.samples_every"),
         ("logging.name", "logging.run_name"),
         ("cluster.batch_size", "cluster.micro_batch_tokens"),
     ],
@@ -86,10 +85,20 @@ def test_a_name_like_no_choice_gets_no_hint():
     assert meant("dmeo", ["demo", "judo"], "experiment=") == "did you mean experiment=demo?"
 
 
+def test_a_folder_without_a_model_is_not_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/demo/2026-01-01").mkdir(parents=True)
+    (override,) = parse_overrides(["model=demo"])
+    with pytest.raises(UserError, match="^model=demo is not an option; there are starter"):
+        check_option(override, ["starter"])
+
+
 @pytest.mark.parametrize("folder", ["models/mine", "runs/mine", "runs/demo/mine"])
 def test_the_name_of_a_model_or_run_is_answered_by_its_folder(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / folder).mkdir(parents=True)
+    holds = "config.json" if folder.startswith("models") else "checkpoints"
+    (tmp_path / folder / holds).mkdir(parents=True)
+    (tmp_path / "runs/starters/mine").mkdir(parents=True)
     (override,) = parse_overrides(["model=mine"])
     with pytest.raises(
         UserError, match=f"model=mine is not an option, but {folder} is a folder; write model={folder}$"

@@ -90,8 +90,23 @@ def test_an_experiment_keeps_only_what_its_file_sets(run: Path, tmp_path: Path):
             },
             "experiment=mine",
         ),
+        (
+            {
+                "data/base.yaml": "heldout_share: 0.3\n",
+                "data/mine.yaml": "defaults: [base, _self_]\nsquare: 56\n",
+                "experiment/mine.yaml": "# @package _global_\ndefaults: [{override /data: mine}]\n",
+            },
+            "experiment=mine",
+        ),
     ],
-    ids=["data", "ablation", "rollout", "a file of its defaults", "an option that its defaults choose"],
+    ids=[
+        "data",
+        "ablation",
+        "rollout",
+        "a file of its defaults",
+        "an option that its defaults choose",
+        "with defaults",
+    ],
 )
 def test_what_a_file_of_a_named_option_sets_wins(run: Path, tmp_path: Path, files: dict[str, str], typed: str):
     config, said = trained(run, typed, own=write_files(tmp_path, files))
@@ -136,6 +151,14 @@ stages:
     assert said[1] == (
         f"warning: stage first: {run} is asked otherwise than in its training: data.square=56, where it was 112"
     )
+
+
+def test_a_stage_whose_model_says_nothing_is_asked_like_the_chains_model_and_warns(run: Path, tmp_path: Path):
+    strange = write_files(tmp_path / "strange", {"config.json": "{}"})
+    stages = [f"stages.a.model.path={strange}", "stages.a.data.square=56", "stages.b.num_steps=1"]
+    _, said = trained(run, *stages)
+    assert said[-1].startswith(f"warning: stage a: {strange} does not say how it was asked; it is asked as {run}: ")
+    assert "data.task=yes_no" in said[-1] and "data.square" not in said[-1]
 
 
 def test_what_is_typed_for_all_stages_wins_over_the_model_of_one(run: Path):

@@ -1,5 +1,6 @@
 """The data of a training: how many samples, what they or the model cannot do, and what is refused."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from launch.train.begin import read_data
 from rewards.component import ComponentConfig
 from rewards.config import FunctionConfig, RewardConfig
 from rewards.domain import DomainConfig
+from rewards.presets import preset
+from rl.algorithm import Objective
 from rl.data.config import DataConfig, Instructions
 from rl.data.demo.synthesis import write_demo
 
@@ -98,3 +101,20 @@ def test_a_missing_sentence_encoder_is_named_before_an_actor_starts(composed, tm
     domain = DomainConfig(weight=1.0, model=str(tmp_path))
     with pytest.raises(ValueError, match=r"reward\.domain\.model=.* is no folder of a sentence-transformers model"):
         read_data(with_reward(composed, domain=domain))
+
+
+def test_a_sample_that_no_lesson_teaches_needs_no_boxes(parts: Path, tmp_path: Path):
+    asked = replace(config(parts, num_heldout=0), reward=preset("yes_no_boxes").config)
+    whole = read_data(asked)
+    taught = next(sample for sample in whole.training if not sample.target.boxes)
+    held_out = {sample.id.split("/")[0] for sample in whole.heldout if sample.target.boxes}
+    with_boxes = [sample.id.split("/")[0] for sample in whole.training if sample.target.boxes]
+    without = next(category for category in with_boxes if category not in held_out)
+    shutil.rmtree(parts / without / "ground_truth")
+    lessons = tmp_path / "lessons.jsonl"
+    lessons.write_text(json.dumps({"id": taught.id, "chosen": "<think>Even.</think><answer>No.</answer>"}) + "\n")
+    with pytest.raises(ValueError, match="nothing says where its defect is"):
+        read_data(asked)
+    data = replace(asked.data, lessons=str(lessons))
+    read = read_data(replace(asked, data=data, algo=replace(asked.algo, objective=Objective.sft)))
+    assert [sample.id for sample in read.training] == [taught.id]
