@@ -111,6 +111,7 @@ def test_a_sample_that_no_lesson_teaches_needs_no_boxes(parts: Path, tmp_path: P
     with_boxes = [sample.id.split("/")[0] for sample in whole.training if sample.target.boxes]
     without = next(category for category in with_boxes if category not in held_out)
     shutil.rmtree(parts / without / "ground_truth")
+    (parts / without / "annotations.json").unlink()
     lessons = tmp_path / "lessons.jsonl"
     lessons.write_text(json.dumps({"id": taught.id, "chosen": "<think>Even.</think><answer>No.</answer>"}) + "\n")
     with pytest.raises(ValueError, match="nothing says where its defect is"):
