@@ -112,6 +112,7 @@ def test_the_verb_gets_a_plain_config_and_its_exit_code_comes_back(empty_folder)
     assert list(empty_folder.rglob("*")) == []
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_every_combination_in_folders_of_their_own(empty_folder):
     ran = Recorder()
     assert run_verb(training(ran), ["-m", "algo.lr=1e-4,1e-5", "seed=0,1", "output=sweep"]) == 0
@@ -125,6 +126,7 @@ def test_a_sweep_with_one_wrong_job_runs_none(capsys):
     assert ran.configs == [] and "must be ≥ 2; got 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_its_worst_exit_code(capsys):
     def odd_seeds_fail(config: TrainConfig) -> int:
         if config.seed == 1:
@@ -156,6 +158,7 @@ def test_a_bug_before_there_is_a_run_folder_is_shown_alone(empty_folder, capsys)
     assert list(empty_folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_bug_of_one_member_does_not_end_the_sweep(empty_folder, capsys):
     def odd_seeds_have_a_bug(config: TrainConfig) -> int:
         return have_a_bug(config) if config.seed == 1 else 0

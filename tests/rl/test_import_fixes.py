@@ -23,6 +23,7 @@ def test_schemas_are_missing_only_for_a_cuda_torchvision_beside_a_cpu_torch(torc
     assert misses_schemas(torch_cuda, version) is missing
 
 
+@pytest.mark.slow
 def test_torchvision_imports_and_its_broken_companions_are_hidden():
     code = (
         "import rl.import_fixes, torch, torchvision; from transformers.utils import is_torchaudio_available, "

@@ -144,6 +144,7 @@ def test_the_page_links_to_the_stages_reports(tmp_path):
     assert "<b>0.500</b>" in page and "ended early" in page
 
 
+@pytest.mark.slow
 def test_a_chain_can_be_a_member_of_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = []

@@ -114,6 +114,7 @@ def sweep(arguments: list[str], run: Callable[[TrainConfig], int] = write_summar
     return run_verb(verb, ["-m", "output=swept", *arguments])
 
 
+@pytest.mark.slow
 def test_optuna_chooses_within_the_interval_and_makes_the_ranking_entry_high(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=1"]
@@ -124,6 +125,7 @@ def test_optuna_chooses_within_the_interval_and_makes_the_ranking_entry_high(tmp
     assert best == max(rates)
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_does_not_stop_the_search(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra/sweeper/sampler=grid"]
@@ -133,6 +135,7 @@ def test_a_trial_that_fails_does_not_stop_the_search(tmp_path, monkeypatch, caps
     assert len(list((tmp_path / "swept").glob("*/summary.json"))) == 4
 
 
+@pytest.mark.slow
 def test_a_second_sweep_into_the_same_folder_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert sweep(["algo.lr=1e-5,1e-4"]) == 0
@@ -142,6 +145,7 @@ def test_a_second_sweep_into_the_same_folder_is_refused(tmp_path, monkeypatch, c
     assert (tmp_path / "swept/0/overrides.json").read_text() == noted
 
 
+@pytest.mark.slow
 def test_a_member_that_is_interrupted_is_the_last_one_begun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert sweep(["seed=1,2,3"], interrupted_at_seed_2) == 130

@@ -90,6 +90,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", MISTAKES)
 def test_a_mistake_costs_one_line_and_exit_code_2(typed, given, capsys):
     names = {word.partition("=")[0] for word in typed.split()}
@@ -143,6 +144,7 @@ def test_a_kill_at_any_byte_changes_no_byte(given, tmp_path):
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "what"),
     [("seed=1", "config and data"), ("pairs.attempts=2", "config"), ("data.knowledge.num_wrong=2", "config and data")],

@@ -72,6 +72,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", MISTAKES)
 def test_a_mistake_costs_one_line_and_exit_code_2(typed, photos, monkeypatch, capsys):
     # No chdir here: groups name folders relative to the repository's root.
@@ -95,6 +96,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", FAULTS)
 def test_wrong_input_is_one_sentence_before_any_actor_starts(typed, photos, capsys):
     (photos / "empty").mkdir()

@@ -87,6 +87,7 @@ def check_same(recorded: dict[int, dict[str, Any]], kept: dict[int, dict[str, An
         assert found == pytest.approx(told, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_an_offline_run_uploads_every_metric_at_its_step_and_how_it_is_listed(server, tmp_path, groups):
     folder = tmp_path / "run"
     run = tracker(folder, WandbMode.offline)
