@@ -70,6 +70,7 @@ def same_bytes(folder: Path, other: Path) -> bool:
     return all((folder / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
+@pytest.mark.rare
 def test_ctrl_c_changes_no_byte(whole: Path, stopped: Path, demo_data: Path):
     done = assay("pairs", *arguments(demo_data, stopped))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -151,6 +151,7 @@ def test_the_page_fits_a_phone(inspected: Inspected, tab: Tab):
     tab.call("Emulation.clearDeviceMetricsOverride")
 
 
+@pytest.mark.rare
 def test_ctrl_c_ends_in_seconds_and_keeps_the_finished_predictions(demo_data: Path, tmp_path: Path):
     reference, photos = next(iter((demo_data / "wood/train/good").glob("*.png"))), tmp_path / "photos"
     for folder in demo_data.glob("*/test"):

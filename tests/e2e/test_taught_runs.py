@@ -62,6 +62,7 @@ def test_pairs_are_learnt_in_whole_epochs_and_their_margin_grows(straight: Run):
     assert "Preference margin" in page and "DPO, sigmoid of the response" in page
 
 
+@pytest.mark.rare
 def test_a_whole_cache_spares_the_reference_and_a_kill_changes_no_bit(
     straight: Run, demo_data: Path, pairs: Path, tmp_path: Path
 ):
