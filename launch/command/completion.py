@@ -65,7 +65,7 @@ USAGE = """usage: source <(assay completion bash)       in ~/.bashrc
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What can be typed after `assay`."""
+    """Words that can be typed after `assay`."""
 
     names: Sequence[str]
     """First words, in the order in which they are listed."""

@@ -28,7 +28,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What a check says."""
+    """Result of a check, in words."""
 
     verdict: Verdict
     subject: str
