@@ -239,14 +239,6 @@ def test_a_models_broken_config_is_one_sentence(photos, capsys):
     assert err.startswith(f"assay predict: {photos}/model/config.json: cannot be read (") and err.count("\n") == 1
 
 
-def test_short_arguments_are_expanded():
-    groups = ["model", "cluster"]
-    typed = ["model=starter", "model=runs/a/hf", "cluster=a/b", "input=a.png,b c.png", "seed=1,2"]
-    read = in_full(typed, groups, ["input"], ())
-    assert read == ["model=starter", "model.path=runs/a/hf", "cluster=a/b", "input='a.png,b c.png'", "seed=1,2"]
-    assert in_full(["input=a,b"], groups, (), ()) == ["input=a,b"]
-
-
 @pytest.mark.parametrize(
     ("typed", "task", "instructions", "precision"),
     [
