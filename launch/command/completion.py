@@ -18,7 +18,8 @@ CONF = Path(conf.__file__).parent
 CANDIDATES = "--candidates"
 """Followed by the words after `assay`, of which the last is completed."""
 CONFIG_DIR = ("--config-dir", "-cd")
-FLAGS = ["--help", "-m", "--cfg", "--config-dir"]
+SWEEP = "-m"
+FLAGS = ["--help", SWEEP, "--cfg", "--config-dir"]
 BASH = """_assay() {
     local line=${COMP_LINE:0:COMP_POINT} typed
     read -ra typed <<< "$line"
@@ -101,9 +102,10 @@ def candidates(typed: Sequence[str], words: Words) -> list[str]:
         return []
     if arguments and arguments[-1] in CONFIG_DIR:
         return []
-    if current.startswith("-"):
-        return _begun(current, words.flags.get(name, FLAGS))
     verb = words.verbs[name]
+    if current.startswith("-"):
+        flags = FLAGS if verb.is_swept else [flag for flag in FLAGS if flag != SWEEP]
+        return _begun(current, words.flags.get(name, flags))
     if verb.unnamed and not current:
         # Paths, which need no key.
         return []

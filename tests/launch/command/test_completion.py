@@ -62,6 +62,10 @@ def test_submit_takes_the_keys_of_train_and_flags_of_its_own():
     assert offered("assay train --c") == ["--cfg", "--config-dir"]
 
 
+def test_a_sweep_is_offered_where_a_verb_takes_one():
+    assert offered("assay train -m") == ["-m"] and offered("assay compare -m") == []
+
+
 def test_keys_that_a_verb_ignores_are_not_offered():
     assert offered("assay predict rollout.temp") == [] and offered("assay train rollout.temp") == [
         "rollout.temperature="
