@@ -1,7 +1,7 @@
 """A learner's state on disk: copied at once, written while training goes on, loaded by any number of ranks."""
 
 import hashlib
-import pickle
+import json
 import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,8 +18,10 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from actors.state_reading import PlainPlanner, PlainReader
 from rl.checkpoints import STATE, Record, commit, unfinished
 from rl.faults import UserError
+from rl.seals import Seal, seal_all
 
 TRAINED = StateDictOptions(ignore_frozen_params=True)
 SAMPLED_NUMBERS = 256
@@ -39,10 +41,34 @@ class Saver:
     def save(self, folder: Path, record: Record, write_weights: Callable[[Path], None]) -> None:
         """Copy the state now and write it in a thread; rank 0 also calls `write_weights` with the folder."""
         self.finish()
-        written = unfinished(folder)
+        written = unfinished(folder, record.epoch)
         staged = dcp.async_save(self._state(), checkpoint_id=written / STATE, process_group=self._group)
         assert isinstance(staged, Future)
-        self._writing = self._thread.submit(_write, staged, folder, record, write_weights)
+        self._writing = self._thread.submit(self._write, staged, folder, record, write_weights)
+
+    def _write(self, staged: Future, folder: Path, record: Record, write_weights: Callable[[Path], None]) -> None:
+        staged.result()
+        written = unfinished(folder, record.epoch)
+        seals = self._gathered_seals(written)
+        if dist.get_rank() == 0:
+            write_weights(written)
+            commit(folder, record, seals)
+
+    def _gathered_seals(self, written: Path) -> dict[str, Seal]:
+        """Let each rank read back and seal its own part of the state; return all seals on rank 0, {} elsewhere."""
+        own = (written / STATE).glob(f"__{dist.get_rank()}_*.distcp")
+        mine: dict[str, Seal] | OSError
+        try:
+            mine = seal_all(written, own)
+        except OSError as error:
+            # Told to rank 0, which would wait for this rank otherwise.
+            mine = error
+        everyone: list[Any] = [None] * dist.get_world_size()
+        dist.gather_object(mine, everyone if dist.get_rank() == 0 else None, group=self._group)
+        for seals in (mine, *filter(None, everyone)):
+            if isinstance(seals, OSError):
+                raise seals
+        return {name: seal for seals in filter(None, everyone) for name, seal in seals.items()}
 
     def finish(self) -> None:
         """Wait until the last save is written; raise its failure."""
@@ -53,12 +79,12 @@ class Saver:
     def restore(self, folder: Path) -> None:
         """Load the state of a checkpoint, whatever number of ranks wrote it."""
         state = self._state()
-        reader = dcp.FileSystemReader(folder / STATE)
+        reader = PlainReader(folder / STATE)
         _check_same_tensors(state["model"], reader.read_metadata().state_dict_metadata, folder)
         if _random_key() not in reader.read_metadata().state_dict_metadata:
             # More ranks than before: this one draws as it would have in a new run.
             del state[_random_key()]
-        dcp.load(state, storage_reader=reader, process_group=self._group)
+        dcp.load(state, storage_reader=reader, planner=PlainPlanner(), process_group=self._group)
         set_state_dict(
             self._policy,
             self._optimizer,
@@ -91,13 +117,6 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write(staged: Future, folder: Path, record: Record, write_weights: Callable[[Path], None]) -> None:
-    staged.result()
-    if dist.get_rank() == 0:
-        write_weights(unfinished(folder))
-        commit(folder, record)
-
-
 def _check_same_tensors(wanted: dict[str, Any], stored: dict[str, Any], folder: Path) -> None:
     shapes = {f"model.{name}": tuple(tensor.shape) for name, tensor in wanted.items()}
     found = {
@@ -119,18 +138,24 @@ def _random_key() -> str:
     return f"random_{dist.get_rank()}"
 
 
-def _random_state() -> bytes:
-    """Return the states of this process's random generators."""
-    states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
+def _random_state() -> str:
+    """Return the states of this process's random generators as JSON, which runs no code when it is read."""
+    _, key, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    states = {
+        "python": random.getstate(),
+        "numpy": ("MT19937", key.tolist(), position, has_gauss, gauss),
+        "torch": torch.get_rng_state().tolist(),
+    }
     if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return pickle.dumps(states)
+        states["cuda"] = torch.cuda.get_rng_state().tolist()
+    return json.dumps(states)
 
 
-def _set_random_state(pickled: bytes) -> None:
-    states = pickle.loads(pickled)
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"])
+def _set_random_state(text: str) -> None:
+    states = json.loads(text)
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    np.random.set_state(tuple(states["numpy"]))
+    torch.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
     if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
+        torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))

@@ -1,7 +1,7 @@
 """Warnings about a run, once per case.
 
-Some are known before it: what its data or model cannot do. Others follow from its metrics: answers out of form, and
-rewards that stop telling answers apart or that rise while held-out accuracy falls.
+Some are known before it: what its data or model cannot do. Others follow from its metrics: answers out of form,
+rewards that stop telling answers apart or that rise while held-out accuracy falls, and a policy that is broken at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +44,8 @@ SURE_FALL = 2.0
 have the same samples and most answers stay the same, so the true error is smaller."""
 LEAST_FALL = 0.02
 """Smallest fall of accuracy that counts."""
+COLLAPSE = 0.25
+"""Fall of accuracy between two evaluations that is worth a warning if the reward of the same answers falls too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ class Standing:
 
     step: int
     accuracy: float
+    reward: float
+    """Mean reward of the answers; NaN for runs without a reward."""
     num_samples: float
     num_rows: int
     """Training steps recorded before the evaluation."""
@@ -100,6 +104,7 @@ class Watch:
         now = Standing(
             step=int(row["step"]),
             accuracy=row[f"{HELD_OUT}/accuracy"],
+            reward=row.get(f"{HELD_OUT}/reward", nan),
             num_samples=row[f"{HELD_OUT}/samples"],
             num_rows=len(self._rows),
         )
@@ -109,6 +114,7 @@ class Watch:
             new = {name: metric for name, metric in metrics.items() if f"opposite {name}" not in self._sentences}
             for name, sentence in opposite(best, now, new, self._rows).items():
                 self._add(f"opposite {name}", sentence)
+            self._add(f"collapse at {now.step}", collapse(self._standings[-1], now))
         self._standings.append(now)
 
 
@@ -188,6 +194,17 @@ def opposite(best: Standing, now: Standing, metrics: Mapping[str, str], rows: Se
         "answers in samples/"
     )
     return dict.fromkeys(risen, sentence)
+
+
+def collapse(last: Standing, now: Standing) -> str:
+    """Return a warning if accuracy and the reward of the same answers fell together and far, else ""."""
+    if not (fell(last, now) and last.accuracy - now.accuracy >= COLLAPSE and now.reward < last.reward):
+        return ""
+    return (
+        f"held-out accuracy fell from {last.accuracy:.3f} after {last.step} steps to {now.accuracy:.3f} after "
+        f"{now.step}, and the reward of these answers from {last.reward:.3g} to {now.reward:.3g}: the policy broke, by "
+        f"damaged weights or by steps that are too large (algo.lr); look at samples/, and resume from before"
+    )
 
 
 def fell(best: Standing, now: Standing) -> bool:

@@ -1,16 +1,20 @@
 """The checkpoints of a run folder: which are whole, which is the newest, which may be deleted. No tensors here."""
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_origin
 
 from rl.config import key
+from rl.epochs import check_epoch
 from rl.faults import UserError
+from rl.seals import Seal, digest_fault, seal_all, size_fault, sync_folder
 
+T = TypeVar("T")
 RECORD = "run.json"
 STATE = "state"
 FOLDER = "checkpoints"
@@ -47,6 +51,10 @@ class Record:
     policy_version: int
     metrics_bytes: int
     """Length of metrics.jsonl when the checkpoint was taken."""
+    metrics_chain: str
+    """Digest of metrics.jsonl up to there, which its last row holds; "" if it had no row."""
+    epoch: int
+    """Number of the process that trained, among all that went on with the run."""
     wandb_id: str
     """Id of the W&B run; "" if there is none."""
     data_hash: str
@@ -54,8 +62,10 @@ class Record:
     """The run's config, with secrets replaced by stars."""
     model: str = ""
     """Fingerprint of the weights that the run started from; filled in by the learner."""
-    files: dict[str, int] = field(default_factory=dict)
-    """Size in bytes of every other file of the checkpoint, by relative path; filled in by `commit`."""
+    beside: dict[str, Seal] = field(default_factory=dict)
+    """Files of the run folder, other than metrics.jsonl, that a run which goes on reads, by relative path."""
+    files: dict[str, Seal] = field(default_factory=dict)
+    """Every other file of the checkpoint by relative path; filled in by `commit`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,48 +80,100 @@ def checkpoint_folder(run: Path, step: int) -> Path:
     return run / FOLDER / f"step_{step}"
 
 
-def unfinished(folder: Path) -> Path:
+def unfinished(folder: Path, epoch: int) -> Path:
     """Return the folder in which the checkpoint `folder` is written before it gets its name."""
-    return folder.with_name(f".{folder.name}.unfinished")
+    return folder.with_name(f".{folder.name}.epoch_{epoch}.unfinished")
 
 
-def commit(folder: Path, record: Record) -> None:
-    """Write the record of a checkpoint that is otherwise written, then give it its name; so a named one is whole."""
-    written = unfinished(folder)
-    sizes = {
-        str(path.relative_to(written)): path.stat().st_size for path in sorted(written.rglob("*")) if path.is_file()
-    }
+def commit(folder: Path, record: Record, seals: Mapping[str, Seal] | None = None) -> None:
+    """Write the record of a checkpoint that is otherwise written, then give it its name; so a named one is whole.
+
+    `seals` are those of the files that others have sealed already. Refuse if a newer process has taken the run over.
+    """
+    written, known = unfinished(folder, record.epoch), dict(seals or {})
+    inside = list(written.rglob("*"))
+    files = [path for path in inside if path.is_file() and str(path.relative_to(written)) not in known]
+    told = asdict(record) | {"files": {name: asdict(seal) for name, seal in (known | seal_all(written, files)).items()}}
     with (written / RECORD).open("w", encoding="utf-8") as file:
-        json.dump(asdict(record) | {"files": sizes}, file, indent=1)
+        json.dump({**told, "sha256": _digest(told)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
+    for place in (written, *(path for path in inside if path.is_dir())):
+        sync_folder(place)
+    check_epoch(folder.parent.parent, record.epoch)
     if folder.exists():
         # A damaged checkpoint; the run has resumed from an earlier one.
         remove(folder)
     written.rename(folder)
-    parent = os.open(folder.parent, os.O_RDONLY)
-    os.fsync(parent)
-    os.close(parent)
+    # The folder of checkpoints and the metrics may be as new as this one.
+    for place in (folder.parent, folder.parent.parent):
+        sync_folder(place)
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    """Return the digest of a record, whatever the spaces and the order of its file."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read and return a checkpoint; raise a UserError if it is not whole."""
+    """Read and return a checkpoint; raise a UserError if it is not whole. Of its files only the sizes are compared."""
+    record = _read_record(folder)
+    _refuse(folder, size_fault(folder, record.files))
+    return Checkpoint(folder=folder, record=record)
+
+
+def read_intact(folder: Path) -> Checkpoint:
+    """Read and return a checkpoint; raise a UserError if one byte of it is not what was written."""
+    checkpoint = read_checkpoint(folder)
+    _refuse(folder, digest_fault(folder, checkpoint.record.files))
+    return checkpoint
+
+
+def check_part(part: Path) -> None:
+    """Raise a UserError if a checkpoint's folder of weights is not what was written; pass over any other folder."""
+    folder = part.parent
+    if (folder / RECORD).is_file():
+        files = _read_record(folder).files
+        seals = {name: seal for name, seal in files.items() if (folder / name).is_relative_to(part)}
+        _refuse(folder, size_fault(folder, seals) or digest_fault(folder, seals))
+
+
+def _refuse(folder: Path, fault: str) -> None:
+    if fault:
+        raise UserError(f"{folder}: the checkpoint is not whole, {fault}; take another one")
+
+
+def _read_record(folder: Path) -> Record:
     path = folder / RECORD
     if not folder.exists():
         raise UserError(f"there is no folder '{folder}'; give a run folder or its checkpoints/step_N")
     if not path.is_file():
         raise UserError(f"{folder}: no checkpoint, it has no {RECORD}; give a run folder or its checkpoints/step_N")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        record = Record(**values | {"progress": Progress(**values["progress"])})
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a record of a checkpoint ({error}); resume from another checkpoint") from error
-    for name, size in record.files.items():
-        found = (folder / name).stat().st_size if (folder / name).is_file() else None
-        if found != size:
-            state = "is missing" if found is None else f"has {found} bytes of {size}"
-            raise UserError(f"{folder}: the checkpoint is not whole, {name} {state}; resume from another one")
-    return Checkpoint(folder=folder, record=record)
+        return _record(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: not a record of a checkpoint ({error}); take another checkpoint") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); take another checkpoint") from error
+
+
+def _record(told: dict[str, Any]) -> Record:
+    if "sha256" not in told:
+        raise ValueError("it has no digest; version 0.1 wrote none")
+    if told.pop("sha256") != _digest(told):
+        raise ValueError("its digest is that of another content")
+    seals = {part: {name: _typed(Seal, seal) for name, seal in told[part].items()} for part in ("beside", "files")}
+    return _typed(Record, told | seals | {"progress": _typed(Progress, told["progress"])})
+
+
+def _typed(kind: type[T], values: dict[str, Any]) -> T:
+    """Return the dataclass of these values; raise a TypeError for a value of another type."""
+    made = kind(**values)
+    for each in fields(kind):
+        value = getattr(made, each.name)
+        if not isinstance(value, get_origin(each.type) or each.type):
+            raise TypeError(f"{each.name} is {value!r}")
+    return made
 
 
 def find_checkpoint(path: Path) -> Checkpoint:
@@ -134,12 +196,14 @@ def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step_"))
 
 
-def newest_whole(run: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest whole checkpoint of a run, and for each newer one why it is not whole."""
+def newest_whole(
+    run: Path, read: Callable[[Path], Checkpoint] = read_checkpoint
+) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest checkpoint of a run that `read` takes for whole, and for each newer one why it is not."""
     faults: list[str] = []
     for folder in reversed(step_folders(run)):
         try:
-            return read_checkpoint(folder), faults
+            return read(folder), faults
         except UserError as error:
             faults.append(str(error))
     return None, faults

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,7 +12,8 @@ import yaml
 
 from launch.run.answers import answers_file, asked_ids
 from launch.run.folder import CHAIN, CONFIG, METRICS
-from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, short_keys, whole_rows, why_ended_early
+from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, short_keys, why_ended_early
+from launch.run.rows import read_rows
 from rl.faults import UserError
 from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
@@ -115,7 +117,7 @@ def _trainings(chain: Path) -> str:
 
 
 def _read(folder: Path, name: str) -> ComparedRun:
-    config, rows = folder / CONFIG, whole_rows(folder / METRICS)
+    config, rows = folder / CONFIG, read_rows(folder).rows
     has_ended = (folder / SUMMARY).exists()
     summary = read_summary(folder) if has_ended else so_far(rows)
     return ComparedRun(
@@ -131,7 +133,7 @@ def _read(folder: Path, name: str) -> ComparedRun:
 
 def so_far(rows: Sequence[Metrics]) -> dict[str, Any]:
     """Return what the summary of a run would say by its rows alone."""
-    first, last = reward_edges([row for row in rows if row.get("reward/mean") is not None])
+    first, last = reward_edges([row for row in rows if isfinite(row.get("reward/mean", nan))])
     evaluations = [row for row in rows if f"{HELD_OUT}/samples" in row]
     edges = {"reward_first": first, "reward_last": last}
     return {

@@ -1,14 +1,14 @@
 """The model card of an exported model: how to ask it, and what it was made of."""
 
-import json
 from collections.abc import Mapping
+from math import isfinite, nan
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from launch.export.asking_code import asking_section
 from launch.run.folder import METRICS
+from launch.run.rows import read_rows
 from launch.run.software import versions
 from rl.checkpoints import Checkpoint
 from rl.faults import UserError
@@ -68,9 +68,8 @@ def results_of(checkpoint: Checkpoint) -> dict[str, Result]:
     metrics = checkpoint.folder.parent.parent / METRICS
     if not metrics.is_file():
         raise UserError(f"{metrics}: the results of {checkpoint.folder.name} are missing; export from its run folder")
-    rows: list[dict[str, Any]] = [json.loads(line) for line in metrics.read_text().splitlines()]
     found: dict[str, Result] = {}
-    for row in rows:
+    for row in read_rows(metrics.parent).rows:
         if row["step"] <= checkpoint.record.progress.step:
-            found |= {name: (row[name], row["step"]) for name in RESULTS if row.get(name) is not None}
+            found |= {name: (row[name], int(row["step"])) for name in RESULTS if isfinite(row.get(name, nan))}
     return found

@@ -8,6 +8,9 @@ from typing import Any
 from rewards.item import read_target, target_fields
 from rl.types import Completion, Group, Prompt, Sample, Score
 
+BENCHMARK = "heldout"
+"""Name of the held-out samples of a run in file names and metrics."""
+
 
 def answers_file(run: Path, benchmark: str, step: int) -> Path:
     return run / "samples" / f"{benchmark}_step_{step}.jsonl"

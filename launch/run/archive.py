@@ -4,6 +4,8 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Protocol
 
+from launch.run.answers import BENCHMARK, answers_file
+from launch.run.rows import Written
 from rl.checkpoints import (
     CheckpointConfig,
     Progress,
@@ -13,7 +15,9 @@ from rl.checkpoints import (
     step_folders,
     surplus,
 )
+from rl.evaluation.kept_maps import maps_file
 from rl.roles import Metrics
+from rl.seals import Seal, seal_all
 
 
 class Saver(Protocol):
@@ -27,7 +31,7 @@ class Saver(Protocol):
 class Recorder(Protocol):
     rows: list[Metrics]
 
-    def synced_metrics_bytes(self) -> int: ...
+    def synced_metrics(self) -> Written: ...
 
     @property
     def wandb_id(self) -> str: ...
@@ -48,7 +52,7 @@ class RunArchive:
     ) -> None:
         self._folder, self._config, self._saver, self._recorder = folder, config, saver, recorder
         self._facts = facts
-        """Fields data_hash and config of every Record."""
+        """Fields epoch, data_hash and config of every Record."""
         self._num_steps = steps.stop
         self._kept = steps.start
         """Step of the last checkpoint."""
@@ -58,11 +62,14 @@ class RunArchive:
             return
         self._prune()
         (self._folder / "checkpoints").mkdir(exist_ok=True)
+        written = self._recorder.synced_metrics()
         record = Record(
             progress=progress,
             policy_version=progress.step,
-            metrics_bytes=self._recorder.synced_metrics_bytes(),
+            metrics_bytes=written.num_bytes,
+            metrics_chain=written.chain,
             wandb_id=self._recorder.wandb_id,
+            beside=self._beside(),
             **self._facts,
         )
         await self._saver.save(checkpoint_folder(self._folder, progress.step), record)
@@ -72,6 +79,10 @@ class RunArchive:
         """Wait for the last checkpoint."""
         await self._saver.finish_saving()
         self._prune()
+
+    def _beside(self) -> dict[str, Seal]:
+        first = answers_file(self._folder, BENCHMARK, 0), maps_file(self._folder, 0)
+        return seal_all(self._folder, [path for path in first if path.exists()])
 
     def _is_due(self, step: int) -> bool:
         return step == self._num_steps or (self._config.every > 0 and step % self._config.every == 0)

@@ -8,7 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from launch.run.folder import METRICS, REPORT
+from launch.run.folder import REPORT
+from launch.run.rows import read_rows
 from rl.faults import UserError
 from rl.roles import Metrics
 
@@ -127,12 +128,6 @@ def sweep_table(members: Sequence[Member], rank_by: str) -> list[dict[str, Any]]
     ]
 
 
-def whole_rows(path: Path) -> list[Metrics]:
-    """Read metrics.jsonl line by line; a killed run may have left the last one unfinished, which is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
-
-
 def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
     summary = read_summary(folder)
     return Member(
@@ -140,7 +135,7 @@ def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
         name=name or f"run {folder.name}",
         varied=varied,
         entries=flattened(summary),
-        rows=whole_rows(folder / METRICS),
+        rows=read_rows(folder).rows,
         failed=why_ended_early(summary),
         report=(folder / REPORT).exists(),
     )

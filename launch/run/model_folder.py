@@ -8,7 +8,17 @@ from typing import Any
 
 from launch.run.folder import CHAIN, CONFIG
 from rl.asking import FILE, asking_of, read_asking, write_asking
-from rl.checkpoints import ADAPTER, FOLDER, MERGED, RECORD, WHOLE, Checkpoint, find_checkpoint, read_checkpoint
+from rl.checkpoints import (
+    ADAPTER,
+    FOLDER,
+    MERGED,
+    RECORD,
+    WHOLE,
+    Checkpoint,
+    check_part,
+    find_checkpoint,
+    read_checkpoint,
+)
 from rl.faults import UserError
 
 MADE = "model"
@@ -78,6 +88,7 @@ def _downloaded(hub_id: str) -> Path:
 def write_model(checkpoint: Checkpoint, folder: Path) -> None:
     """Write the model of a checkpoint, with assay.json: a copy, or its adapter merged into the base model."""
     whole = checkpoint.folder / WHOLE
+    check_part(whole if whole.is_dir() else checkpoint.folder / ADAPTER)
     if whole.is_dir():
         shutil.copytree(whole, folder)
     else:

@@ -12,6 +12,7 @@ from launch.run.answers import answers_file
 from launch.run.folder import AUTO, CHAIN, METRICS, plain
 from launch.run.members import SUMMARY
 from launch.run.model_folder import model_folder
+from launch.run.rows import read_rows
 from rl.checkpoints import (
     FOLDER,
     RECORD,
@@ -19,14 +20,18 @@ from rl.checkpoints import (
     clear_unfinished,
     newest_whole,
     read_checkpoint,
+    read_intact,
     set_aside,
     step_folders,
     step_of,
 )
 from rl.data.photos import PREDICTIONS
+from rl.epochs import claim_epoch
 from rl.evaluation.kept_maps import kept_files
 from rl.faults import UserError
+from rl.seals import changed
 
+Reading = Callable[[Path], Checkpoint]
 LEARNING = ("algo", "reward", "rollout", "localize")
 """Sections of the config that decide what a step learns; a checkpoint does not bring them along."""
 
@@ -67,7 +72,11 @@ def with_first_model(config: TrainConfig, folder: Path) -> TrainConfig:
     typed = config.model.path
     if not config.resume or model_folder(typed) == typed:
         return config
-    start = _newest(folder, _mute) if config.resume == AUTO else _named(Path(config.resume), _mute)
+    # Of the record alone the model is wanted; find_start reads the rest.
+    if config.resume == AUTO:
+        start = _newest(folder, _mute, read_checkpoint)
+    else:
+        start = _named(Path(config.resume), _mute, read_checkpoint)
     first = Path(start.record.config["model"]["path"]) if start else None
     if first is None or not first.is_relative_to(Path(typed).resolve()):
         return config
@@ -84,8 +93,12 @@ def check_first_model(config: TrainConfig) -> None:
         )
 
 
-def prepare(folder: Path, start: Checkpoint | None) -> None:
-    """Leave in the folder what the run had recorded when the checkpoint was taken, and nothing later."""
+def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) -> int:
+    """Leave in the folder what the run had recorded when the checkpoint was taken, and nothing later; return the epoch.
+
+    From the first line on, no other process can commit a checkpoint here.
+    """
+    epoch = claim_epoch(folder)
     clear_unfinished(folder)
     for later in step_folders(folder):
         # Later ones are damaged, otherwise the run would start from them.
@@ -100,9 +113,14 @@ def prepare(folder: Path, start: Checkpoint | None) -> None:
             shutil.copy(first, answers_file(folder, "heldout", 0))
         for maps in kept_files(origin):
             shutil.copy(maps, folder / maps.relative_to(origin))
+    for name in changed(folder, start.record.beside) if start else ():
+        aside = (folder / name).with_name(f"{(folder / name).name}.damaged")
+        say(f"{folder / name} is not what was written; it is set aside as {aside.name}, and the report goes without it")
+        (folder / name).rename(aside)
     with (folder / METRICS).open("ab") as file:
         file.truncate(start.record.metrics_bytes if start else 0)
     (folder / SUMMARY).unlink(missing_ok=True)
+    return epoch
 
 
 def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str, Any] | None:
@@ -166,8 +184,8 @@ def _holds_run(folder: Path) -> bool:
     return metrics.exists() and metrics.stat().st_size > 0 or bool(step_folders(folder))
 
 
-def _newest(run: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    start, faults = newest_whole(run)
+def _newest(run: Path, say: Callable[[str], None], read: Reading = read_intact) -> Checkpoint | None:
+    start, faults = newest_whole(run, read)
     for fault in faults:
         say(f"passed over: {fault}")
     return start
@@ -177,10 +195,10 @@ def _mute(sentence: str) -> None:
     """Leave a sentence to find_start, which says it."""
 
 
-def _named(path: Path, say: Callable[[str], None]) -> Checkpoint:
+def _named(path: Path, say: Callable[[str], None], read: Reading = read_intact) -> Checkpoint:
     if not (path / FOLDER).is_dir():
-        return read_checkpoint(path)
-    start = _newest(path, say)
+        return read(path)
+    start = _newest(path, say, read)
     if start is None:
         raise UserError(f"resume={path}: no checkpoint of that run is whole; start anew without resume=")
     return start
@@ -193,6 +211,11 @@ def _check_metrics(start: Checkpoint) -> None:
         raise UserError(
             f"{metrics}: {found} bytes of the {wanted} that {start.folder.name} had recorded; bring the file back, or "
             "start anew in another folder"
+        )
+    if read_rows(metrics.parent, wanted).chain != start.record.metrics_chain:
+        raise UserError(
+            f"{metrics}: not the rows that {start.folder.name} had recorded; bring the file back, or start anew in "
+            "another folder"
         )
 
 

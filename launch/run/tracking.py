@@ -1,8 +1,5 @@
 """The record of a run: metrics.jsonl, the terminal, W&B, TensorBoard, and held-out answers in samples/."""
 
-import json
-import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from actors.peers import counted
-from launch.run.answers import answers_file, write_answers
+from launch.run.answers import BENCHMARK, answers_file, write_answers
 from launch.run.ending import Ending
-from launch.run.folder import METRICS
 from launch.run.progress import RunProgress
+from launch.run.rows import Rows, RowWriter, Written, read_rows
 from launch.run.tensorboard_run import TensorboardRun
 from launch.run.wandb_run import Listing, WandbRun
 from rl.alarms import Range, Watch
@@ -26,7 +23,6 @@ from rl.roles import Metrics
 from rl.timing import Timings
 from rl.types import Group
 
-BENCHMARK = "heldout"
 SAID = ("accuracy", "mean_iou", "knowledge", "pixel_auroc", "reward")
 """Metrics in the line of an evaluation, as far as they are defined."""
 
@@ -73,8 +69,8 @@ class RunTracker:
         resumed: Resumed | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        metrics = folder / METRICS
-        self.rows: list[Metrics] = read_rows(metrics) if resumed else []
+        before = read_rows(folder) if resumed else Rows(rows=[], chain="")
+        self.rows: list[Metrics] = before.rows
         """The rows of metrics.jsonl."""
         self.evaluations: list[Evaluation] = list(resumed.evaluations) if resumed else []
         """The first and the latest evaluation, for the report; samples/ has all."""
@@ -86,8 +82,8 @@ class RunTracker:
         self._samples_every = config.samples_every
         self._started_at = time.perf_counter() - (self.rows[-1]["time_s"] if self.rows else 0.0)
         self._folder = folder
-        self._file = metrics.open("a", encoding="utf-8")
-        self._metrics_bytes = self._file.tell()
+        self._file = RowWriter(folder, before)
+        self._written = Written(num_bytes=self._file.num_bytes, chain=before.chain)
         self._progress = RunProgress(plan.num_steps, plan.ranges)
         listing = Listing(name=plan.title, tags=plan.tags, config=dict(plan.config))
         self._wandb = WandbRun(folder, config, listing, self.say, resumed.wandb_id if resumed else "")
@@ -98,10 +94,10 @@ class RunTracker:
     def wandb_id(self) -> str:
         return self._wandb.id
 
-    def synced_metrics_bytes(self) -> int:
-        """Return the length of metrics.jsonl after the last training step, once it is safe on the disk."""
-        os.fsync(self._file.fileno())
-        return self._metrics_bytes
+    def synced_metrics(self) -> Written:
+        """Return what metrics.jsonl held after the last training step, once it is safe on the disk."""
+        self._file.sync()
+        return self._written
 
     @property
     def last_step(self) -> int:
@@ -126,7 +122,7 @@ class RunTracker:
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
         self._record(step, metrics)
-        self._metrics_bytes = self._file.tell()
+        self._written = Written(num_bytes=self._file.num_bytes, chain=self._file.chain)
         self._progress.show(step, metrics)
         if step in self._notices:
             self.say(self._notices[step])
@@ -162,9 +158,7 @@ class RunTracker:
         fresh = self._watch.see(row)
         row["warnings"] = float(len(self.warnings))
         self.rows.append(row)
-        finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-        self._file.write(json.dumps(finite) + "\n")
-        self._file.flush()
+        self._file.write(row)
         self._wandb.log(step, metrics | {"warnings": row["warnings"]})
         if self._tensorboard:
             self._tensorboard.log(row)
@@ -180,8 +174,3 @@ def _light(group: Group) -> Group:
     """Return the group without pixels and maps, which are large and no longer needed."""
     looks = tuple(replace(look, maps=None) for look in group.looks)
     return replace(group, prompt=replace(group.prompt, pixels=None), looks=looks)
-
-
-def read_rows(metrics: Path) -> list[Metrics]:
-    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    return [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]

@@ -42,10 +42,10 @@ def main(config: TrainConfig) -> int:
         data = data or _say_and_read_data(config)
         if start:
             _say_what_changed(start, config, data)
-        prepare(folder, start)
+        epoch = prepare(folder, start, print)
         from launch.train.run import open_run, train_and_record
 
-        return train_and_record(open_run(config, folder, data, start))
+        return train_and_record(open_run(config, folder, data, start, epoch))
 
 
 def _say_and_read_data(config: TrainConfig) -> "Data":

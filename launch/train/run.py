@@ -15,7 +15,7 @@ from actors.room import join_ray
 from actors.setups import ProfilePlan
 from actors.starting import Team, TeamConfig, start_team
 from conf.schema import TrainConfig
-from launch.run.answers import answers_file, read_answers
+from launch.run.answers import BENCHMARK, answers_file, read_answers
 from launch.run.archive import RunArchive
 from launch.run.ending import End, Ending, recorded_end
 from launch.run.folder import CONFIG, LOCK, REPORT, dump_config, plain, write_json
@@ -25,7 +25,7 @@ from launch.run.model_folder import model_name
 from launch.run.printed import PrintedLines
 from launch.run.resume import how_to_resume
 from launch.run.signals import stop_on_signals
-from launch.run.tracking import BENCHMARK, Plan, Resumed, RunTracker
+from launch.run.tracking import Plan, Resumed, RunTracker
 from launch.run.wandb_run import without_secrets
 from launch.train.cached_reference import CachedLogprobs, cached_reference
 from launch.train.data import Data
@@ -55,6 +55,8 @@ class Training:
     data: Data
     start: Checkpoint | None
     """The checkpoint from which the run goes on; None for a run that starts anew."""
+    epoch: int
+    """Number of this process among all that went on with the run."""
     tracker: RunTracker
     setup: Setup
     timings: Timings
@@ -109,7 +111,7 @@ class Training:
         return summarize(self.config, self.tracker, seconds) | self.setup.devices.hours(seconds)
 
 
-def open_run(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None) -> Training:
+def open_run(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None, epoch: int) -> Training:
     """Write config.yaml, open the metrics and W&B."""
     timings = Timings()
     (folder / CONFIG).write_text(dump_config(config))
@@ -128,6 +130,7 @@ def open_run(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | 
         folder=folder,
         data=data,
         start=start,
+        epoch=epoch,
         tracker=RunTracker(folder, config.logging, plan, timings, _resumed(folder, data, start)),
         setup=Setup(
             num_samples=(len(data.training), len(data.heldout)),
@@ -237,7 +240,7 @@ async def _train(run: Training, team: Team, stream: SampleStream, cached: Cached
         config.checkpoint,
         team.policy,
         run.tracker,
-        facts={"data_hash": run.data.hash, "config": without_secrets(plain(config))},
+        facts={"epoch": run.epoch, "data_hash": run.data.hash, "config": without_secrets(plain(config))},
         steps=range(run.first_step, config.num_steps),
     )
     teaches = RECIPES[config.algo.objective].teaches

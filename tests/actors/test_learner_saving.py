@@ -36,6 +36,8 @@ RECORD = Record(
     progress=Progress(step=2, position=0),
     policy_version=2,
     metrics_bytes=0,
+    metrics_chain="",
+    epoch=1,
     wandb_id="",
     data_hash="",
     config={"data": {"square": 112}},

@@ -13,6 +13,8 @@ def record(step: int, **changes: object) -> Record:
         progress=Progress(step=step, position=3 * step),
         policy_version=step,
         metrics_bytes=0,
+        metrics_chain="",
+        epoch=1,
         wandb_id="",
         data_hash="data",
         config={"seed": 1},
@@ -20,17 +22,17 @@ def record(step: int, **changes: object) -> Record:
     return replace(known, **changes)
 
 
-def write_unfinished(run: Path, step: int, content: bytes = b"weights") -> Path:
+def write_unfinished(run: Path, step: int, content: bytes = b"weights", epoch: int = 1) -> Path:
     """Write the files of a checkpoint that is not yet committed; return its folder."""
-    written = unfinished(checkpoint_folder(run, step))
+    written = unfinished(checkpoint_folder(run, step), epoch)
     for path in (written / STATE_FILE, written / "hf/model.safetensors"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return written
 
 
-def write_checkpoint(run: Path, step: int, **changes: object) -> Path:
-    write_unfinished(run, step)
+def write_checkpoint(run: Path, step: int, content: bytes = b"weights", **changes: object) -> Path:
+    write_unfinished(run, step, content)
     folder = checkpoint_folder(run, step)
     commit(folder, record(step, **changes))
     return folder

@@ -160,7 +160,7 @@ def kill_all(run: Started) -> None:
 def measured(folder: Path) -> list[dict[str, Any]]:
     """Read metrics.jsonl without times and speeds."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: row[name] for name in row if not name.startswith(("time", "perf"))} for row in rows]
+    return [{name: row[name] for name in row if not name.startswith(("time", "perf", "chain"))} for row in rows]
 
 
 def newest_step(run: Path) -> int:

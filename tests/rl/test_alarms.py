@@ -1,3 +1,4 @@
+import math
 import random
 from collections.abc import Sequence
 from itertools import accumulate
@@ -46,6 +47,26 @@ def test_a_run_that_learns_gives_no_warning():
         rows += [row(start + at, reward=value, accuracy=(value, 0.4)) for at, value in enumerate(learned, start=1)]
         rows.append(evaluation(start + 50, accuracy))
     assert warned(rows) == []
+
+
+def examined(step: int, accuracy: float, reward: float, samples: int = 200) -> Metrics:
+    return evaluation(step, accuracy, samples) | {"eval/heldout/reward": reward}
+
+
+def test_accuracy_and_reward_that_fall_far_together_give_a_warning():
+    ((step, sentence),) = warned([examined(0, 0.6, 1.2), examined(50, 1.0, 2.9), examined(60, 0.0, 0.1)])
+    assert step == 60
+    assert sentence == (
+        "held-out accuracy fell from 1.000 after 50 steps to 0.000 after 60, and the reward of these answers from 2.9 "
+        "to 0.1: the policy broke, by damaged weights or by steps that are too large (algo.lr); look at samples/, and "
+        "resume from before"
+    )
+
+
+def test_a_fall_that_chance_or_another_reward_explains_is_no_collapse():
+    few = [examined(0, 1.0, 2.9, samples=4), examined(10, 0.7, 2.0, samples=4)]
+    little = [examined(0, 0.9, 2.9), examined(10, 0.7, 2.0)]
+    assert warned(few) == warned(little) == []
 
 
 def test_ten_steps_without_contrast_give_one_warning():
@@ -217,7 +238,7 @@ def test_chance_alone_hardly_ever_looks_like_hacking():
 
 def test_a_fall_must_exceed_chance_and_a_minimum():
     def standing(accuracy: float, samples: int) -> Standing:
-        return Standing(step=0, accuracy=accuracy, num_samples=samples, num_rows=0)
+        return Standing(step=0, accuracy=accuracy, reward=math.nan, num_samples=samples, num_rows=0)
 
     # sqrt(0.8 * 0.2 / 100 + 0.7 * 0.3 / 100) = 0.0608
     assert not fell(standing(0.8, 100), standing(0.7, 100))

@@ -1,5 +1,6 @@
 """Checkpoints on disk: a named one is whole, a damaged one is skipped, and the best and newest are kept."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,15 @@ from rl.checkpoints import (
     commit,
     newest_whole,
     read_checkpoint,
+    read_intact,
     remove,
     step_folders,
     step_of,
     surplus,
 )
+from rl.epochs import claim_epoch
+from rl.faults import RunFailure, UserError
+from rl.seals import Seal
 
 
 def test_a_checkpoint_has_its_record_before_its_name(tmp_path, monkeypatch):
@@ -37,12 +42,13 @@ def test_a_checkpoint_has_its_record_before_its_name(tmp_path, monkeypatch):
     assert names(tmp_path) == ["step_3"]
 
 
-def test_a_record_reads_back_with_the_size_of_every_file(tmp_path):
+def test_a_record_reads_back_with_the_seal_of_every_file(tmp_path):
     folder = write_checkpoint(tmp_path, 3, metrics_bytes=17, wandb_id="abc", model="f00d")
     found = read_checkpoint(folder)
     assert found.folder == folder
     assert found.record.progress == Progress(step=3, position=9)
-    sizes = {STATE_FILE: len(b"weights"), "hf/model.safetensors": len(b"weights")}
+    digest = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+    sizes = {name: Seal(bytes=7, sha256=digest) for name in (STATE_FILE, "hf/model.safetensors")}
     assert found.record == record(3, metrics_bytes=17, wandb_id="abc", model="f00d", files=sizes)
 
 
@@ -92,6 +98,75 @@ def test_a_damaged_checkpoint_is_skipped_with_the_reason(tmp_path, break_it):
     found, (fault,) = newest_whole(tmp_path)
     assert found and found.folder == whole
     assert str(broken) in fault and DAMAGES[break_it] in fault and "\n" not in fault
+
+
+def flipped(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_every_flipped_byte_of_every_file_is_seen_or_harmless(tmp_path):
+    folder = write_checkpoint(tmp_path, 5)
+    before = read_intact(folder)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for place in range(path.stat().st_size):
+            flipped(path, place)
+            try:
+                # A space that became another one.
+                assert read_intact(folder) == before
+                assert path.name == "run.json"
+            except UserError as error:
+                assert str(folder) in str(error) and "\n" not in str(error)
+            flipped(path, place)
+    assert read_intact(folder) == before
+
+
+def test_a_checkpoint_with_a_flipped_byte_is_passed_over_for_an_older_one(tmp_path):
+    whole, broken = write_checkpoint(tmp_path, 9), write_checkpoint(tmp_path, 10)
+    flipped(broken / STATE_FILE, 3)
+    found, (fault,) = newest_whole(tmp_path, read_intact)
+    assert found and found.folder == whole
+    assert f"{broken}: the checkpoint is not whole, {STATE_FILE} is not what was written" in fault
+
+
+def test_a_file_of_another_checkpoint_is_seen(tmp_path):
+    here, there = write_checkpoint(tmp_path / "a", 5), write_checkpoint(tmp_path / "b", 5, content=b"lighter")
+    (here / STATE_FILE).write_bytes((there / STATE_FILE).read_bytes())
+    with pytest.raises(UserError, match="its digest differs"):
+        read_intact(here)
+
+
+def test_a_checkpoint_of_version_0_1_is_refused_with_the_reason(tmp_path):
+    folder = write_checkpoint(tmp_path, 5)
+    told = json.loads((folder / "run.json").read_text())
+    del told["sha256"]
+    (folder / "run.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"it has no digest; version 0\.1 wrote none"):
+        read_checkpoint(folder)
+
+
+def test_a_process_that_was_replaced_commits_nothing_more(tmp_path):
+    old = claim_epoch(tmp_path)
+    write_unfinished(tmp_path, 3, epoch=old)
+    new = claim_epoch(tmp_path)
+    with pytest.raises(RunFailure, match="another process has gone on with this run since"):
+        commit(checkpoint_folder(tmp_path, 3), record(3, epoch=old))
+    assert step_folders(tmp_path) == []
+    write_unfinished(tmp_path, 3, epoch=new)
+    commit(checkpoint_folder(tmp_path, 3), record(3, epoch=new))
+    assert read_intact(checkpoint_folder(tmp_path, 3)).record.epoch == new == old + 1
+
+
+def test_what_an_old_process_had_begun_cannot_get_a_name_once_it_is_cleared(tmp_path):
+    old = claim_epoch(tmp_path)
+    write_unfinished(tmp_path, 3, epoch=old)
+    new = claim_epoch(tmp_path)
+    clear_unfinished(tmp_path)
+    write_unfinished(tmp_path, 3, epoch=new)
+    with pytest.raises(FileNotFoundError):
+        commit(checkpoint_folder(tmp_path, 3), record(3, epoch=old))
+    assert names(tmp_path) == [f".step_3.epoch_{new}.unfinished"]
 
 
 def test_a_checkpoint_of_a_folder_that_is_not_there_is_refused_as_such(tmp_path):

@@ -25,7 +25,7 @@ def adapted_run(tiny_model: Path, tmp_path: Path) -> Path:
     step = checkpoint_folder(run, 4)
     model = AutoModelForImageTextToText.from_pretrained(tiny_model, dtype=torch.float32)
     adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
-    adapted.save_pretrained(unfinished(step) / "adapter")
+    adapted.save_pretrained(unfinished(step, 1) / "adapter")
     rows = [{"step": 4, "reward/mean": 1.5}, {"step": 4, "eval/heldout/accuracy": 0.75}, {"step": 5, "reward/mean": 9}]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = {"model": {"path": str(tiny_model), "precision": "float32"}, "data": {"root": "photos"}}
@@ -33,6 +33,8 @@ def adapted_run(tiny_model: Path, tmp_path: Path) -> Path:
         progress=Progress(step=4, position=64),
         policy_version=4,
         metrics_bytes=0,
+        metrics_chain="",
+        epoch=1,
         wandb_id="",
         data_hash="abc123",
         config=config,

@@ -8,6 +8,7 @@ import pytest
 
 from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
 from launch.run.archive import RunArchive
+from launch.run.rows import Written
 from rl.checkpoints import CheckpointConfig, Progress, Record, commit, read_checkpoint, step_of
 
 
@@ -39,8 +40,8 @@ class Recorder:
     metrics_bytes: int = 0
     wandb_id: str = "w1"
 
-    def synced_metrics_bytes(self) -> int:
-        return self.metrics_bytes
+    def synced_metrics(self) -> Written:
+        return Written(num_bytes=self.metrics_bytes, chain="c1")
 
     def evaluated(self, step: int, accuracy: float) -> None:
         self.rows.append({"step": step, "eval/heldout/accuracy": accuracy})
@@ -57,7 +58,7 @@ class Scene:
         self.learners = Learners(run=self.run)
 
     def archive(self, first: int = 0, num_steps: int = 10, **config: int | str) -> RunArchive:
-        facts = {"data_hash": "d1", "config": {"seed": 1}}
+        facts = {"epoch": 1, "data_hash": "d1", "config": {"seed": 1}}
         options = CheckpointConfig(**config)
         return RunArchive(self.run, options, self.learners, self.recorder, facts=facts, steps=range(first, num_steps))
 
@@ -100,7 +101,7 @@ def test_a_record_says_where_the_run_stood(scene):
     go(scene.archive(), range(1, 11))
     found = read_checkpoint(scene.run / "checkpoints/step_10").record
     assert (found.progress, found.policy_version) == (Progress(step=10, position=20), 10)
-    assert (found.metrics_bytes, found.wandb_id) == (77, "w1")
+    assert (found.metrics_bytes, found.metrics_chain, found.wandb_id) == (77, "c1", "w1")
     assert (found.data_hash, found.config) == ("d1", {"seed": 1})
 
 

@@ -58,7 +58,9 @@ def tracker(folder: Path, mode: WandbMode, resumed: Resumed | None = None, **opt
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    """Read metrics.jsonl without the digests, which are recorded nowhere else."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "chain"} for line in lines]
 
 
 def by_step(rows: list[dict[str, Any]], step: str) -> dict[int, dict[str, Any]]:

@@ -17,6 +17,7 @@ from launch.run.folder import AUTO, CHAIN, default_output, newest_run, run_folde
 from launch.run.resume import find_start, finished, how_to_go_on, how_to_resume, prepare
 from rl.checkpoints import Checkpoint, read_checkpoint
 from rl.evaluation.kept_maps import maps_file
+from rl.seals import seal_all
 
 ROOT = Path(__file__).parents[3]
 ROW = b'{"step": 0}\n'
@@ -143,14 +144,14 @@ def test_a_branch_into_the_folder_of_another_run_is_refused(run, tmp_path):
 def test_the_metrics_end_where_they_did_when_the_checkpoint_was_taken(run):
     (run / "summary.json").write_text("{}")
     write_unfinished(run, 6)
-    prepare(run, read_checkpoint(run / "checkpoints/step_2"))
+    prepare(run, read_checkpoint(run / "checkpoints/step_2"), print)
     assert (run / "metrics.jsonl").read_bytes() == 2 * ROW
     assert not (run / "summary.json").exists()
-    assert ".step_6.unfinished" not in names(run)
+    assert not [name for name in names(run) if "unfinished" in name]
 
 
 def test_a_run_that_starts_anew_has_no_metrics_yet(run):
-    prepare(run, None)
+    prepare(run, None, print)
     assert (run / "metrics.jsonl").read_bytes() == b""
 
 
@@ -161,7 +162,7 @@ def test_a_branch_takes_along_what_was_recorded_and_leaves_its_origin_alone(run,
     maps_file(run, 0).write_bytes(b"the first maps")
     branch = tmp_path / "branch"
     branch.mkdir()
-    prepare(branch, read_checkpoint(run / "checkpoints/step_2"))
+    prepare(branch, read_checkpoint(run / "checkpoints/step_2"), print)
     assert (branch / "metrics.jsonl").read_bytes() == 2 * ROW
     assert answers_file(branch, "heldout", 0).read_text() == "the first answers\n"
     assert maps_file(branch, 0).read_bytes() == b"the first maps"
@@ -169,17 +170,36 @@ def test_a_branch_takes_along_what_was_recorded_and_leaves_its_origin_alone(run,
     assert names(run) == ["step_2", "step_4"]
 
 
+def test_first_answers_that_changed_are_set_aside_and_said(run):
+    first = answers_file(run, "heldout", 0)
+    first.parent.mkdir()
+    first.write_text("the first answers\n")
+    write_checkpoint(run, 6, metrics_bytes=0, beside=seal_all(run, [first]))
+    first.write_text("the first answer5\n")
+    said: list[str] = []
+    prepare(run, read_checkpoint(run / "checkpoints/step_6"), said.append)
+    assert said == [
+        f"{first} is not what was written; it is set aside as {first.name}.damaged, and the report goes without it"
+    ]
+    assert not first.exists()
+
+
+def test_a_checkpoint_is_refused_whose_metrics_are_those_of_another_run(run):
+    write_checkpoint(run, 6, metrics_bytes=2 * len(ROW), metrics_chain="0123456789abcdef")
+    assert "not the rows that step_6 had recorded" in refusal(run, AUTO)
+
+
 def test_a_branch_of_a_run_without_answers_starts_without(run, tmp_path):
     branch = tmp_path / "branch"
     branch.mkdir()
-    prepare(branch, read_checkpoint(run / "checkpoints/step_2"))
+    prepare(branch, read_checkpoint(run / "checkpoints/step_2"), print)
     assert not answers_file(branch, "heldout", 0).exists()
 
 
 def test_a_damaged_checkpoint_that_was_passed_over_is_set_aside(run):
     damage(run / "checkpoints/step_4")
     start, _ = start_of(run, AUTO)
-    prepare(run, start)
+    prepare(run, start, print)
     assert names(run) == ["step_2", "step_4.damaged"]
 
 
@@ -229,14 +249,14 @@ def test_after_an_evaluation_alone_the_same_command_is_refused_unless_it_resumes
     assert advice(tmp_path, made_steps=False) == f"nothing is lost: the same command with {advised} starts anew"
     assert "holds a run" in refusal(tmp_path)
     assert start_of(tmp_path, AUTO) == (None, [f"{tmp_path} has no checkpoint; the run starts anew"])
-    prepare(tmp_path, None)
+    prepare(tmp_path, None, print)
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
 
 
 def test_a_branch_that_made_no_step_starts_again_in_a_new_folder(run, tmp_path):
     branch, start = tmp_path / "branch", read_checkpoint(run / "checkpoints/step_4")
     branch.mkdir()
-    prepare(branch, start)
+    prepare(branch, start, print)
     lost = f"nothing is lost: the same command with a new output= starts again from {start.folder}"
     assert advice(branch, start, made_steps=False) == lost
     assert "holds another run" in refusal(branch, str(run))

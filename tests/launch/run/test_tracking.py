@@ -13,7 +13,8 @@ from wandb.proto.wandb_internal_pb2 import Record
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
 from launch.run.ending import Ending
-from launch.run.tracking import Evaluation, Plan, Resumed, RunTracker, read_rows
+from launch.run.rows import read_rows
+from launch.run.tracking import Evaluation, Plan, Resumed, RunTracker
 from launch.run.wandb_run import without_secrets
 from rl.evaluation.config import LoggingConfig, WandbMode
 from rl.evaluation.kept_maps import maps_file, read_maps
@@ -104,27 +105,27 @@ def test_a_notice_is_said_once_its_step_is_done(tmp_path: Path, groups: list[Gro
 def test_a_value_that_is_no_number_is_null_on_disk(tmp_path: Path, groups: list[Group]) -> None:
     tracker(tmp_path).log(1, groups, {"actor/kl": float("nan")})
     assert rows(tmp_path)[0]["actor/kl"] is None
-    assert math.isnan(read_rows(tmp_path / "metrics.jsonl")[0]["actor/kl"])
+    assert math.isnan(read_rows(tmp_path).rows[0]["actor/kl"])
 
 
 def test_the_length_of_the_metrics_is_known_as_of_the_last_training_step(tmp_path: Path, groups: list[Group]) -> None:
     run = tracker(tmp_path)
-    assert run.synced_metrics_bytes() == 0
+    assert run.synced_metrics().num_bytes == 0
     run.log(1, groups, {})
     run.log_evaluation(1, [group([score()])])
     first, _ = (tmp_path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
-    assert run.synced_metrics_bytes() == len(first)
+    assert run.synced_metrics().num_bytes == len(first)
 
 
 def test_a_run_that_goes_on_adds_to_what_it_had_recorded(tmp_path: Path, groups: list[Group]) -> None:
     before = tracker(tmp_path)
     before.log_evaluation(0, [group([score()])])
     before.log(1, groups, {"actor/kl": float("nan")})
-    recorded = before.synced_metrics_bytes()
+    recorded = before.synced_metrics().num_bytes
     before.finish({}, Ending.stopped)
     resumed = Resumed(wandb_id="", evaluations=tuple(before.evaluations))
     again = tracker(tmp_path, resumed=resumed)
-    assert (again.last_step, again.synced_metrics_bytes()) == (1, recorded)
+    assert (again.last_step, again.synced_metrics().num_bytes) == (1, recorded)
     again.log(2, groups, {})
     again.log_evaluation(2, [group([score(accuracy=0)])])
     assert [row["step"] for row in rows(tmp_path)] == [row["step"] for row in again.rows] == [0, 1, 2, 2]

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from fuzz.answers import IN_FORM, SIZE, TARGET, mutated
 from rewards.accuracy import accuracy_reward
 from rewards.answers.parse import Answer, parse_answer
 from rewards.box import box_reward
@@ -18,44 +19,9 @@ from rewards.roam import roam_reward
 from rewards.segmentation import segmentation_reward
 from rewards.structure import structure_reward
 from rl.data.grid import SIDE
-from rl.types import Target, Task
+from rl.types import Task
 
 NUM_ANSWERS = 120_000
-SIZE = (112, 100)
-IN_FORM = {
-    Task.yes_no: ["<think>Even.</think><answer>No.</answer>", "<think>A scratch.</think>\n<answer>Yes</answer>"],
-    Task.boxes: [
-        "<think>Marks.</think><answer>Yes. {'bbox_2d': [12, 30, 58, 44], 'label': 'scratch'}, "
-        "{'bbox_2d': [70, 80, 88.5, 99], 'label': \"pill's edge\"}</answer>",
-        "<think>Even.</think><answer>No.</answer>",
-    ],
-    Task.choice: [
-        "<think>Not A; so it is option B.</think><answer>B</answer>",
-        "<knowledge>Pins are straight.</knowledge><think>Bent.</think><answer>(C)</answer>",
-    ],
-    Task.routed: [
-        "<knowledge>Scratch: a line, not a hole.</knowledge><think>A line.</think><answer>B</answer>",
-        " <knowledge>Hole</knowledge>\n<think></think>\n<answer>(a)</answer>",
-    ],
-    Task.grid: ["<seg>(3,7)-(3,8), (4,0)</seg><think>Hence (A).</think><answer>A</answer>"],
-    Task.grounding: [
-        '<think>Left.</think><answer>[{"bbox_2d": [1, 2, 30, 40], "label": "cup"}]</answer>',
-        '<think>Left.</think><answer>```json\n{"label": "a \\"cup\\"", "bbox_2d": [1, 2.5, 30, 40]}\n```</answer>',
-    ],
-}
-PIECES = (
-    "<think>|</think>|<answer>|</answer>|<seg>|</seg>|<knowledge>|</knowledge>|Scratch|Hole|Yes|No|B|{|}|[|]|(|)|,|-|–|:|'|\"|\\|"
-    "'bbox_2d'|\"label\"|```|1e9|-1|99999999|nan| |\n|\t|\x00|é|٤|\ud800|😀|</think|<answer"
-).split("|")
-TARGET = Target(
-    label="defective",
-    boxes=((10, 30, 60, 45), (70, 82, 90, 99)),
-    box_labels=("scratch", "hole"),
-    option="B",
-    options={"A": "Hole.", "B": "Scratch.", "C": "Stain."},
-    cells=frozenset({(3, 7), (4, 0)}),
-    offered=("Scratch", "Hole"),
-)
 RANGES = {
     accuracy_reward: (0, 1),
     box_reward: (0, 1),
@@ -68,16 +34,6 @@ RANGES = {
     segmentation_reward: (0, 1),
     structure_reward: (0, 1),
 }
-
-
-def mutated(text: str, rng: random.Random) -> str:
-    """Return the text with some pieces inserted, cut out or doubled."""
-    for _ in range(rng.randrange(6)):
-        start = rng.randrange(len(text) + 1)
-        end = start + rng.choice((0, 0, 1, 3, 40))
-        piece = rng.choice(PIECES) if rng.random() < 0.7 else text[start:end] * 2
-        text = text[:start] + piece + text[end:]
-    return text
 
 
 def check(answer: Answer, text: str, task: Task) -> None:

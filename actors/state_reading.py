@@ -1,0 +1,77 @@
+"""The state of a checkpoint, read without running what a stranger wrote into it.
+
+torch's distributed checkpoints are pickles around tensors, and reading a pickle may call any function that it names.
+"""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
+from torch.distributed.checkpoint._nested_dict import set_element
+from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.planner import ReadItem
+
+from rl.faults import UserError, named
+
+MADE_OF = {
+    "torch.distributed.checkpoint.metadata": {
+        "BytesStorageMetadata",
+        "ChunkStorageMetadata",
+        "Metadata",
+        "MetadataIndex",
+        "StorageMeta",
+        "TensorProperties",
+        "TensorStorageMetadata",
+        "_MEM_FORMAT_ENCODING",
+    },
+    "torch.distributed.checkpoint.filesystem": {"_StorageInfo", "_StoragePrefix"},
+    "torch": {"Size", "device"},
+    "torch.serialization": {"_get_layout"},
+    "pathlib": {"PosixPath"},
+}
+"""Classes and functions that the metadata of a checkpoint may name, by module."""
+
+
+class PlainReader(FileSystemReader):
+    """A reader whose metadata names nothing but MADE_OF and torch's dtypes."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._file = folder / ".metadata"
+
+    def read_metadata(self, *_: Any, **__: Any) -> Metadata:
+        try:
+            with self._file.open("rb") as file:
+                metadata = _PlainUnpickler(file).load()
+        except (
+            pickle.UnpicklingError,
+            AttributeError,
+            EOFError,
+            ImportError,
+            IndexError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise UserError(f"{self._file}: not the metadata of a checkpoint ({named(error)})") from error
+        if not isinstance(metadata, Metadata):
+            raise UserError(f"{self._file}: not the metadata of a checkpoint but {type(metadata).__name__}")
+        return metadata
+
+
+class PlainPlanner(DefaultLoadPlanner):
+    """A planner that reads values other than tensors as torch reads weights: numbers, texts, lists and dicts."""
+
+    def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
+        place = self.mappings[read_item.dest_index.fqn]
+        set_element(self.original_state_dict, place, torch.load(value, weights_only=True))
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        is_dtype = module == "torch" and isinstance(vars(torch).get(name), torch.dtype)
+        if is_dtype or name in MADE_OF.get(module, ()):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint needs")

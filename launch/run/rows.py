@@ -1,0 +1,97 @@
+"""The rows of metrics.jsonl, each with a digest of itself and of all rows before it."""
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from launch.run.folder import METRICS
+from rl.faults import UserError
+from rl.roles import Metrics
+
+MARK = ', "chain": "'
+"""Text between the metrics of a row and the digest, which a reader of JSON finds under "chain"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The rows of a file or of its beginning."""
+
+    rows: list[Metrics]
+    chain: str
+    """Digest of all rows, which the last one holds; "" if there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The state of metrics.jsonl at some point."""
+
+    num_bytes: int
+    chain: str
+    """Digest of all rows until then; "" if there was none."""
+
+
+class RowWriter:
+    """The writer of metrics.jsonl; it goes on after the rows that are there."""
+
+    def __init__(self, folder: Path, before: Rows) -> None:
+        self.chain = before.chain
+        """Digest of all rows so far."""
+        self._file = (folder / METRICS).open("a", encoding="utf-8")
+
+    def write(self, row: Metrics) -> None:
+        told = json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()})
+        self.chain = _linked(self.chain, told)
+        self._file.write(f'{told[:-1]}{MARK}{self.chain}"}}\n')
+        self._file.flush()
+
+    @property
+    def num_bytes(self) -> int:
+        return self._file.tell()
+
+    def sync(self) -> None:
+        """Return once all rows are safe on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_rows(folder: Path, num_bytes: int | None = None) -> Rows:
+    """Read metrics.jsonl or its first bytes; raise a UserError for a row that is not what was written.
+
+    A last line without a line break is left out: a killed run has not finished it. Runs of version 0.1 have no digests.
+    """
+    path = folder / METRICS
+    content = path.read_bytes()[:num_bytes] if path.exists() else b""
+    rows, chain = [], ""
+    for number, line in enumerate(content.decode("utf-8", "replace").split("\n")[:-1], start=1):
+        told, mark, digest = line.rpartition(MARK)
+        if mark or chain:
+            told += "}"
+            chain = _linked(chain, told)
+            if digest != f'{chain}"}}':
+                raise UserError(
+                    f"{path}: line {number} or one before it is not what the run wrote: its digest differs; bring the "
+                    "file back, or start anew in another folder"
+                )
+        rows.append(_row(told or line, f"{path}: line {number}"))
+    return Rows(rows=rows, chain=chain)
+
+
+def _row(text: str, where: str) -> Metrics:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not JSON ({error}); bring the file back") from error
+    numbers = int | float | None
+    if not isinstance(row, dict) or "step" not in row or not all(isinstance(value, numbers) for value in row.values()):
+        raise UserError(f"{where} is no row of metrics, numbers by name; bring the file back")
+    return {name: math.nan if value is None else value for name, value in row.items()}
+
+
+def _linked(chain: str, told: str) -> str:
+    """Return the digest of a row and of all before it, whose digest is `chain`."""
+    return hashlib.sha256(f"{chain}{told}".encode()).hexdigest()[:16]
