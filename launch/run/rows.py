@@ -1,6 +1,5 @@
 """The rows of metrics.jsonl, each with a digest of itself and of all rows before it."""
 
-import hashlib
 import json
 import math
 import os
@@ -8,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.run.folder import METRICS
+from rl.chained import MARK, linked, unlinked
 from rl.faults import UserError
 from rl.roles import Metrics
-
-MARK = ', "chain": "'
-"""Text between the metrics of a row and the digest, which a reader of JSON finds under "chain"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +40,8 @@ class RowWriter:
 
     def write(self, row: Metrics) -> None:
         told = json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()})
-        self.chain = _linked(self.chain, told)
-        self._file.write(f'{told[:-1]}{MARK}{self.chain}"}}\n')
+        line, self.chain = linked(told, self.chain)
+        self._file.write(f"{line}\n")
         self._file.flush()
 
     @property
@@ -68,16 +65,12 @@ def read_rows(folder: Path, num_bytes: int | None = None) -> Rows:
     content = path.read_bytes()[:num_bytes] if path.exists() else b""
     rows, chain = [], ""
     for number, line in enumerate(content.decode("utf-8", "replace").split("\n")[:-1], start=1):
-        told, mark, digest = line.rpartition(MARK)
-        if mark or chain:
-            told += "}"
-            chain = _linked(chain, told)
-            if digest != f'{chain}"}}':
-                raise UserError(
-                    f"{path}: line {number} or one before it is not what the run wrote: its digest differs; bring the "
-                    "file back, or start anew in another folder"
-                )
-        rows.append(_row(told or line, f"{path}: line {number}"))
+        where = f"{path}: line {number}"
+        try:
+            told, chain = unlinked(line, chain) if MARK in line or chain else (line, "")
+        except ValueError as error:
+            raise UserError(f"{where}: {error}; bring the file back, or start anew in another folder") from error
+        rows.append(_row(told, where))
     return Rows(rows=rows, chain=chain)
 
 
@@ -90,8 +83,3 @@ def _row(text: str, where: str) -> Metrics:
     if not isinstance(row, dict) or "step" not in row or not all(isinstance(value, numbers) for value in row.values()):
         raise UserError(f"{where} is no row of metrics, numbers by name; bring the file back")
     return {name: math.nan if value is None else value for name, value in row.items()}
-
-
-def _linked(chain: str, told: str) -> str:
-    """Return the digest of a row and of all before it, whose digest is `chain`."""
-    return hashlib.sha256(f"{chain}{told}".encode()).hexdigest()[:16]
