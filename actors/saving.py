@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from actors.state_reading import PlainPlanner, PlainReader
+from actors.state_reading import PlainReader, load_state
 from rl.checkpoints import STATE, Record, commit, unfinished
 from rl.faults import UserError
 from rl.seals import Seal, seal_all
@@ -84,7 +84,7 @@ class Saver:
         if _random_key() not in reader.read_metadata().state_dict_metadata:
             # More ranks than before: this one draws as it would have in a new run.
             del state[_random_key()]
-        dcp.load(state, storage_reader=reader, planner=PlainPlanner(), process_group=self._group)
+        load_state(state, folder / STATE, self._group)
         set_state_dict(
             self._policy,
             self._optimizer,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint._nested_dict import set_element
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import ReadItem
@@ -35,7 +36,18 @@ MADE_OF = {
 """Classes and functions that the metadata of a checkpoint may name, by module."""
 
 
-class PlainReader(FileSystemReader):
+def load_state(state: dict[str, Any], folder: Path, group: dist.ProcessGroup | None) -> None:
+    """Load the state from the folder in place; all ranks of the group have to call it."""
+    try:
+        dcp.load(state, storage_reader=PlainReader(folder), planner=PlainPlanner(), process_group=group)
+    except dcp.CheckpointException as error:
+        told = [str(fault) for fault, _ in error.failures.values() if isinstance(fault, UserError)]
+        if told:
+            raise UserError(f"{folder}: {told[0]}; take another checkpoint") from error
+        raise
+
+
+class PlainReader(dcp.FileSystemReader):
     """A reader whose metadata names nothing but MADE_OF and torch's dtypes."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,12 +73,16 @@ class PlainReader(FileSystemReader):
         return metadata
 
 
-class PlainPlanner(DefaultLoadPlanner):
+class PlainPlanner(dcp.DefaultLoadPlanner):
     """A planner that reads values other than tensors as torch reads weights: numbers, texts, lists and dicts."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
-        place = self.mappings[read_item.dest_index.fqn]
-        set_element(self.original_state_dict, place, torch.load(value, weights_only=True))
+        name = read_item.dest_index.fqn
+        try:
+            plain = torch.load(value, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise UserError(f"{name} holds more than numbers and texts, and reading it could run code") from error
+        set_element(self.original_state_dict, self.mappings[name], plain)
 
 
 class _PlainUnpickler(pickle.Unpickler):

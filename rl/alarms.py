@@ -112,9 +112,11 @@ class Watch:
             best = max(self._standings, key=lambda standing: standing.accuracy)
             metrics = {"reward": "reward/mean"} | {name: f"reward/{name}/mean" for name in self._ranges}
             new = {name: metric for name, metric in metrics.items() if f"opposite {name}" not in self._sentences}
-            for name, sentence in opposite(best, now, new, self._rows).items():
+            opposed = opposite(best, now, new, self._rows)
+            for name, sentence in opposed.items():
                 self._add(f"opposite {name}", sentence)
-            self._add(f"collapse at {now.step}", collapse(self._standings[-1], now))
+            if not opposed:
+                self._add(f"collapse at {now.step}", collapse(self._standings[-1], now))
         self._standings.append(now)
 
 

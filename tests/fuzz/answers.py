@@ -159,16 +159,21 @@ def _fault_of(score: Score, ends: tuple[float, float]) -> str:
     outside = [name for name, value in score.components.items() if not _is_in_range(name, value)]
     if outside:
         return f"{outside[0]} is {score.components[outside[0]]}"
-    if score.total is None or not ends[0] - 1e-9 <= score.total <= ends[1] + 1e-9:
+    if score.total is None or not _lowest(ends) - 1e-9 <= score.total <= ends[1] + 1e-9:
         return f"the total is {score.total}"
-    if not all(fault.isprintable() and len(fault) < 600 for fault in score.malformed):
+    if not all(fault.isprintable() and len(fault) < 1000 for fault in score.malformed):
         return f"its faults cannot be shown: {score.malformed!r:.200}"
     return ""
 
 
 def _is_in_range(component: str, value: float | None) -> bool:
     ends = component_range(component)
-    return value is None or isfinite(value) and (ends is None or ends[0] <= value <= ends[1])
+    return value is None or isfinite(value) and (ends is None or _lowest(ends) <= value <= ends[1])
+
+
+def _lowest(ends: tuple[float, float]) -> float:
+    """Return the lowest value that a range allows here: a penalty is for each true box."""
+    return min(ends[0], ends[0] * len(TARGET.boxes))
 
 
 def failures(seeds: range) -> list[Failure]:

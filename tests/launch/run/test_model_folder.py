@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from builders.checkpoint_folders import damage, write_checkpoint
+from builders.checkpoint_folders import damage, record, write_checkpoint, write_unfinished
 from launch.run.model_folder import asking_at, model_folder
 from rl.asking import FILE, write_asking
+from rl.checkpoints import checkpoint_folder, commit
 
 CONFIG = {"data": {"task": "yes_no", "square": 112}, "model": {"path": "models/starter", "precision": "float32"}}
 ASKING = {"data.task": "yes_no", "data.square": 112, "model.precision": "float32"}
@@ -35,11 +36,9 @@ def test_a_model_is_asked_by_its_own_file_although_the_state_beside_it_is_gone(t
 
 
 def test_an_adapter_stands_for_the_model_that_is_made_of_it(tmp_path: Path):
-    folder = write_checkpoint(tmp_path, 2, config=CONFIG)
-    (folder / "hf").rename(folder / "adapter")
-    written = json.loads((folder / "run.json").read_text())
-    written["files"] = {name.replace("hf/", "adapter/"): size for name, size in written["files"].items()}
-    (folder / "run.json").write_text(json.dumps(written))
+    written, folder = write_unfinished(tmp_path, 2), checkpoint_folder(tmp_path, 2)
+    (written / "hf").rename(written / "adapter")
+    commit(folder, record(2, config=CONFIG))
     assert model_folder(str(tmp_path)) == str(folder / "merged")
     assert asking_at(str(tmp_path)) == ASKING
 
