@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.peers import counted
 from launch.run.answers import answers_file, write_answers
-from launch.run.ending import Ending
+from launch.run.ending import Ending, each_done
 from launch.run.folder import METRICS
 from launch.run.progress import RunProgress
 from launch.run.tensorboard_run import TensorboardRun
@@ -21,6 +21,7 @@ from rl.evaluation.config import Backend, LoggingConfig
 from rl.evaluation.kept_maps import kept_groups, maps_file, write_maps
 from rl.evaluation.localization import localization_metrics
 from rl.evaluation.metrics import Evaluation, evaluation_metrics
+from rl.faults import of_file
 from rl.metrics import staleness, step_metrics
 from rl.roles import Metrics
 from rl.timing import Timings
@@ -100,7 +101,8 @@ class RunTracker:
 
     def synced_metrics_bytes(self) -> int:
         """Return the length of metrics.jsonl after the last training step, once it is safe on the disk."""
-        os.fsync(self._file.fileno())
+        with of_file(self._folder / METRICS):
+            os.fsync(self._file.fileno())
         return self._metrics_bytes
 
     @property
@@ -125,7 +127,8 @@ class RunTracker:
 
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
         metrics = step_metrics(groups, report, self._timings.drain()) | staleness(step, groups)
-        self._record(step, metrics)
+        with of_file(self._folder / METRICS):
+            self._record(step, metrics)
         self._metrics_bytes = self._file.tell()
         self._progress.show(step, metrics)
         if step in self._notices:
@@ -140,7 +143,8 @@ class RunTracker:
         kept = kept_groups(groups)
         if kept:
             write_maps(maps_file(self._folder, step), kept)
-        self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
+        with of_file(self._folder / METRICS):
+            self._record(step, {f"eval/{BENCHMARK}/{name}": value for name, value in metrics.items()})
         self.evaluations = [*self.evaluations[:1], Evaluation(step=step, groups=tuple(map(_light, groups)))]
         shown = " · ".join(f"{name} {metrics[name]:.3f}" for name in SAID if name in metrics)
         self.say(f"held-out after {counted(step, 'step')}: {shown} ({len(groups)} samples)")
@@ -152,10 +156,12 @@ class RunTracker:
     def finish(self, summary: dict[str, Any], ending: Ending) -> None:
         """End the live line, the file and the W&B run."""
         self._progress.stop()
-        self._file.close()
-        if self._tensorboard:
-            self._tensorboard.close()
-        self._wandb.finish(summary, ending)
+        pages = [self._tensorboard.close] if self._tensorboard else []
+        each_done(self._close_metrics, *pages, lambda: self._wandb.finish(summary, ending))
+
+    def _close_metrics(self) -> None:
+        with of_file(self._folder / METRICS):
+            self._file.close()
 
     def _record(self, step: int, metrics: Metrics) -> None:
         row = {"step": step, "time_s": round(self.seconds, 3), **metrics}
