@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from actors.config import ClusterConfig, ModelConfig
-from actors.peers import Peer, Startup, ask_one
+from actors.peers import Peer, Startup, ask_one, ask_pure
 from actors.pixels import without_pixels
 from actors.reference import ReferencePolicy
 from actors.rollout_worker import RolloutWorker
@@ -70,7 +70,10 @@ class Inspectors:
 
     async def _observed(self, groups: Sequence[Group]) -> list[Group]:
         asked = [with_rival(group, self._builder) for group in groups]
-        observed = await ask_one(self._frozen, lambda handle: handle.observe.remote(asked, self._localize), self._limit)
+        observed = await ask_pure(
+            self._frozen,
+            lambda: ask_one(self._frozen, lambda handle: handle.observe.remote(asked, self._localize), self._limit),
+        )
         return [
             replace(without_pixels(group), old_logprobs=logprobs, looks=looks[:1])
             for group, (logprobs, looks) in zip(asked, observed, strict=True)

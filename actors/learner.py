@@ -139,6 +139,12 @@ class Learner(Watched):
         """Wait until the last checkpoint is written."""
         self._saver.finish()
 
+    def checkpoint_bytes(self) -> int:
+        """Return the size of a checkpoint: trained weights and their two moments, and the model if it is whole."""
+        state = 3 * sum(parameter.numel() * parameter.element_size() for parameter in self._trained)
+        whole = 0 if self._only_adapter else sum(parameter.numel() for parameter in self._policy.parameters())
+        return state + whole * self._dtype.itemsize
+
     def hardware(self) -> str:
         """Return the name of the GPU or processor that this rank computes on."""
         return self._hardware

@@ -2,23 +2,36 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
 
-from actors.waiting import Limit, answer, answers, death, together
+from actors.waiting import Limit, Unavailable, answer, answers, death, together
 from rl.brake import dropped
 from rl.faults import RunFailure
 
+SUSPECT_S = 30.0
+"""Longest absence of a peer whose connection broke: by then Ray, whose GCS misses a dead node after 5 probes 3 s apart
+and 10 s for an answer, says whether it is dead."""
+ASK_AGAIN_S = 0.2
+MOST_TRIES = 3
+"""Number of times that a call is made whose connection breaks each time."""
 GRACE_S = 2.0
 """Time in which the death of a peer may still explain the failure of another."""
 T = TypeVar("T")
 Result = TypeVar("Result")
 Begin = Callable[[ActorHandle, int], Awaitable[None]]
 """Call that starts an actor; takes its handle and its index among those of its kind."""
+
+
+class Mortal(Protocol):
+    """An actor, or whatever else a run cannot do without."""
+
+    async def gone(self) -> None:
+        """Raise a RunFailure as soon as it is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +46,36 @@ class Peer:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.place})"
+
+    async def gone(self) -> None:
+        """Raise a RunFailure as soon as the actor is gone; a broken connection alone is not its end."""
+        while True:
+            try:
+                await self.handle.pulse.remote()
+            except ActorUnavailableError as error:
+                await self.back(RunFailure(f"{self} {death(error)}"))
+            except RayError as error:
+                raise RunFailure(f"{self} {death(error)}") from error
+
+    async def back(self, lost: RunFailure) -> None:
+        """Return once the actor answers again after its connection broke; if it does not in SUSPECT_S, raise `lost`."""
+        try:
+            async with asyncio.timeout(SUSPECT_S):
+                is_present = False
+                while not is_present:
+                    await asyncio.sleep(ASK_AGAIN_S)
+                    is_present = await self._is_present()
+        except TimeoutError:
+            raise lost from None
+
+    async def _is_present(self) -> bool:
+        try:
+            await self.handle.present.remote()
+        except ActorUnavailableError:
+            return False
+        except RayError as error:
+            raise RunFailure(f"{self} {death(error)}") from error
+        return True
 
 
 async def peers(kind: str, handles: Sequence[ActorHandle], limit: Limit) -> list[Peer]:
@@ -87,6 +130,16 @@ async def ask_one(peer: Peer, call: Callable[[ActorHandle], Awaitable[Any]], lim
     return await answer(call(peer.handle), str(peer), limit)
 
 
+async def ask_pure(peer: Peer, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return the peer's answer to a call that changes nothing in it; repeat the call if its connection breaks."""
+    for _ in range(MOST_TRIES - 1):
+        try:
+            return await call()
+        except Unavailable as lost:
+            await peer.back(lost)
+    return await call()
+
+
 async def spread(
     who: Sequence[Peer], items: Sequence[T], call: Callable[[ActorHandle, list[T], int], Awaitable[Any]], limit: Limit
 ) -> list[Any]:
@@ -97,13 +150,13 @@ async def spread(
     return [found[index % len(who)][index // len(who)] for index in range(len(items))]
 
 
-async def watch(who: Sequence[Peer]) -> None:
-    """Raise a RunFailure as soon as one of the peers is gone, whatever the others are doing."""
-    await together(_gone(peer) for peer in who)
+async def watch(who: Sequence[Mortal]) -> None:
+    """Raise a RunFailure as soon as one of these is gone, whatever the others are doing."""
+    await together(each.gone() for each in who)
 
 
-async def while_alive(work: Awaitable[Result], who: Sequence[Peer]) -> Result:
-    """Return the result of the work; drop it and raise a RunFailure as soon as one of the peers is gone."""
+async def while_alive(work: Awaitable[Result], who: Sequence[Mortal]) -> Result:
+    """Return the result of the work; drop it and raise a RunFailure as soon as one of these is gone."""
     working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch(who))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,10 +168,3 @@ async def while_alive(work: Awaitable[Result], who: Sequence[Peer]) -> Result:
         return working.result()
     finally:
         await dropped([working, watching])
-
-
-async def _gone(peer: Peer) -> None:
-    try:
-        await peer.handle.pulse.remote()
-    except RayError as error:
-        raise RunFailure(f"{peer} {death(error)}") from error

@@ -1,9 +1,12 @@
 """Connects to Ray and reserves the room of a run: one placement group, all of it or nothing."""
 
 import asyncio
+import atexit
 import logging
 import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +15,21 @@ from math import ceil, floor
 from typing import Any
 
 import ray
-from ray._private import services
+from ray._private import services, worker
 from ray._private.state import available_resources_per_node
+from ray.util.client import ray as client
 from ray.util.placement_group import PlacementGroup, placement_group
 
 from actors.config import ClusterConfig, Placement
+from actors.head import Head
+from actors.leaving import LEAVING, is_leaving
 from actors.placement import Machine, Slot, num_sharing, plan, slots
 from actors.waiting import Limit, answer
 from rl.faults import RunFailure, UserError, one_line
 
 CONNECT_TIMEOUT_S = 10.0
+LEAVE_S = 20.0
+"""Longest wait for Ray to shut down, which takes seconds; it has no limit of its own."""
 NODE_LABEL = "ray.io/node-id"
 GPU_STEP = 1e-4
 """Smallest share of a GPU that Ray counts."""
@@ -40,15 +48,20 @@ class Room:
     """GPUs of each actor that holds a model."""
 
 
-def join_ray(config: ClusterConfig, *, with_reference: bool) -> None:
-    """Join the cluster at cluster.address or RAY_ADDRESS, or start Ray here with the resources of the run."""
+def join_ray(config: ClusterConfig, *, with_reference: bool) -> Head:
+    """Join the cluster at cluster.address or RAY_ADDRESS, or start Ray here with the resources of the run.
+
+    Return the head, without which the run cannot live.
+    """
+    if is_leaving():
+        raise RunFailure("Ray of the run before hangs in this process; go on in a new one, with resume=auto")
     address = config.address or os.environ.get("RAY_ADDRESS", "")
     if not address:
         cpus = ceil(sum(slot.cpus for slot in slots(config, with_reference=with_reference)))
         with _in_groups_of_their_own():
             # "local" even if some other cluster runs on this machine.
             ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        return
+        return _head()
     _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -58,6 +71,30 @@ def join_ray(config: ClusterConfig, *, with_reference: bool) -> None:
         ) from error
     except (ConnectionError, RuntimeError) as error:
         raise RunFailure(f"cluster.address={address}: {one_line(error)[:300]}") from error
+    return _head()
+
+
+def _head() -> Head:
+    return Head(address="" if client.is_connected() else ray.get_runtime_context().gcs_address)
+
+
+def leave_ray() -> None:
+    """Shut Ray down; if that does not end in LEAVE_S, say so, and kill the processes of a Ray that was started here."""
+    if is_leaving():
+        # An earlier run's, which has been given up.
+        return
+    leaving = threading.Thread(target=ray.shutdown, name=LEAVING, daemon=True)
+    leaving.start()
+    leaving.join(LEAVE_S)
+    if not leaving.is_alive():
+        return
+    print(f"Ray did not end in {LEAVE_S:g} s, as if its GCS hung; it is left without its consent", file=sys.stderr)
+    # At Python's exit it would be called once more, and waited for.
+    atexit.unregister(ray.shutdown)
+    if worker._global_node:
+        worker._global_node.kill_all_processes(check_alive=False)
+        # The connection to the GCS is broken now, for which the shutdown was waiting.
+        leaving.join(LEAVE_S)
 
 
 @contextmanager

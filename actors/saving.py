@@ -1,10 +1,13 @@
 """A learner's state on disk: copied at once, written while training goes on, loaded by any number of ranks."""
 
+import errno
 import hashlib
 import json
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.optim import Optimizer
@@ -23,6 +27,8 @@ from rl.checkpoints import STATE, Record, commit, unfinished
 from rl.faults import UserError
 from rl.seals import Seal, seal_all
 
+DISK_FULL = ("No space left on device", "Disk quota exceeded")
+"""Words with which Python, torch and safetensors, whose error is no OSError, say that a disk is full."""
 TRAINED = StateDictOptions(ignore_frozen_params=True)
 SAMPLED_NUMBERS = 256
 """Count of numbers of each tensor in a fingerprint."""
@@ -47,12 +53,13 @@ class Saver:
         self._writing = self._thread.submit(self._write, staged, folder, record, write_weights)
 
     def _write(self, staged: Future, folder: Path, record: Record, write_weights: Callable[[Path], None]) -> None:
-        staged.result()
-        written = unfinished(folder, record.epoch)
-        seals = self._gathered_seals(written)
-        if dist.get_rank() == 0:
-            write_weights(written)
-            commit(folder, record, seals)
+        with _disk_named(folder):
+            staged.result()
+            written = unfinished(folder, record.epoch)
+            seals = self._gathered_seals(written)
+            if dist.get_rank() == 0:
+                write_weights(written)
+                commit(folder, record, seals)
 
     def _gathered_seals(self, written: Path) -> dict[str, Seal]:
         """Let each rank read back and seal its own part of the state; return all seals on rank 0, {} elsewhere."""
@@ -115,6 +122,21 @@ def fingerprint(model: nn.Module) -> str:
         stride = max(1, len(numbers) // SAMPLED_NUMBERS)
         digest.update(f"{name}{tuple(parameter.shape)}".encode() + numbers[::stride].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _disk_named(folder: Path) -> Iterator[None]:
+    """Raise what says that the disk is full as an OSError that names the checkpoint."""
+    try:
+        yield
+    except (Exception, CheckpointException) as error:
+        # What DCP raises is no Exception, and holds that of each rank.
+        cause = next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
+        if any(words in str(cause) for words in DISK_FULL):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        if cause is error:
+            raise
+        raise cause from error
 
 
 def _check_same_tensors(wanted: dict[str, Any], stored: dict[str, Any], folder: Path) -> None:

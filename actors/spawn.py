@@ -11,7 +11,7 @@ from actors.reference import ReferencePolicy
 from actors.reward_worker import RewardWorker
 from actors.rollout_worker import RolloutWorker
 from actors.room import Room
-from actors.watched import PULSE, Watched
+from actors.watched import PRESENCE, PULSE, Watched
 
 
 def spawn(kind: type[Watched], room: Room, config: ClusterConfig) -> list[ActorHandle]:
@@ -25,7 +25,7 @@ def spawn(kind: type[Watched], room: Room, config: ClusterConfig) -> list[ActorH
     cpus, gpus = config.cpus_per_actor, room.gpus_each
     if kind is RewardWorker:
         cpus, gpus = config.cpus_per_reward_worker, 0.0
-    actor = ray.remote(concurrency_groups={PULSE: 1})(kind)
+    actor = ray.remote(concurrency_groups={PULSE: 1, PRESENCE: 1})(kind)
     return [
         actor.options(
             num_cpus=cpus,

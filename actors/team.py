@@ -9,7 +9,7 @@ from typing import Any
 from ray import ObjectRef
 
 from actors.config import ClusterConfig
-from actors.peers import Peer, ask, ask_each, ask_one, spread
+from actors.peers import Peer, ask, ask_each, ask_one, ask_pure, spread
 from actors.pixels import without_pixels
 from actors.reward_worker import Scored
 from actors.room import call_limit
@@ -150,7 +150,9 @@ class RayJudge:
         self._calls += 1
         who = f"{worker} on sample {group.prompt.sample.id}"
         with self._timings.shared_span("reward"):
-            found: Scored = await answer(worker.handle.score.remote(without_pixels(group)), who, self._limit)
+            found: Scored = await ask_pure(
+                worker, lambda: answer(worker.handle.score.remote(without_pixels(group)), who, self._limit)
+            )
         for line in found.printed:
             self._hear(line)
         if found.fault:
@@ -233,6 +235,11 @@ class RayPolicy:
         """Wait until the last copy is written."""
         await ask(self._learners, lambda handle: handle.finish_saving.remote(), self._limit)
 
+    async def checkpoint_bytes(self) -> int:
+        """Return the size of a checkpoint, without the files of a few kilobytes."""
+        (size,) = await ask(self._learners[:1], lambda handle: handle.checkpoint_bytes.remote(), self._limit)
+        return int(size)
+
     async def hardware(self) -> list[str]:
         """Return the name of each learner's GPU or processor."""
         return await ask(self._learners, lambda handle: handle.hardware.remote(), self._limit)
@@ -267,7 +274,10 @@ class RayReference:
 
     async def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         with self._timings.span("reference"):
-            logprobs = await ask_one(self._reference, lambda handle: handle.logprobs.remote(list(groups)), self._limit)
+            logprobs = await ask_pure(
+                self._reference,
+                lambda: ask_one(self._reference, lambda handle: handle.logprobs.remote(list(groups)), self._limit),
+            )
         return [
             replace(group, reference_logprobs=per_completion)
             for group, per_completion in zip(groups, logprobs, strict=True)

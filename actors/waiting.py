@@ -24,6 +24,10 @@ class Limit:
     key: str
 
 
+class Unavailable(RunFailure):
+    """A call whose outcome nobody knows: the connection broke, which Ray calls temporary."""
+
+
 async def answer(reference: Awaitable[Any], who: str, limit: Limit) -> Any:
     """Wait for an actor's answer; raise its UserErrors as they are, and a RunFailure that names it for all else."""
     try:
@@ -34,6 +38,8 @@ async def answer(reference: Awaitable[Any], who: str, limit: Limit) -> Any:
         raise _told(error, who) from error
     except TimeoutError as error:
         raise RunFailure(f"{who} gave no answer in {limit.seconds:g} s; see its log or raise {limit.key}") from error
+    except ActorUnavailableError as error:
+        raise Unavailable(f"{who} {death(error)}") from error
     except RayError as error:
         raise RunFailure(f"{who} {death(error)}") from error
 

@@ -7,6 +7,8 @@ import ray
 
 PULSE = "pulse"
 """Concurrency group of the call that lasts as long as its actor."""
+PRESENCE = "presence"
+"""Concurrency group of the call that an actor answers at once, whatever else it does."""
 
 
 class Watched:
@@ -22,6 +24,10 @@ class Watched:
     def pulse(self) -> None:
         """Never return: a caller that waits learns at once when this actor is gone."""
         Event().wait()
+
+    @ray.method(concurrency_group=PRESENCE)
+    def present(self) -> None:
+        """Return at once: the actor is there."""
 
 
 def node_address() -> str:

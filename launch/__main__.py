@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from actors.leaving import is_leaving
 from launch.jobs.submit_help import HELP, SUMMARY
 from launch.verbs import VERBS
 
@@ -103,7 +104,11 @@ def main() -> int:
     try:
         code = assay(sys.argv[1:])
         sys.stdout.flush()
+        _leave_now_if_ray_hangs(code)
         return code
+    except SystemExit as error:
+        _leave_now_if_ray_hangs(error.code)
+        raise
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
@@ -113,6 +118,14 @@ def main() -> int:
     except KeyboardInterrupt:
         print("assay: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _leave_now_if_ray_hangs(code: object) -> None:
+    """End the process if Python's own end would wait for Ray."""
+    if is_leaving():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
 
 
 def _reader_is_gone() -> bool:

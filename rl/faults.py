@@ -10,6 +10,10 @@ tells of a file, a disk or a network. ActorBug and any other exception is a bug:
 its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class AssayError(Exception):
     """An error whose message says in one sentence what went wrong and what to do."""
@@ -32,6 +36,17 @@ def is_bug(error: BaseException) -> bool:
     if isinstance(error, AssayError):
         return isinstance(error, ActorBug)
     return not isinstance(error, OSError)
+
+
+@contextmanager
+def of_file(path: Path) -> Iterator[None]:
+    """Name the file in an OSError of the block that names none, as that of a write to a full disk does."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def one_line(text: object) -> str:

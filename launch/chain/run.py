@@ -12,9 +12,9 @@ from launch.chain.stages import MODEL, Stage, stages_of
 from launch.export.run import main as export
 from launch.pages.chain_page import StageRow, chain_page
 from launch.run.crash import sentence_of
-from launch.run.folder import CHAIN, CONFIG, METRICS, REPORT, dump_config, plain, run_folder, write_json
+from launch.run.folder import CHAIN, CONFIG, METRICS, REPORT, dump_config, plain, run_folder, write_json, write_whole
 from launch.run.invocation import invocation, invoked
-from launch.run.members import SUMMARY, flattened, read_summary, why_ended_early
+from launch.run.members import SUMMARY, begin_summary, flattened, read_summary, why_ended_early
 from launch.run.model_folder import MADE
 from launch.run.wandb_run import without_secrets
 from rl.checkpoints import step_folders
@@ -44,7 +44,7 @@ class Chain:
         if ahead:
             raise UserError(f"{folder / ahead[0]}: {names[num_done]} is to run before it; remove it to run it anew")
         self._done: dict[str, dict[str, Any]] = {name: before["done"][name] for name in names[:num_done]}
-        (folder / SUMMARY).unlink(missing_ok=True)
+        begin_summary(folder)
         self._write()
 
     def is_done(self, stage: Stage) -> bool:
@@ -82,7 +82,7 @@ class Chain:
             for stage in self.stages
         ]
         page = chain_page(self.folder.name, rows, why_ended_early(ending))
-        (self.folder / REPORT).write_text(page, encoding="utf-8", errors="replace")
+        write_whole(self.folder / REPORT, page)
         return told
 
     def _write(self) -> None:
@@ -93,7 +93,7 @@ def main(config: TrainConfig) -> int:
     """Run the stages that are not done; the last printed line is the summary of the chain."""
     with run_folder(config.output) as folder:
         chain = Chain(folder.resolve(), stages_of(config), config.resume)
-        (folder / CONFIG).write_text(dump_config(config))
+        write_whole(folder / CONFIG, dump_config(config))
         return run(chain)
 
 

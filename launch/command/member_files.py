@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launch.run.folder import write_json
-from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, why_ended_early
+from launch.run.members import OVERRIDES, SUMMARY, flattened, has_ended, read_summary, why_ended_early
 
 
 def members_in(folder: Path) -> list[Path]:
@@ -19,10 +19,9 @@ def begin_member(folder: Path, overrides: Sequence[str]) -> None:
 
 
 def fail_member(folder: Path, sentence: str) -> None:
-    """Write the reason why a member ended, unless it wrote a summary itself."""
-    path = folder / SUMMARY
-    if not path.exists():
-        write_json(path, {"failed": sentence})
+    """Write the reason why a member ended, unless its own summary says how it ended."""
+    if not has_ended(folder):
+        write_json(folder / SUMMARY, {"failed": sentence})
 
 
 def member_value(folder: Path, rank_by: str) -> float | None:

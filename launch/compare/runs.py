@@ -12,7 +12,7 @@ import yaml
 
 from launch.run.answers import answers_file, asked_ids
 from launch.run.folder import CHAIN, CONFIG, METRICS
-from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, short_keys, why_ended_early
+from launch.run.members import OVERRIDES, flattened, has_ended, read_summary, short_keys, why_ended_early
 from launch.run.rows import read_rows
 from rl.faults import UserError
 from rl.metrics import HELD_OUT, reward_edges
@@ -118,13 +118,13 @@ def _trainings(chain: Path) -> str:
 
 def _read(folder: Path, name: str) -> ComparedRun:
     config, rows = folder / CONFIG, read_rows(folder).rows
-    has_ended = (folder / SUMMARY).exists()
-    summary = read_summary(folder) if has_ended else so_far(rows)
+    is_over = has_ended(folder)
+    summary = read_summary(folder) if is_over else so_far(rows)
     return ComparedRun(
         folder=folder,
         name=name,
         values=_flat(yaml.safe_load(config.read_text(encoding="utf-8"))) if config.exists() else {},
-        state=(why_ended_early(summary) or "finished") if has_ended else "unfinished",
+        state=(why_ended_early(summary) or "finished") if is_over else "unfinished",
         entries=flattened(summary),
         rows=rows,
         heldout=_heldout_ids(folder, rows),

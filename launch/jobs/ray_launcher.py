@@ -25,7 +25,7 @@ from launch.command.app import RAY_JOBS, RUN_FAULT, USAGE_FAULT
 from launch.command.composing import to_dataclass
 from launch.command.inside_hydra import add_launcher, launcher_target
 from launch.command.member_files import begin_member, fail_member, member_value
-from launch.run.members import SUMMARY, read_summary, why_ended_early
+from launch.run.members import SUMMARY, has_ended, read_summary, why_ended_early
 from rl.faults import AssayError, RunFailure, UserError
 
 if TYPE_CHECKING:
@@ -168,13 +168,13 @@ def _keep(server: "JobServer", job_id: str, member: MemberJob, state: "JobState"
     """Write the member's summary into its folder here, even if the cluster shares no files with this machine."""
     log = server.patiently(partial(server.log, job_id))
     lines = [line for line in log.splitlines() if line.strip()]
-    summary = member.folder / SUMMARY
-    if state.exit_code or not (lines or summary.exists()):
+    has_told = has_ended(member.folder)
+    if state.exit_code or not (lines or has_told):
         sentence = next((line for line in reversed(lines) if line.startswith(FAULT)), state.message)
         _fail(member, sentence.removeprefix(FAULT))
         return
-    if not summary.exists():
-        summary.write_text(lines[-1])
+    if not has_told:
+        (member.folder / SUMMARY).write_text(lines[-1])
     _say(member, "is done")
 
 

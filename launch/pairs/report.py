@@ -6,7 +6,7 @@ from typing import Any
 from conf.schema import PairsConfig
 from launch.pairs.folder import PairsFolder
 from launch.pairs.page import Example, PairsRecord, Selected, page
-from launch.run.folder import REPORT
+from launch.run.folder import REPORT, write_whole
 from rl.data.config import Choice
 from rl.data.pairs.config import selects
 from rl.data.pairs.journal import Line
@@ -36,7 +36,7 @@ def write_pairs_report(folder: PairsFolder, config: PairsConfig, summary: Mappin
         failed=summary.get("failed", ""),
         stopped=summary.get("stopped", ""),
     )
-    (folder.path / REPORT).write_text(page(record), encoding="utf-8", errors="replace")
+    write_whole(folder.path / REPORT, page(record))
 
 
 def _facts(config: PairsConfig, summary: Mapping[str, Any]) -> dict[str, str]:

@@ -17,11 +17,12 @@ from actors.room import join_ray
 from conf.schema import PairsConfig
 from launch.pairs.folder import PairsFolder, claim, key_of
 from launch.pairs.report import write_pairs_report
-from launch.run.ending import End, Ending, recorded_end
-from launch.run.folder import CONFIG, REPORT, dump_config, run_folder, write_json
+from launch.run.ending import End, Ending, each_done, recorded_end
+from launch.run.folder import CONFIG, REPORT, dump_config, run_folder, write_json, write_whole
 from launch.run.members import SUMMARY
 from launch.run.model_folder import merge_adapter
 from launch.run.paths import with_absolute_paths
+from launch.run.place import Place
 from launch.run.progress import ImageProgress
 from launch.run.resume import how_to_go_on
 from launch.run.samples import offers_of, read_split
@@ -57,6 +58,7 @@ class PairsRun:
     pairings: list[Pairing]
     """The training samples, each with its right and its wrong knowledge."""
     journals: PairsFolder
+    place: Place
     brake: Brake
     began: float
     """Reading of time.perf_counter at the start."""
@@ -69,7 +71,7 @@ class PairsRun:
         return f"with {self.journals.progress()}"
 
     def how_to_go_on(self, error: Exception) -> str:
-        return self.going_on() if isinstance(error, RunFailure) else ""
+        return self.going_on() if isinstance(error, RunFailure | OSError) else ""
 
     def going_on(self) -> str:
         """Name the command that goes on with the journals."""
@@ -77,8 +79,11 @@ class PairsRun:
 
     def record(self, end: End) -> dict[str, Any]:
         summary = summarize(self, time.perf_counter() - self.began) | end.entry
-        write_json(self.folder / SUMMARY, summary)
-        write_pairs_report(self.journals, self.config, summary)
+        if not end.is_lost:
+            each_done(
+                lambda: write_json(self.folder / SUMMARY, summary),
+                lambda: write_pairs_report(self.journals, self.config, summary),
+            )
         return summary
 
 
@@ -91,9 +96,11 @@ def main(config: PairsConfig) -> int:
     samples = [each.sample for each in pairings]
     with run_folder(config.output) as path:
         claim(path, key_of(config, samples))
-        (path / CONFIG).write_text(dump_config(config))
+        write_whole(path / CONFIG, dump_config(config))
         journals = PairsFolder(path, samples, config)
-        run = PairsRun(config=config, pairings=pairings, journals=journals, brake=Brake(), began=began)
+        run = PairsRun(
+            config=config, pairings=pairings, journals=journals, place=Place(path), brake=Brake(), began=began
+        )
         return _make_pairs_and_record(run)
 
 
@@ -101,6 +108,7 @@ def _make_pairs_and_record(run: PairsRun) -> int:
     """Make the pairs, record the end whatever it is, print how the run ended; return the exit code."""
     with recorded_end(run) as end:
         asyncio.run(_start_engines_and_make_texts(run))
+        run.place.check()
         run.journals.write_pairs()
         if not run.journals.pairs():
             raise UserError(_why_none(run))
@@ -117,19 +125,19 @@ async def _start_engines_and_make_texts(run: PairsRun) -> None:
     cluster = without_learning(config.cluster, with_frozen=False)
     engines_write = config.pairs.teacher is PairTeacherKind.policy and not journals.is_written
     needs_engines = not journals.is_selected or engines_write
-    if needs_engines:
-        join_ray(cluster, with_reference=False)
+    watched = [join_ray(cluster, with_reference=False)] if needs_engines else []
     stop_on_signals(brake)
     # Before the selection, whose cost would be lost if the teacher could not be reached after it.
     teacher = None if journals.is_written else await brake.unless_pulled(_teacher_beside_engines(config))
-    if not needs_engines:
+    if not watched:
         await brake.unless_pulled(_select_and_write(run, None, teacher))
         return
     print(f"starting {cluster.num_rollout_workers} × rollout worker", flush=True)
     sections = AnsweringConfig(model=config.model, data=config.data, rollout=config.rollout, cluster=cluster)
-    engines = await brake.unless_pulled(start_engines(sections, partial(print, flush=True)))
+    starting = start_engines(sections, partial(print, flush=True))
+    engines = await brake.unless_pulled(while_alive(starting, watched))
     working = _select_and_write(run, engines, teacher or engines)
-    await brake.unless_pulled(while_alive(working, engines.everyone))
+    await brake.unless_pulled(while_alive(working, [*watched, *engines.everyone]))
 
 
 async def _teacher_beside_engines(config: PairsConfig) -> PairTeacher | None:
@@ -164,6 +172,7 @@ async def _select(run: PairsRun, engines: Engines) -> None:
     progress = ImageProgress(len(folder.samples), noun="samples")
 
     def show() -> None:
+        run.place.check()
         progress.show(len(folder.selection.lines), folder.selection_counts())
         if folder.is_unanswered and len(folder.selection.lines) >= max(pairs.batch * 2, FEWEST_ASKED):
             raise UserError(_why_none(run))
@@ -198,6 +207,7 @@ async def _write(run: PairsRun, teacher: PairTeacher) -> None:
     progress = ImageProgress(len(pairings), noun="pairs")
 
     def show() -> None:
+        run.place.check()
         rejected = folder.rejected()
         made = len(folder.trajectories.lines) - sum(rejected.values())
         progress.show(len(folder.trajectories.lines), {"verified": made, **rejected})

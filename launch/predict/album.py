@@ -22,6 +22,7 @@ from rl.evaluation.heat import overlay, resized
 from rl.evaluation.localization import mean_look, times_even, true_mask
 from rl.evaluation.look_pictures import TRUE, outline
 from rl.evaluation.pixels import PixelTally
+from rl.faults import of_file
 from rl.types import DEFECTIVE, Group
 
 MAPS = "maps"
@@ -84,7 +85,8 @@ class Album:
         return image_metrics(self.predictions) | self._tally.metrics()
 
     def _write(self, predictions: Sequence[Prediction]) -> None:
-        with (self._folder / PREDICTIONS).open("a", encoding="utf-8") as file:
+        path = self._folder / PREDICTIONS
+        with of_file(path), path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(line(prediction)) + "\n" for prediction in predictions)
         self.predictions += predictions
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from launch.pages.theme import MARK, document, fact_items, warnings_card
 from launch.predict.predictions import Prediction, Word
 from launch.predict.truth import counts_by_truth
+from launch.run.folder import write_whole
 from rl.evaluation.heat import scale_bar
 from rl.evaluation.verdicts import UNREADABLE, VERDICTS
 from rl.types import DEFECTIVE, NORMAL
@@ -68,7 +69,7 @@ class PageRecord:
 def write_page(folder: Path, record: PageRecord) -> Path:
     """Write <folder>/predictions.html; return its path."""
     path = folder / NAME
-    path.write_text(page(folder, record), encoding="utf-8", errors="replace")
+    write_whole(path, page(folder, record))
     return path
 
 

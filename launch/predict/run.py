@@ -21,11 +21,12 @@ from launch.predict.album import Album, Drawing
 from launch.predict.page import NAME, PageRecord, write_page
 from launch.predict.truth import Truth, counts_by_truth, truth_of
 from launch.run.crash import CRASH
-from launch.run.ending import End, recorded_end
-from launch.run.folder import CONFIG, dump_config, run_folder, write_json
+from launch.run.ending import End, each_done, recorded_end
+from launch.run.folder import CONFIG, dump_config, run_folder, write_json, write_whole
 from launch.run.members import SUMMARY
 from launch.run.model_folder import asking_at, merge_adapter
 from launch.run.paths import with_absolute_paths
+from launch.run.place import Place
 from launch.run.progress import ImageProgress
 from launch.run.signals import stop_on_signals
 from launch.run.starters import starter_warnings
@@ -66,7 +67,7 @@ class Inspection:
     """A run of `assay predict`; plays launch.run.ending.EndingRun."""
 
     config: PredictConfig
-    folder: Path
+    place: Place
     work: Work
     album: Album
     brake: Brake
@@ -74,6 +75,10 @@ class Inspection:
     """Reading of time.perf_counter at the start."""
     timings: Timings
     """The seconds of the inspection."""
+
+    @property
+    def folder(self) -> Path:
+        return self.place.folder
 
     def how_far(self) -> str:
         return f"after {len(self.album.predictions)} of {len(self.work.photos)} images"
@@ -84,8 +89,11 @@ class Inspection:
     def record(self, end: End) -> dict[str, Any]:
         seconds = {"seconds": time.perf_counter() - self.began} | _spent(self.timings, self.album)
         summary = _summary(self.config, self.album, self.work.truth, seconds) | end.entry
-        write_json(self.folder / SUMMARY, summary)
-        write_page(self.folder, _page_record(self, summary, end.sentence))
+        if not end.is_lost:
+            each_done(
+                lambda: write_json(self.folder / SUMMARY, summary),
+                lambda: write_page(self.folder, _page_record(self, summary, end.sentence)),
+            )
         return summary
 
 
@@ -97,7 +105,7 @@ def main(config: PredictConfig) -> int:
     warn_of_reference(config)
     work = read_work(config)
     with run_folder(config.output) as folder:
-        (folder / CONFIG).write_text(dump_config(config))
+        write_whole(folder / CONFIG, dump_config(config))
         album = Album(
             folder,
             Drawing(heat_top=config.heat_top, resize=config.localize.resize.value),
@@ -106,7 +114,7 @@ def main(config: PredictConfig) -> int:
             work.truth,
         )
         run = Inspection(
-            config=config, folder=folder, work=work, album=album, brake=Brake(), began=began, timings=Timings()
+            config=config, place=Place(folder), work=work, album=album, brake=Brake(), began=began, timings=Timings()
         )
         return _inspect_and_record(run)
 
@@ -138,7 +146,7 @@ def _set_damaged_aside(run: Inspection) -> None:
 
 async def _start_actors_and_inspect(run: Inspection) -> None:
     config, brake, cluster = run.config, run.brake, without_learning(run.config.cluster)
-    join_ray(cluster, with_reference=True)
+    head = join_ray(cluster, with_reference=True)
     stop_on_signals(brake)
     sections = InspectionConfig(
         model=config.model,
@@ -150,21 +158,21 @@ async def _start_actors_and_inspect(run: Inspection) -> None:
     progress = ImageProgress(len(run.work.samples))
     progress.say(f"starting {cluster.num_rollout_workers} × rollout worker and a frozen model to look with")
     try:
-        inspectors = await brake.unless_pulled(start_inspectors(sections, progress.say))
-        inspecting = _inspect(inspectors, run.work.samples, config.batch, run.album, progress)
+        starting = start_inspectors(sections, progress.say)
+        inspectors = await brake.unless_pulled(while_alive(starting, [head]))
+        inspecting = _inspect(inspectors, run, progress)
         with run.timings.shared_span(INSPECTION):
-            await brake.unless_pulled(while_alive(inspecting, inspectors.everyone))
+            await brake.unless_pulled(while_alive(inspecting, [head, *inspectors.everyone]))
     finally:
         progress.stop()
 
 
-async def _inspect(
-    inspectors: Inspectors, samples: Sequence[Sample], batch: int, album: Album, progress: ImageProgress
-) -> None:
+async def _inspect(inspectors: Inspectors, run: Inspection, progress: ImageProgress) -> None:
     """Answer batch by batch and put what comes out into the album."""
-    num_done = 0
-    async with aclosing(inspectors.inspect(samples, batch)) as batches:
+    num_done, album = 0, run.album
+    async with aclosing(inspectors.inspect(run.work.samples, run.config.batch)) as batches:
         async for groups in batches:
+            run.place.check()
             await asyncio.to_thread(album.add, groups)
             num_done += len(groups)
             opened = {kind: count for kind, count in album.counts().items() if kind != "error"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rewards.item import read_target, target_fields
+from rl.faults import of_file
 from rl.types import Completion, Group, Prompt, Sample, Score
 
 BENCHMARK = "heldout"
@@ -19,7 +20,7 @@ def answers_file(run: Path, benchmark: str, step: int) -> Path:
 def write_answers(path: Path, groups: Sequence[Group]) -> None:
     """Write a line an answer: sample, completion, truth and score, and its J if the policy's looks were measured."""
     path.parent.mkdir(exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
+    with of_file(path), path.open("w", encoding="utf-8") as file:
         for group in groups:
             looks = group.looks or (None,) * len(group.completions)
             for completion, score, look in zip(group.completions, group.scores, looks, strict=True):

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from launch.run.answers import BENCHMARK, answers_file
+from launch.run.place import Place
 from launch.run.rows import Written
+from launch.run.space import check_room
 from rl.checkpoints import (
     CheckpointConfig,
     Progress,
@@ -27,6 +29,9 @@ class Saver(Protocol):
     async def finish_saving(self) -> None:
         """Wait until the state is written."""
 
+    async def checkpoint_bytes(self) -> int:
+        """Return the size of a checkpoint."""
+
 
 class Recorder(Protocol):
     rows: list[Metrics]
@@ -42,7 +47,7 @@ class RunArchive:
 
     def __init__(
         self,
-        folder: Path,
+        place: Place,
         config: CheckpointConfig,
         saver: Saver,
         recorder: Recorder,
@@ -50,17 +55,26 @@ class RunArchive:
         facts: dict[str, Any],
         steps: range,
     ) -> None:
-        self._folder, self._config, self._saver, self._recorder = folder, config, saver, recorder
+        self._place, self._config, self._saver, self._recorder = place, config, saver, recorder
+        self._folder = place.folder
         self._facts = facts
         """Fields epoch, data_hash and config of every Record."""
         self._num_steps = steps.stop
         self._kept = steps.start
         """Step of the last checkpoint."""
 
+    async def open(self) -> None:
+        """Raise a RunFailure if there is no room for a checkpoint."""
+        check_room(self._folder, await self._saver.checkpoint_bytes())
+
     async def keep(self, progress: Progress, *, now: bool = False) -> None:
         if progress.step == self._kept or not (now or self._is_due(progress.step)):
             return
+        self._place.check()
+        # The last one counts as room that is taken, and may replace others, once it is written.
+        await self._saver.finish_saving()
         self._prune()
+        await self.open()
         (self._folder / "checkpoints").mkdir(exist_ok=True)
         written = self._recorder.synced_metrics()
         record = Record(
@@ -78,6 +92,7 @@ class RunArchive:
     async def close(self) -> None:
         """Wait for the last checkpoint."""
         await self._saver.finish_saving()
+        self._place.check()
         self._prune()
 
     def _beside(self) -> dict[str, Seal]:

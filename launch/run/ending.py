@@ -1,16 +1,17 @@
-"""The end of a run: shut Ray down, write the record, report a failure in one sentence."""
+"""The end of a run: write the record, leave Ray, report a failure in one sentence."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-import ray
-
+from actors.room import leave_ray
 from launch.run.crash import sentence_of
+from launch.run.members import begin_summary
+from launch.run.place import Place
 from launch.run.signals import exit_code
 from rl.brake import Brake, Stopped
 from rl.faults import RunFailure
@@ -34,6 +35,8 @@ class End:
     exit_code: int = 1
     summary: dict[str, Any] = field(default_factory=dict)
     """Result of EndingRun.record."""
+    is_lost: bool = False
+    """True if the run folder was moved away: another one may lie at its path, where nothing may be written."""
 
     @property
     def entry(self) -> dict[str, str]:
@@ -48,6 +51,9 @@ class EndingRun(Protocol):
     def folder(self) -> Path: ...
 
     @property
+    def place(self) -> Place: ...
+
+    @property
     def brake(self) -> Brake: ...
 
     def how_far(self) -> str:
@@ -57,17 +63,19 @@ class EndingRun(Protocol):
         """Return the advice on how to continue after this error; "" if the run cannot continue."""
 
     def record(self, end: End) -> dict[str, Any]:
-        """Write the summary and the page of the run; return the summary."""
+        """Write the summary and the page of the run, unless its folder is lost; return the summary."""
 
 
 @contextmanager
 def recorded_end(run: EndingRun) -> Iterator[End]:
-    """Leave Ray and record the run at the end of the block, and catch the exception of a run that was stopped.
+    """Record that the run has begun, and at the end of the block how it ended; then leave Ray.
 
-    A failure is raised again as a RunFailure with the recorded sentence, whatever caused it: the run had begun.
+    The exception of a run that was stopped is caught. A failure is raised again as a RunFailure with the recorded
+    sentence, whatever caused it: the run had begun. What goes wrong with the record itself is told beside it.
     """
-    end = End()
+    end, cause = End(), None
     try:
+        begin_summary(run.folder)
         yield end
         end.ending, end.sentence, end.exit_code = Ending.done, "", 0
     except (Stopped, asyncio.CancelledError):
@@ -75,10 +83,40 @@ def recorded_end(run: EndingRun) -> Iterator[End]:
             raise
         end.ending, end.sentence = Ending.stopped, f"stopped by {run.brake.reason} {run.how_far()}"
         end.exit_code = exit_code(run.brake.reason)
-    except Exception as error:
-        advice = run.how_to_go_on(error)
-        end.sentence = sentence_of(error, str(run.folder)) + (f"; {advice}" if advice else "")
-        raise RunFailure(end.sentence) from error
+    except Exception as error:  # noqa: BLE001 - raised below as a RunFailure
+        cause = error
+        end.sentence = _with_advice(run, error)
     finally:
-        ray.shutdown()
+        unrecorded = _record(run, end)
+        leave_ray()
+    if end.ending is Ending.failed or unrecorded:
+        raise RunFailure("; besides, ".join(filter(None, (end.sentence, unrecorded)))) from cause
+
+
+def _record(run: EndingRun, end: End) -> str:
+    """Record the run; return what went wrong with that, "" if nothing did."""
+    if run.place.is_lost:
+        # Whatever else went wrong, it came of this.
+        end.ending, end.sentence, end.exit_code, end.is_lost = Ending.failed, run.place.loss, 1, True
+    try:
         end.summary = run.record(end)
+    except Exception as error:  # noqa: BLE001 - told beside the fault that ended the run
+        return sentence_of(error, str(run.folder)) if end.sentence else _with_advice(run, error)
+    return ""
+
+
+def _with_advice(run: EndingRun, error: Exception) -> str:
+    advice = run.how_to_go_on(error)
+    return sentence_of(error, str(run.folder)) + (f"; {advice}" if advice else "")
+
+
+def each_done(*acts: Callable[[], object]) -> None:
+    """Do every act, whatever the others raise; then raise the first failure."""
+    failures = []
+    for act in acts:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+    if failures:
+        raise failures[0]

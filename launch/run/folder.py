@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from launch.run.crash import CRASH
 from rl.checkpoints import step_folders
-from rl.faults import UserError
+from rl.faults import UserError, of_file
 
 AUTO = "auto"
 CONFIG = "config.yaml"
@@ -60,8 +60,14 @@ def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:
 def write_whole(path: Path, text: str) -> None:
     """Write the whole file or nothing, even if the process is killed meanwhile; replace what is no Unicode."""
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8", errors="replace")
-    os.replace(unfinished, path)
+    try:
+        with of_file(path):
+            unfinished.write_text(text, encoding="utf-8", errors="replace")
+        os.replace(unfinished, path)
+    except OSError:
+        # A full disk needs its bytes.
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def dump_config(config: Any) -> str:

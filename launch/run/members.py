@@ -2,13 +2,16 @@
 
 import json
 import math
+import os
+import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from launch.run.folder import REPORT
+from launch.run.folder import REPORT, write_json
 from launch.run.rows import read_rows
 from rl.faults import UserError
 from rl.roles import Metrics
@@ -16,6 +19,8 @@ from rl.roles import Metrics
 OVERRIDES = "overrides.json"
 """File of a member's folder with the list of overrides that it was started with."""
 SUMMARY = "summary.json"
+RUNNING = "running"
+"""Entry of the summary of a run that has not ended: since when it runs, its process and its machine."""
 NO_SUMMARY = "ended without a summary: it was killed, or stopped before its first step"
 
 
@@ -52,9 +57,25 @@ def read_members(folder: Path) -> list[Member]:
     ]
 
 
+def begin_summary(folder: Path) -> None:
+    """Write the summary of a run that begins; one that is killed leaves it behind."""
+    since = datetime.now().astimezone().isoformat(timespec="seconds")
+    write_json(folder / SUMMARY, {RUNNING: {"since": since, "pid": os.getpid(), "host": socket.gethostname()}})
+
+
+def has_ended(folder: Path) -> bool:
+    """Return True if the folder has a summary that says how its run ended."""
+    return (folder / SUMMARY).exists() and RUNNING not in _json(folder / SUMMARY, {})
+
+
 def read_summary(folder: Path) -> dict[str, Any]:
-    """Read the summary of a member's run; a run that left none has failed."""
-    return _json(folder / SUMMARY, {"failed": NO_SUMMARY})
+    """Read the summary of a member's run; a run that left none, or one that says that it runs, has failed."""
+    summary = _json(folder / SUMMARY, {"failed": NO_SUMMARY})
+    if RUNNING not in summary:
+        return summary
+    began = summary[RUNNING]
+    sentence = f"was killed or still runs: it began {began['since']} as process {began['pid']} on {began['host']}"
+    return {"failed": f"{sentence} and has not said how it ended"}
 
 
 def varied_overrides(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rl.faults import of_file
+
 PRINTED = "rewards.log"
 MOST_LINES = 20
 """Lines that the terminal shows in PERIOD_S seconds."""
@@ -22,7 +24,7 @@ class PrintedLines:
         self._count = 0
 
     def hear(self, line: str) -> None:
-        with self._path.open("a", encoding="utf-8", errors="replace") as file:
+        with of_file(self._path), self._path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{line}\n")
         now = time.monotonic()
         if now - self._since >= PERIOD_S:

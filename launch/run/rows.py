@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launch.run.folder import METRICS
 from rl.chained import MARK, linked, unlinked
-from rl.faults import UserError
+from rl.faults import UserError, of_file
 from rl.roles import Metrics
 
 
@@ -36,13 +36,15 @@ class RowWriter:
     def __init__(self, folder: Path, before: Rows) -> None:
         self.chain = before.chain
         """Digest of all rows so far."""
-        self._file = (folder / METRICS).open("a", encoding="utf-8")
+        self._path = folder / METRICS
+        self._file = self._path.open("a", encoding="utf-8")
 
     def write(self, row: Metrics) -> None:
         told = json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()})
         line, self.chain = linked(told, self.chain)
-        self._file.write(f"{line}\n")
-        self._file.flush()
+        with of_file(self._path):
+            self._file.write(f"{line}\n")
+            self._file.flush()
 
     @property
     def num_bytes(self) -> int:
@@ -50,10 +52,12 @@ class RowWriter:
 
     def sync(self) -> None:
         """Return once all rows are safe on the disk."""
-        os.fsync(self._file.fileno())
+        with of_file(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        with of_file(self._path):
+            self._file.close()
 
 
 def read_rows(folder: Path, num_bytes: int | None = None) -> Rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from actors.peers import counted
 from launch.run.answers import BENCHMARK, answers_file, write_answers
-from launch.run.ending import Ending
+from launch.run.ending import Ending, each_done
 from launch.run.progress import RunProgress
 from launch.run.rows import Rows, RowWriter, Written, read_rows
 from launch.run.tensorboard_run import TensorboardRun
@@ -148,10 +148,8 @@ class RunTracker:
     def finish(self, summary: dict[str, Any], ending: Ending) -> None:
         """End the live line, the file and the W&B run."""
         self._progress.stop()
-        self._file.close()
-        if self._tensorboard:
-            self._tensorboard.close()
-        self._wandb.finish(summary, ending)
+        pages = [self._tensorboard.close] if self._tensorboard else []
+        each_done(self._file.close, *pages, lambda: self._wandb.finish(summary, ending))
 
     def _record(self, step: int, metrics: Metrics) -> None:
         row = {"step": step, "time_s": round(self.seconds, 3), **metrics}

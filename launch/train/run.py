@@ -17,11 +17,12 @@ from actors.starting import Team, TeamConfig, start_team
 from conf.schema import TrainConfig
 from launch.run.answers import BENCHMARK, answers_file, read_answers
 from launch.run.archive import RunArchive
-from launch.run.ending import End, Ending, recorded_end
-from launch.run.folder import CONFIG, LOCK, REPORT, dump_config, plain, write_json
+from launch.run.ending import End, Ending, each_done, recorded_end
+from launch.run.folder import CONFIG, LOCK, REPORT, dump_config, plain, write_json, write_whole
 from launch.run.invocation import Invocation, invocation
 from launch.run.members import SUMMARY
 from launch.run.model_folder import model_name
+from launch.run.place import Place
 from launch.run.printed import PrintedLines
 from launch.run.resume import how_to_resume
 from launch.run.signals import stop_on_signals
@@ -51,7 +52,7 @@ class Training:
     """A run of `assay train`; plays launch.run.ending.EndingRun and rl.roles.Tracker."""
 
     config: TrainConfig
-    folder: Path
+    place: Place
     data: Data
     start: Checkpoint | None
     """The checkpoint from which the run goes on; None for a run that starts anew."""
@@ -63,6 +64,10 @@ class Training:
     brake: Brake
 
     @property
+    def folder(self) -> Path:
+        return self.place.folder
+
+    @property
     def first_step(self) -> int:
         return self.start.record.progress.step if self.start else 0
 
@@ -71,7 +76,8 @@ class Training:
 
     def how_to_go_on(self, error: Exception) -> str:
         """Name the newest checkpoint; "" if the run made no step and the same error would meet it again."""
-        return self.how_to_resume() if self._made_steps or isinstance(error, RunFailure) else ""
+        may_pass = isinstance(error, RunFailure | OSError)
+        return self.how_to_resume() if self._made_steps or may_pass else ""
 
     def how_to_resume(self) -> str:
         return how_to_resume(self.folder, self.start, made_steps=self._made_steps)
@@ -84,10 +90,12 @@ class Training:
         self.tracker.begin()
 
     def log(self, step: int, groups: Sequence[Group], report: Metrics) -> None:
+        self.place.check()
         self.tracker.log(step, groups, report)
 
     def log_evaluation(self, step: int, groups: Sequence[Group]) -> None:
         """Record the answers and write the report anew, which counts for no training step."""
+        self.place.check()
         self.tracker.log_evaluation(step, groups)
         try:
             write_run_report(self.config, self.tracker, self._summary(), self.setup, is_running=True)
@@ -96,13 +104,16 @@ class Training:
         self.timings.drain()
 
     def record(self, end: End) -> dict[str, Any]:
-        """Write the summary and the report, name the report's file; return the summary."""
+        """Write the summary and the report, name the report's file, end the W&B run; return the summary."""
         summary = self._summary() | end.entry
-        try:
-            write_json(self.folder / SUMMARY, summary)
-            write_run_report(self.config, self.tracker, summary, self.setup)
-        finally:
+        if end.is_lost:
             self.tracker.finish(summary, end.ending)
+            return summary
+        each_done(
+            lambda: write_json(self.folder / SUMMARY, summary),
+            lambda: write_run_report(self.config, self.tracker, summary, self.setup),
+            lambda: self.tracker.finish(summary, end.ending),
+        )
         print(f"report: {self.folder / REPORT}", flush=True)
         return summary
 
@@ -114,7 +125,7 @@ class Training:
 def open_run(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | None, epoch: int) -> Training:
     """Write config.yaml, open the metrics and W&B."""
     timings = Timings()
-    (folder / CONFIG).write_text(dump_config(config))
+    write_whole(folder / CONFIG, dump_config(config))
     plan = Plan(
         num_steps=config.num_steps,
         title=invocation().title,
@@ -127,7 +138,7 @@ def open_run(config: TrainConfig, folder: Path, data: Data, start: Checkpoint | 
     )
     return Training(
         config=config,
-        folder=folder,
+        place=Place(folder),
         data=data,
         start=start,
         epoch=epoch,
@@ -195,12 +206,13 @@ async def _start_team_and_train(run: Training) -> None:
     stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
     cached = cached_reference(config, run.data.training, run.data.lessons, say)
     sections = _sections(config, reference_known=cached is not None and cached.is_complete)
-    join_ray(config.cluster, with_reference=sections.with_reference)
+    head = join_ray(config.cluster, with_reference=sections.with_reference)
     stop_on_signals(run.brake)
     say(f"starting {_team_in_words(sections)}")
-    team = await run.brake.unless_pulled(start_team(sections, run.timings, stream, say, printed.hear))
+    starting = start_team(sections, run.timings, stream, say, printed.hear)
+    team = await run.brake.unless_pulled(while_alive(starting, [head]))
     write_json(run.folder / "actors.json", {peer.name: peer.place for peer in team.everyone})
-    await while_alive(_train(run, team, stream, cached), team.everyone)
+    await while_alive(_train(run, team, stream, cached), [head, *team.everyone])
 
 
 def _sections(config: TrainConfig, *, reference_known: bool) -> TeamConfig:
@@ -236,13 +248,14 @@ async def _train(run: Training, team: Team, stream: SampleStream, cached: Cached
     if run.start:
         await team.policy.restore(run.start.folder, run.start.record.model)
     archive = RunArchive(
-        run.folder,
+        run.place,
         config.checkpoint,
         team.policy,
         run.tracker,
         facts={"epoch": run.epoch, "data_hash": run.data.hash, "config": without_secrets(plain(config))},
         steps=range(run.first_step, config.num_steps),
     )
+    await archive.open()
     teaches = RECIPES[config.algo.objective].teaches
     builder = PromptBuilder(config.model.path, config.data)
     roles = Roles(

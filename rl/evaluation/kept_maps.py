@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rl.evaluation.localization import greedy_maps, mean_look, times_even
+from rl.faults import of_file
 from rl.types import DEFECTIVE, NORMAL, Group
 
 KEPT = {DEFECTIVE: 6, NORMAL: 2}
@@ -52,7 +53,7 @@ def write_maps(path: Path, groups: Sequence[Group]) -> None:
     rdams, looks = [_rdam(group) for group in groups], [group.looks[0] for group in groups]
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
+    with of_file(path), unfinished.open("wb") as file:
         np.savez_compressed(
             file,
             ids=np.array([group.prompt.sample.id for group in groups]),

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
-from actors.peers import Peer, while_alive
+from actors.peers import MOST_TRIES, Peer, ask_pure, while_alive
 from actors.platform import open_store
 from actors.waiting import PEER_LOST, Limit, answer
 from rl.faults import RunFailure, UserError, is_bug
@@ -105,3 +105,74 @@ def test_the_words_are_those_of_gloo():
             rank.kill()
             rank.join(10)
     assert not is_bug(error), error
+
+
+BROKEN = ActorUnavailableError("the connection broke", None)
+
+
+class Handle:
+    """A double of a handle at the network's edge: each call meets the next error of its list, then answers or waits."""
+
+    def __init__(self, **errors: list[Exception]) -> None:
+        self.errors = errors
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        async def call() -> str:
+            self.calls.append(name)
+            await asyncio.sleep(0)
+            left = self.errors.get(name, [])
+            if left:
+                raise left.pop(0)
+            if name == "pulse":
+                await asyncio.Event().wait()
+            return "yes"
+
+        return SimpleNamespace(remote=call)
+
+
+def named(handle: Handle) -> Peer:
+    return Peer(name="reward worker 0", handle=handle, place="some node")
+
+
+def asked(handle: Handle) -> str:
+    who = named(handle)
+    return asyncio.run(ask_pure(who, lambda: answer(handle.score.remote(), str(who), LIMIT)))
+
+
+def test_a_pure_call_whose_connection_broke_is_made_again_once_the_actor_answers():
+    handle = Handle(score=[BROKEN])
+    assert asked(handle) == "yes"
+    assert handle.calls == ["score", "present", "score"]
+
+
+def test_a_pure_call_is_not_made_for_ever():
+    handle = Handle(score=[BROKEN] * 9)
+    with pytest.raises(RunFailure, match=r"^reward worker 0 \(some node\) died: the connection to it broke"):
+        asked(handle)
+    assert handle.calls.count("score") == MOST_TRIES
+
+
+def test_an_actor_that_died_after_its_connection_broke_is_asked_no_more():
+    handle = Handle(score=[BROKEN], present=[ActorDiedError()])
+    with pytest.raises(RunFailure, match=r"^reward worker 0 \(some node\) died"):
+        asked(handle)
+    assert handle.calls == ["score", "present"]
+
+
+def test_a_call_that_is_not_pure_ends_with_its_connection():
+    handle = Handle(update=[BROKEN])
+    with pytest.raises(RunFailure, match=r"^learner 0 died: the connection to it broke"):
+        asyncio.run(answer(handle.update.remote(), "learner 0", LIMIT))
+    assert handle.calls == ["update"]
+
+
+def test_work_goes_on_after_a_broken_connection_to_an_actor_that_is_still_there():
+    handle = Handle(pulse=[BROKEN])
+
+    async def work() -> int:
+        while handle.calls != ["pulse", "present", "pulse"]:
+            await asyncio.sleep(0.01)
+        return 7
+
+    assert asyncio.run(while_alive(work(), [named(handle)])) == 7

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rl.faults import UserError
+from rl.faults import UserError, of_file
 
 Line = Mapping[str, Any]
 T = TypeVar("T")
@@ -34,8 +34,9 @@ class Journal:
 
     def add(self, line: Line) -> None:
         """Append a line; it is in the file when this returns, even if the run is killed afterwards."""
-        self._file.write(as_line(line))
-        self._file.flush()
+        with of_file(self._path):
+            self._file.write(as_line(line))
+            self._file.flush()
         self.lines.append(line)
 
 
@@ -69,7 +70,8 @@ def as_line(line: Line) -> bytes:
 def write_whole(path: Path, lines: Iterable[Line]) -> None:
     """Replace the file by these lines; a kill leaves the old file or the new one, never a part."""
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(b"".join(map(as_line, lines)))
+    with of_file(path):
+        unfinished.write_bytes(b"".join(map(as_line, lines)))
     os.replace(unfinished, path)
 
 

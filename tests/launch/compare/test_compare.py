@@ -83,7 +83,8 @@ def test_curves_of_the_same_metric_lie_in_one_chart_with_a_legend():
 
 def test_a_run_that_goes_on_is_compared_as_far_as_it_is():
     write_run("runs/a", 1e-5)
-    write_run("runs/b", 1e-5, summary=False)
+    going_on = write_run("runs/b", 1e-5, summary=False)
+    (going_on / "summary.json").write_text('{"running": {"since": "2026-01-31", "pid": 7, "host": "node1"}}')
     assert assay(["compare", "runs/a", "runs/b", "output=here"]) == 0
     summary = table("here/summary.csv")
     assert summary["entry"] == ["a", "b"] and summary["state"] == ["finished", "unfinished"]

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from actors.config import ModelConfig, Precision
+from builders.locked_folders import place
 from conf.keys import sections, walk
 from conf.schema import UNREAD_BY_PREDICT, PredictConfig
 from launch.__main__ import assay
@@ -331,7 +332,13 @@ def ended(asked: PredictConfig, folder: Path, answer: str = "") -> dict:
         album.add([looked_at(work, index, answer, weight=0.0) for index in range(len(work.samples))])
         timings.add("inspection", 2.5 * len(work.samples))
     run = Inspection(
-        config=asked, folder=folder, work=work, album=album, brake=Brake(), began=time.perf_counter(), timings=timings
+        config=asked,
+        place=place(folder),
+        work=work,
+        album=album,
+        brake=Brake(),
+        began=time.perf_counter(),
+        timings=timings,
     )
     return run.record(End(ending=Ending.done, sentence=""))
 

@@ -10,6 +10,7 @@ import rl.import_fixes  # noqa: F401
 import pytest
 
 from actors.config import ModelConfig
+from builders.locked_folders import place
 from conf.schema import PredictConfig
 from launch.predict.album import Album, Drawing
 from launch.predict.run import Inspection, read_work
@@ -51,7 +52,8 @@ def test_photos_of_other_things_are_warned_of_in_the_terminal_and_on_the_page(pa
     assert f"\nwarning: {sentence}\n" in capsys.readouterr().out
     album = Album(tmp_path, Drawing(heat_top=4.0, resize="nearest"), work.builder, work.photos, work.truth)
     began, timings = time.perf_counter(), Timings()
-    run = Inspection(config=asked, folder=tmp_path, work=work, album=album, brake=Brake(), began=began, timings=timings)
+    where = place(tmp_path)
+    run = Inspection(config=asked, place=where, work=work, album=album, brake=Brake(), began=began, timings=timings)
     run.record(End(ending=Ending.done, sentence=""))
     assert f"<h2>Warnings</h2><ul><li>{escape(sentence)}</li></ul>" in (tmp_path / "predictions.html").read_text()
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
+from builders.locked_folders import place
 from launch.run.archive import RunArchive
 from launch.run.rows import Written
+from launch.run.space import RESERVE_BYTES
 from rl.checkpoints import CheckpointConfig, Progress, Record, commit, read_checkpoint, step_of
+from rl.faults import RunFailure
 
 
 @dataclass
@@ -18,6 +21,8 @@ class Learners:
 
     run: Path
     taken: list[Record] = field(default_factory=list)
+    num_bytes: int = 0
+    """Size of a checkpoint."""
     _writing: tuple[Path, Record] | None = None
 
     async def save(self, folder: Path, record: Record) -> None:
@@ -25,6 +30,9 @@ class Learners:
         self.taken.append(record)
         write_unfinished(self.run, step_of(folder))
         self._writing = folder, record
+
+    async def checkpoint_bytes(self) -> int:
+        return self.num_bytes
 
     async def finish_saving(self) -> None:
         if self._writing:
@@ -60,7 +68,8 @@ class Scene:
     def archive(self, first: int = 0, num_steps: int = 10, **config: int | str) -> RunArchive:
         facts = {"epoch": 1, "data_hash": "d1", "config": {"seed": 1}}
         options = CheckpointConfig(**config)
-        return RunArchive(self.run, options, self.learners, self.recorder, facts=facts, steps=range(first, num_steps))
+        steps = range(first, num_steps)
+        return RunArchive(place(self.run), options, self.learners, self.recorder, facts=facts, steps=steps)
 
     @property
     def steps_taken(self) -> list[int]:
@@ -194,3 +203,42 @@ def test_a_damaged_checkpoint_is_replaced_when_its_step_comes_again(scene):
     damage(write_checkpoint(scene.run, 6))
     go(scene.archive(first=4, num_steps=6, every=2), range(5, 7))
     assert read_checkpoint(scene.run / "checkpoints/step_6").record.progress == Progress(step=6, position=12)
+
+
+MORE_THAN_ANY_DISK = 10**18
+
+
+def needs(run: Path) -> str:
+    needed = f"{MORE_THAN_ANY_DISK + RESERVE_BYTES:,}"
+    return rf"^output={run}: its disk has [\d,]+ bytes free, and a checkpoint with .* needs {needed}; make room there"
+
+
+def test_a_checkpoint_for_which_there_is_no_room_is_not_begun_and_the_one_before_stays(scene):
+    archive = scene.archive(every=2)
+
+    async def run() -> None:
+        await archive.keep(Progress(step=2, position=4))
+        scene.learners.num_bytes = MORE_THAN_ANY_DISK
+        await archive.keep(Progress(step=4, position=8))
+
+    with pytest.raises(RunFailure, match=needs(scene.run)):
+        asyncio.run(run())
+    assert (scene.steps_taken, names(scene.run)) == ([2], ["step_2"])
+
+
+def test_a_run_does_not_begin_without_room_for_a_checkpoint(scene):
+    asyncio.run(scene.archive().open())
+    scene.learners.num_bytes = MORE_THAN_ANY_DISK
+    with pytest.raises(RunFailure, match=needs(scene.run)):
+        asyncio.run(scene.archive().open())
+
+
+def test_nothing_is_saved_into_a_new_folder_at_the_place_of_one_that_was_moved(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    archive = Scene(folder).archive(every=2)
+    folder.rename(tmp_path / "aside")
+    folder.mkdir()
+    with pytest.raises(RunFailure, match="was moved"):
+        asyncio.run(archive.keep(Progress(step=2, position=4)))
+    assert list(folder.iterdir()) == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.run.folder import run_folder
+from launch.run.folder import run_folder, write_whole
 from rl.faults import UserError
 
 
@@ -28,3 +28,12 @@ def test_what_has_begun_and_the_place_of_a_bug_stay(error: Exception, files: lis
             (folder / name).touch()
         raise error
     assert sorted(path.name for path in folder.iterdir()) == [".lock", *files]
+
+
+def test_a_file_for_which_the_disk_has_no_room_is_named_and_the_one_before_stays(tmp_path: Path):
+    page, full = tmp_path / "report.html", tmp_path / ".report.html.unfinished"
+    page.write_text("before")
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=rf"No space left on device: '{page}'"):
+        write_whole(page, "after")
+    assert page.read_text() == "before" and not full.is_symlink()

@@ -3,7 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from launch.run.members import NO_SUMMARY, Member, ranked, read_members, short_keys, sweep_table, varied_overrides
+from launch.command.member_files import fail_member
+from launch.run.members import (
+    NO_SUMMARY,
+    Member,
+    has_ended,
+    ranked,
+    read_members,
+    short_keys,
+    sweep_table,
+    varied_overrides,
+)
 
 
 def write_member(folder: Path, number: int, overrides: list[str], summary: dict | None, rows: str = "") -> None:
@@ -56,6 +66,22 @@ def test_a_summary_that_was_cut_off_is_none(tmp_path: Path) -> None:
     write_member(tmp_path, 0, ["seed=0"], {})
     (tmp_path / "0/summary.json").write_text('{"steps": 3')
     assert read_members(tmp_path)[0].failed == NO_SUMMARY
+
+
+def test_a_summary_that_says_running_is_that_of_a_killed_or_running_member(tmp_path: Path) -> None:
+    write_member(tmp_path, 0, ["seed=0"], None)
+    assert not has_ended(tmp_path / "0")
+    began = {"since": "2026-01-31T12:00:00+00:00", "pid": 7, "host": "node1"}
+    (tmp_path / "0/summary.json").write_text(json.dumps({"running": began}))
+    (read,) = read_members(tmp_path)
+    assert not has_ended(tmp_path / "0") and read.entries == {}
+    assert read.failed == (
+        "was killed or still runs: it began 2026-01-31T12:00:00+00:00 as process 7 on node1 and has not said how it "
+        "ended"
+    )
+    fail_member(tmp_path / "0", "out of memory")
+    fail_member(tmp_path / "0", "another reason")
+    assert has_ended(tmp_path / "0") and read_members(tmp_path)[0].failed == "out of memory"
 
 
 def test_a_folder_without_members_is_refused(tmp_path: Path) -> None:

@@ -212,7 +212,12 @@ def test_a_checkpoint_whose_run_lost_its_metrics_is_refused(run, tmp_path, resum
     assert "metrics.jsonl" in refusal(folder, AUTO if resume == AUTO else str(run))
 
 
-SUMMARIES = {"done": {"steps": 4}, "failed": {"steps": 4, "failed": "x"}, "stopped": {"steps": 4, "stopped": "x"}}
+SUMMARIES = {
+    "done": {"steps": 4},
+    "failed": {"steps": 4, "failed": "x"},
+    "stopped": {"steps": 4, "stopped": "x"},
+    "killed": {"running": {"since": "2026-01-31", "pid": 7, "host": "node1"}},
+}
 
 
 @pytest.mark.parametrize("ending", SUMMARIES)

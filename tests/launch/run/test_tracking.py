@@ -390,3 +390,13 @@ def test_recording_a_step_costs_milliseconds(tmp_path: Path, groups: list[Group]
         seconds.append(time.perf_counter() - start)
     run.finish({}, Ending.failed)
     assert median(seconds) < 0.02
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path, groups: list[Group]) -> None:
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    full = tracker(tmp_path)
+    for act in (lambda: full.log(1, groups, {}), lambda: full.log_evaluation(1, groups[:0])):
+        with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/metrics.jsonl'"):
+            act()
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/metrics.jsonl'"):
+        full.finish({}, Ending.failed)

@@ -10,6 +10,7 @@ from PIL import Image
 from actors.placement import Slot
 from builders.checkpoint_folders import write_checkpoint
 from builders.groups_with_looks import look, looked
+from builders.locked_folders import place
 from builders.scored_groups import group, score
 from conf.schema import TrainConfig
 from launch.pages.provenance import Provenance
@@ -94,9 +95,10 @@ def training(folder: Path, resumed: Resumed | None = None) -> Training:
     plan = Plan(num_steps=12, config={}, ranges={})
     return Training(
         config=config,
-        folder=folder,
+        place=place(folder),
         data=Data(training=[], heldout=[], lessons={}, num_unasked=0, warnings=()),
         start=None,
+        epoch=1,
         tracker=RunTracker(folder, LoggingConfig(wandb=WandbMode.disabled), plan, timings, resumed),
         setup=replace(SETUP, devices=Devices()),
         timings=timings,
