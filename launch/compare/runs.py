@@ -7,11 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
 from launch.run.answers import answers_file, asked_ids
 from launch.run.folder import CHAIN, CONFIG, METRICS
 from launch.run.members import OVERRIDES, SUMMARY, flattened, read_summary, short_keys, whole_rows, why_ended_early
+from rl.documents import read_yaml
 from rl.faults import UserError
 from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
@@ -121,7 +120,7 @@ def _read(folder: Path, name: str) -> ComparedRun:
     return ComparedRun(
         folder=folder,
         name=name,
-        values=_flat(yaml.safe_load(config.read_text(encoding="utf-8"))) if config.exists() else {},
+        values=_flat(read_yaml(config)) if config.exists() else {},
         state=(why_ended_early(summary) or "finished") if has_ended else "unfinished",
         entries=flattened(summary),
         rows=rows,
