@@ -1,10 +1,10 @@
 """Defaults of config keys that depend on the model, for verbs that have no experiment to set them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from actors.config import Precision
+from rl.documents import read_json
 from rl.faults import UserError
 from rl.types import Task
 
@@ -24,10 +24,7 @@ def precision_of(path: str) -> str:
 
 
 def _object_in(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); copy the model anew") from error
+    config = read_json(file)
     if not isinstance(config, dict):
         raise UserError(f"{file}: holds no JSON object; copy the model anew")
     return config

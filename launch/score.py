@@ -1,5 +1,6 @@
 """`assay score`: score the completions in a file, to examine a reward before a training uses it."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,9 @@ from conf.schema import ScoreConfig
 from rewards.answers.parse import Answer
 from rewards.compose import Composer, read
 from rewards.config import OnError
-from rewards.item import UNBOUNDED, Item, read_target
-from rl.faults import UserError
+from rewards.item import LARGEST, UNBOUNDED, Item, read_target
+from rl.documents import cut_lines, json_of
+from rl.faults import UserError, brief, one_line
 from rl.types import Score, Task
 
 BATCH = 256
@@ -49,6 +51,9 @@ class Tally:
 
 def main(config: ScoreConfig) -> int:
     """Write a line for each readable answer; return 1 if an answer could not be read or judged, else 0."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # As in a file, a byte that is no text makes its own line a bad one.
+        sys.stdin.reconfigure(errors="surrogateescape")
     # Standard output is for scores.
     hear = partial(print, file=sys.stderr)
     composer = Composer(replace(config.reward, on_error=OnError.unjudged), hear=hear)
@@ -80,14 +85,14 @@ def explain(item: Item, answer: Answer, score: Score) -> str:
 
 def _items(lines: IO[str], config: ScoreConfig, tally: Tally) -> Iterator[Item]:
     """Yield the answers of the good lines; print the number and the fault of each bad line."""
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(cut_lines(lines), start=1):
         if not line.strip():
             continue
         try:
             yield _item(line, config.task)
         except UserError as error:
             tally.num_bad += 1
-            print(f"assay score: {config.input} line {number}: {error}", file=sys.stderr)
+            print(f"assay score: {config.input} line {number}: {one_line(error)}", file=sys.stderr)
 
 
 def _item(line: str, task: Task) -> Item:
@@ -96,7 +101,7 @@ def _item(line: str, task: Task) -> Item:
     if missing:
         raise UserError(f"the answer has no {' and no '.join(missing)}; docs/rewards.md shows such a line")
     if not isinstance(fields["completion"], str):
-        raise UserError(f"completion must be text; got {fields['completion']!r:.60}")
+        raise UserError(f"completion must be text; got {brief(repr(fields['completion']))}")
     return Item(
         id=str(fields["id"]),
         text=fields["completion"],
@@ -104,20 +109,15 @@ def _item(line: str, task: Task) -> Item:
         target=read_target(fields["target"]),
         image_size=_size(fields.get("image_size")),
         question=str(fields.get("question", "")),
-        num_tokens=fields.get("num_tokens"),
+        num_tokens=_num_tokens(fields.get("num_tokens")),
         agreement=_agreement(fields.get("agreement")),
     )
 
 
 def _object(line: str) -> Mapping[str, Any]:
-    if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
-        raise UserError("holds bytes that are no UTF-8")
-    try:
-        loaded = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"is not JSON ({error})") from error
+    loaded = json_of(line, "the line")
     if not isinstance(loaded, dict):
-        raise UserError("is not a JSON object")
+        raise UserError("the line is not a JSON object")
     return loaded
 
 
@@ -125,23 +125,29 @@ def _task(value: Any, otherwise: Task) -> Task:
     if value is None:
         return otherwise
     if not isinstance(value, str) or value not in Task.__members__:
-        raise UserError(f"task {value!r} is not one of {', '.join(Task.__members__)}")
+        raise UserError(f"task {brief(repr(value))} is not one of {', '.join(Task.__members__)}")
     return Task[value]
 
 
 def _size(value: Any) -> tuple[int, int]:
     if value is None:
         return UNBOUNDED
-    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(n, int) and n > 0 for n in value)):
-        raise UserError(f"image_size must be [width, height] in pixels; got {value!r}")
+    if not (isinstance(value, list) and len(value) == 2 and all(type(n) is int and 0 < n <= LARGEST for n in value)):
+        raise UserError(f"image_size must be [width, height] in pixels; got {brief(repr(value))}")
     return value[0], value[1]
+
+
+def _num_tokens(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise UserError(f"num_tokens must be a whole number of tokens; got {brief(repr(value))}")
+    return value
 
 
 def _agreement(value: Any) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise UserError(f"agreement must be a number in [0, 1]; got {value!r}")
+        raise UserError(f"agreement must be a number in [0, 1]; got {brief(repr(value))}")
     return float(value)
 
 

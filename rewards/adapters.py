@@ -12,6 +12,7 @@ from rewards.compose import Composer, read
 from rewards.config import OnError, RewardConfig
 from rewards.item import UNBOUNDED, Item, read_target
 from rewards.presets import PRESETS, preset
+from rl.documents import json_of
 from rl.faults import UserError
 from rl.types import Score, Task
 
@@ -66,7 +67,10 @@ def as_verl(reward: str | RewardConfig, *, task: Task | None = None) -> Callable
     def compute_score(
         data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, float]:
-        target = json.loads(ground_truth if isinstance(ground_truth, str) else _from_arrays(ground_truth))
+        if isinstance(ground_truth, str):
+            target = json_of(ground_truth, "ground_truth")
+        else:
+            target = json.loads(_from_arrays(ground_truth))
         info = extra_info or {}
         item = _item(str(info.get("index", data_source)), solution_str, target, info.get("image_size"), form)
         (score,) = composer.score([item], read([item]))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rl.faults import UserError
+from rl.faults import UserError, brief
 from rl.types import DEFECTIVE, NORMAL, Group, Sample, Target, Task
 
 UNBOUNDED = (10**7, 10**7)
@@ -76,13 +76,13 @@ def target_fields(target: Target) -> dict[str, Any]:
 def read_target(values: Mapping[str, Any]) -> Target:
     """Return a target from any subset of the fields that `target_fields` returns; a field may be null."""
     if not isinstance(values, Mapping):
-        raise UserError(f'target must be an object such as {{"label": "normal"}}; got {values!r}')
+        raise UserError(f'target must be an object such as {{"label": "normal"}}; got {brief(repr(values))}')
     unknown = [name for name, value in values.items() if name not in FIELDS and value is not None]
     if unknown:
-        raise UserError(f"target has no field '{unknown[0]}'; its fields are {', '.join(FIELDS)}")
+        raise UserError(f"target has no field '{brief(unknown[0])}'; its fields are {', '.join(FIELDS)}")
     label = values.get("label")
     if label not in (None, "", *LABELS):
-        raise UserError(f'target.label must be "normal" or "defective"; got {label!r}')
+        raise UserError(f'target.label must be "normal" or "defective"; got {brief(repr(label))}')
     cells = values.get("cells")
     boxes = tuple(_box(box) for box in _list(values, "boxes"))
     return Target(
@@ -102,7 +102,7 @@ def read_target(values: Mapping[str, Any]) -> Target:
 def _options(value: Any) -> dict[str, str]:
     """Return the options by letter, without null ones, which a table has for letters that this sample lacks."""
     if not isinstance(value, Mapping):
-        raise UserError(f'target.options must be an object such as {{"A": "a scratch"}}; got {value!r}')
+        raise UserError(f'target.options must be an object such as {{"A": "a scratch"}}; got {brief(repr(value))}')
     return {str(letter): str(text) for letter, text in value.items() if text is not None}
 
 
@@ -121,28 +121,28 @@ def _list(values: Mapping[str, Any], name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list | tuple):
-        raise UserError(f"target.{name} must be a list; got {value!r}")
+        raise UserError(f"target.{name} must be a list; got {brief(repr(value))}")
     return list(value)
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     if value is not None and not isinstance(value, str):
-        raise UserError(f"target.{name} must be text; got {value!r}")
+        raise UserError(f"target.{name} must be text; got {brief(repr(value))}")
     return value or ""
 
 
 def _box(value: Any) -> tuple[float, float, float, float]:
     numbers = _numbers(value, 4)
     if numbers is None or not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
-        raise UserError(f"target.boxes: {value!r} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
+        raise UserError(f"target.boxes: {brief(repr(value))} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def _cell(value: Any) -> tuple[int, int]:
     numbers = _numbers(value, 2)
     if numbers is None or not all(number in range(16) for number in numbers):
-        raise UserError(f"target.cells: {value!r} is not [row, column] of the 16x16 grid, from 0")
+        raise UserError(f"target.cells: {brief(repr(value))} is not [row, column] of the 16x16 grid, from 0")
     return int(numbers[0]), int(numbers[1])
 
 

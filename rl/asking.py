@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl.faults import UserError
+from rl.documents import read_json
+from rl.faults import UserError, brief
 
 FILE = "assay.json"
 ASKED = (
@@ -48,13 +49,10 @@ def read_asking(folder: Path) -> dict[str, Any]:
     file = folder / FILE
     if not file.is_file():
         return {}
-    try:
-        asking = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); remove it, and give its keys yourself") from error
+    asking = read_json(file)
     if not isinstance(asking, dict):
         raise UserError(f"{file} is not a JSON object; remove it, and give its keys yourself")
     strange = [key for key in asking if key not in ASKED]
     if strange:
-        raise UserError(f"{file} must not hold {strange[0]}; it may hold {', '.join(ASKED)}")
+        raise UserError(f"{file} must not hold {brief(strange[0])}; it may hold {', '.join(ASKED)}")
     return asking

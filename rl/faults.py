@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+MOST_SHOWN = 80
+"""Letters of a value that a sentence shows."""
+
 
 class AssayError(Exception):
     """An error whose message says in one sentence what went wrong and what to do."""
@@ -56,6 +59,16 @@ def one_line(text: object) -> str:
     'two lines'
     """
     return " ".join(str(text).split())
+
+
+def brief(value: object) -> str:
+    """Return a value from a file as it is shown in a sentence: on one line, and not all of it if it is long.
+
+    >>> brief("scratch"), len(brief(["x"] * 1000))
+    ('scratch', 80)
+    """
+    text = one_line(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
 def named(error: BaseException) -> str:

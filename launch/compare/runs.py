@@ -8,12 +8,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
 from launch.run.answers import answers_file, asked_ids
 from launch.run.folder import CHAIN, CONFIG, METRICS
 from launch.run.members import OVERRIDES, flattened, has_ended, read_summary, short_keys, why_ended_early
 from launch.run.rows import read_rows
+from rl.documents import read_yaml
 from rl.faults import UserError
 from rl.metrics import HELD_OUT, reward_edges
 from rl.roles import Metrics
@@ -123,7 +122,7 @@ def _read(folder: Path, name: str) -> ComparedRun:
     return ComparedRun(
         folder=folder,
         name=name,
-        values=_flat(yaml.safe_load(config.read_text(encoding="utf-8"))) if config.exists() else {},
+        values=_flat(read_yaml(config)) if config.exists() else {},
         state=(why_ended_early(summary) or "finished") if is_over else "unfinished",
         entries=flattened(summary),
         rows=rows,

@@ -15,11 +15,11 @@ REFERENCE, INSPECTED = "normal.jpg", "inspected.jpg"
 EXAMPLE = {"A": "scratch", "B": NO_DEFECT}
 STAND_INS = "The options in the prompt are examples: write those of your own question in their place."
 TRANSFORMERS = """\
-from PIL import Image
+from PIL import Image, ImageOps
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 folder, photos = {folder!r}, {photos!r}
-images = [Image.open(photo).convert("RGB"){resized} for photo in photos]
+images = [ImageOps.exif_transpose(Image.open(photo)).convert("RGB"){resized} for photo in photos]
 prompt = {prompt!r}
 processor = AutoProcessor.from_pretrained(folder)
 model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto")
@@ -28,11 +28,11 @@ tokens = model.generate(**inputs, max_new_tokens={max_tokens}, do_sample=False)
 print(processor.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 """
 VLLM = """\
-from PIL import Image
+from PIL import Image, ImageOps
 from vllm import LLM, SamplingParams
 
 folder, photos = {folder!r}, {photos!r}
-images = [Image.open(photo).convert("RGB"){resized} for photo in photos]
+images = [ImageOps.exif_transpose(Image.open(photo)).convert("RGB"){resized} for photo in photos]
 prompt = {prompt!r}
 llm = LLM(folder, max_model_len={max_length}, mm_processor_kwargs={{"size": {size!r}}})
 question = {{"prompt": prompt, "multi_modal_data": {{"image": images}}}}

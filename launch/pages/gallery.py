@@ -11,6 +11,7 @@ from typing import Protocol
 from PIL import Image
 
 from rl.data.grid import SIDE
+from rl.data.images import open_image
 from rl.data.questions import WITH_OPTIONS
 from rl.evaluation.metrics import IOU_FOUND, outcome
 from rl.types import DEFECTIVE, Box, Cell, Completion, Group, Prompt, Task
@@ -208,8 +209,7 @@ def _cells(kind: str, cells: frozenset[Cell] | None, prompt: Prompt) -> str:
 
 def data_uri(path: Path) -> str:
     """Shrink an image and return it as a data URI."""
-    with Image.open(path) as opened:
-        picture = opened.convert("RGB")
+    picture = open_image(path)
     picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
     return embedded(picture)
 

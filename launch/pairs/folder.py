@@ -17,6 +17,7 @@ from rl.data.images import in_threads
 from rl.data.pairs.config import selects
 from rl.data.pairs.journal import Journal, write_whole
 from rl.data.pairs.trajectories import CHOSEN, REJECTED, is_pair, kinds_of, why_left_out
+from rl.documents import read_json
 from rl.faults import UserError
 from rl.types import Sample
 from rollout.config import TeacherConfig
@@ -108,10 +109,9 @@ def claim(path: Path, key: Mapping[str, str]) -> None:
             raise UserError(f"output={path} holds something else ({others[0]}); give another folder")
         write_whole(file, [key])
         return
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file}: is not JSON ({error}); start anew in another folder") from error
+    known = read_json(file)
+    if not isinstance(known, dict):
+        raise UserError(f"{file}: holds no JSON object; start anew in another folder")
     differing = [name for name in key if known.get(name) != key[name]]
     if differing:
         raise UserError(f"output={path} holds pairs of another {' and '.join(differing)}; give another folder")

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import wandb
-from PIL import Image
 
 from launch.run.ending import Ending
 from launch.run.folder import REPORT
 from rewards.answers.parse import parse_answer
+from rl.data.images import open_image
 from rl.evaluation.config import Backend, LoggingConfig, WandbMode
 from rl.evaluation.kept_maps import kept_map
 from rl.evaluation.look_pictures import inspected, with_map, with_truth
@@ -219,8 +219,7 @@ def boxed_image(group: Group) -> wandb.Image:
     """Draw the true boxes and those of the first completion on the inspected image."""
     prompt = group.prompt
     answer = parse_answer(group.completions[0].text, prompt.sample.task, prompt.image_size)
-    with Image.open(prompt.sample.images[-1]) as opened:
-        picture = opened.convert("RGB")
+    picture = open_image(prompt.sample.images[-1])
     picture.thumbnail((TABLE_PIXELS, TABLE_PIXELS))
     labels = prompt.target.box_labels or ("",) * len(prompt.target.boxes)
     return wandb.Image(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rl.data.readers.reader import Record
-from rl.faults import UserError, one_line
+from rl.documents import read_json
+from rl.faults import UserError, brief
+from rl.files import below
 from rl.types import Box
 
 NAME = "annotations.json"
@@ -50,13 +52,15 @@ def read_notes(folder: Path, images: Mapping[str, bool]) -> dict[str, Note]:
     path = folder / NAME
     if not path.exists():
         return {}
-    entries = _load(path)
+    entries = read_json(path)
     if not isinstance(entries, dict):
         raise UserError(f'{path}: the file holds no object; write {{"<image>": {{…}}, …}}')
     for name in entries:
         if name not in images:
-            raise UserError(f"{path}: there is no image '{name}' in {folder}; correct the name or remove the entry")
-    return {name: _note(_entry(folder, name), entry, is_normal=images[name]) for name, entry in entries.items()}
+            raise UserError(
+                f"{path}: there is no image '{brief(name)}' in {folder}; correct the name or remove the entry"
+            )
+    return {name: _note(folder, name, entry, is_normal=images[name]) for name, entry in entries.items()}
 
 
 def _entry(folder: Path, name: str) -> str:
@@ -64,27 +68,16 @@ def _entry(folder: Path, name: str) -> str:
     return f"{folder / NAME}: entry '{name}'"
 
 
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno} is not JSON ({error.msg}); mend the file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: the file is no readable text ({error}); mend or remove it") from error
-    except (ValueError, RecursionError) as error:
-        # A number of more than 4300 digits, or brackets nested too deeply.
-        raise UserError(f"{path}: the file does not parse ({one_line(error)}); mend it") from error
-
-
-def _note(where: str, entry: Any, *, is_normal: bool) -> Note:
+def _note(folder: Path, name: str, entry: Any, *, is_normal: bool) -> Note:
     """Return the checked note; boxes that leave the image are found when the image is opened."""
+    where = _entry(folder, name)
     if not isinstance(entry, dict):
-        raise UserError(f"{where} is {json.dumps(entry)}, not an object; give any of {', '.join(KEYS)}, or remove it")
+        raise UserError(f"{where} is {_shown(entry)}, not an object; give any of {', '.join(KEYS)}, or remove it")
     for key in entry:
         if key not in KEYS:
-            raise UserError(f"{where} has the unknown key '{key}'; its keys are {', '.join(KEYS)}")
+            raise UserError(f"{where} has the unknown key '{brief(key)}'; its keys are {', '.join(KEYS)}")
     note = Note(
-        reference=_text(where, entry, "reference"),
+        reference=_reference(where, folder, entry),
         boxes=_boxes(where, entry),
         labels=_labels(where, entry),
         rationale=_text(where, entry, "rationale"),
@@ -101,21 +94,32 @@ def _note(where: str, entry: Any, *, is_normal: bool) -> Note:
     return note
 
 
+def _shown(value: Any) -> str:
+    return brief(json.dumps(value))
+
+
+def _reference(where: str, folder: Path, entry: dict[str, Any]) -> str:
+    name = _text(where, entry, "reference")
+    if name:
+        below(where, folder, name)
+    return name
+
+
 def _text(where: str, entry: dict[str, Any], key: str) -> str:
     text = entry.get(key, "")
     if not isinstance(text, str):
-        raise UserError(f"{where}: {key} is {json.dumps(text)}, not a text; put it in quotes or leave it out")
+        raise UserError(f"{where}: {key} is {_shown(text)}, not a text; put it in quotes or leave it out")
     return text
 
 
 def _boxes(where: str, entry: dict[str, Any]) -> tuple[Box, ...]:
     boxes = entry.get("boxes", [])
     if not isinstance(boxes, list):
-        raise UserError(f"{where}: boxes is {json.dumps(boxes)}, not a list; write [[x1, y1, x2, y2], …]")
+        raise UserError(f"{where}: boxes is {_shown(boxes)}, not a list; write [[x1, y1, x2, y2], …]")
     for box in boxes:
         if not _is_box(box):
             raise UserError(
-                f"{where} has the box {json.dumps(box)}; write [x1, y1, x2, y2] in pixels, 0 ≤ x1 < x2 and 0 ≤ y1 < y2"
+                f"{where} has the box {_shown(box)}; write [x1, y1, x2, y2] in pixels, 0 ≤ x1 < x2 and 0 ≤ y1 < y2"
             )
     return tuple((float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in boxes)
 
@@ -130,5 +134,5 @@ def _is_box(box: Any) -> bool:
 def _labels(where: str, entry: dict[str, Any]) -> tuple[str, ...]:
     labels = entry.get("labels", [])
     if not (isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)):
-        raise UserError(f'{where}: labels is {json.dumps(labels)}; write ["<defect>", …], one for each box')
+        raise UserError(f'{where}: labels is {_shown(labels)}; write ["<defect>", …], one for each box')
     return tuple(labels)

@@ -1,13 +1,13 @@
 """Lessons: for a sample a better answer to teach and, for preferences, a worse one; from a file or from its target."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from rl.data.prompts import answer_text
-from rl.faults import UserError
+from rl.documents import read_json_lines
+from rl.faults import UserError, brief
 from rl.types import Completion, Group, Origin, Prompt, Sample
 
 KNOWLEDGE_START, KNOWLEDGE_END = "<knowledge>", "</knowledge>"
@@ -35,26 +35,18 @@ class Encoder(Protocol):
 
 def read_lessons(path: Path, *, with_rejected: bool) -> dict[str, Lesson]:
     """Return the lessons of a file by sample id, from JSON lines {"id", "chosen", "rejected"}; ignore other fields."""
-    try:
-        # Not splitlines, which would also cut at Unicode's line separators inside a text.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"data.lessons={path}: no readable file of lessons ({error}); `assay pairs` writes one"
-        ) from error
     lessons: dict[str, Lesson] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        told = _parsed(line, f"{path}:{number}")
+    for where, told in read_json_lines(path):
+        if not isinstance(told, dict):
+            raise UserError(f'{where} is no object such as {{"id": …, "chosen": …, "rejected": …}}; mend it')
         wanted = ("id", "chosen", "rejected") if with_rejected else ("id", "chosen")
         lacking = [name for name in wanted if not (isinstance(told.get(name), str) and told[name])]
         if lacking:
-            raise UserError(f"{path}:{number}: no text '{lacking[0]}'; a lesson here needs {', '.join(wanted)}")
+            raise UserError(f"{where} has no text '{lacking[0]}'; a lesson here needs {', '.join(wanted)}")
         if with_rejected and told["chosen"] == told["rejected"]:
-            raise UserError(f"{path}:{number}: chosen and rejected are the same text; leave the line out")
+            raise UserError(f"{where} has the same text as chosen and rejected; leave the line out")
         if told["id"] in lessons:
-            raise UserError(f"{path}:{number}: a second lesson of sample {told['id']}; leave one out")
+            raise UserError(f"{where} is a second lesson of sample {brief(told['id'])}; leave one out")
         lessons[told["id"]] = Lesson(chosen=told["chosen"], rejected=told["rejected"] if with_rejected else "")
     if not lessons:
         raise UserError(f"{path}: the file holds no lesson; `assay pairs` writes one a sample")
@@ -73,7 +65,7 @@ def with_lessons(
                 "seed and data.heldout_share"
             )
         if sample_id not in known:
-            raise UserError(f"{path}: sample {sample_id} is not in data.root; give the data of the lessons")
+            raise UserError(f"{path}: sample {brief(sample_id)} is not in data.root; give the data of the lessons")
     return [sample for sample in training if sample.id in lessons]
 
 
@@ -136,15 +128,3 @@ def _num_stating(pieces: Sequence[str], text: str) -> int:
             return index
         read += len(piece)
     return len(pieces)
-
-
-def _parsed(line: str, where: str) -> dict[str, Any]:
-    try:
-        told = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not a line of JSON ({error}); mend it") from error
-    if any("\ud800" <= letter <= "\udfff" for letter in json.dumps(told, ensure_ascii=False)):
-        raise UserError(f"{where}: the line holds a lone surrogate, which no tokenizer reads; remove that character")
-    if not isinstance(told, dict):
-        raise UserError(f'{where}: not an object such as {{"id": …, "chosen": …, "rejected": …}}; mend it')
-    return told

@@ -11,7 +11,7 @@ import numpy as np
 from rl.data.annotations import with_notes
 from rl.data.config import DataConfig
 from rl.data.grid import cells_of_boxes, cells_of_mask
-from rl.data.images import Size, check_mask_size, check_within, decoded_size, in_threads, open_mask
+from rl.data.images import DECODED, Size, check_mask_size, check_within, decoded_size, in_threads, open_mask
 from rl.data.masks import mask_boxes
 from rl.data.questions import (
     NO_DEFECT,
@@ -140,7 +140,7 @@ def _target(record: Record, reader: Reader, size: Size, task: Task) -> Target:
     mask = _read_mask(record.mask, record, reader, size) if record.mask else None
     where = record.boxes_from or str(record.path)
     check_within(where, record.boxes, size)
-    boxes = record.boxes or (mask_boxes(mask) if mask is not None else ())
+    boxes = record.boxes or (_boxes_of(mask) if mask is not None else ())
     labels = record.labels or (record.kind,) * len(boxes)
     if len(labels) != len(boxes):
         raise UserError(f"{where} has {len(boxes)} boxes and {len(labels)} labels; give each box a label")
@@ -153,6 +153,12 @@ def _target(record: Record, reader: Reader, size: Size, task: Task) -> Target:
         rationale=record.rationale,
         cells=_cells(mask, boxes, size) if on_grid else None,
     )
+
+
+def _boxes_of(mask: np.ndarray) -> tuple[Box, ...]:
+    # To number the regions of a mask takes as much memory as to decode an image.
+    with DECODED.spent(mask.size):
+        return mask_boxes(mask)
 
 
 def _read_mask(mask: Path, record: Record, reader: Reader, size: Size) -> np.ndarray:

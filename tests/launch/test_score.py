@@ -65,8 +65,14 @@ def test_the_knowledge_that_an_answer_names_is_measured(tmp_path: Path, capsys):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("{", "line 2: is not JSON"),
-        ("[]", "line 2: is not a JSON object"),
+        ("{", "line 2: the line is not JSON"),
+        ("[]", "line 2: the line is not a JSON object"),
+        ('{"id": 1, "id": 2}', "line 2: the line has the key 'id' a second time"),
+        ('{"agreement": NaN}', "line 2: the line holds NaN"),
+        (LINE | {"num_tokens": "7"}, "line 2: num_tokens must be a whole number"),
+        (LINE | {"image_size": [10**300, 1]}, r"line 2: image_size must be \[width, height\]"),
+        (LINE | {"target": {"a\nb": 1}}, "line 2: target has no field 'a b'"),
+        (" " * 2**22 + "{}", "line 2: the line is longer than 4 MiB"),
         ({"id": "b", "target": {}}, "line 2: the answer has no completion"),
         (LINE | {"completion": 3}, "line 2: completion must be text"),
         (LINE | {"target": {"label": "good"}}, "line 2: target.label must be"),
@@ -123,6 +129,15 @@ def test_standard_input_and_output_and_an_explanation(monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["total"] == 2.0
     assert "a: total 2" in err and "accuracy      1" in err and "read think: Even." in err
+
+
+def test_bytes_that_are_no_text_make_one_line_a_bad_one_on_standard_input_too(monkeypatch, capsys):
+    lines = b"\xe4\n" + json.dumps(LINE).encode() + b"\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines), encoding="utf-8"))
+    assert assay(["score", "reward=yes_no", "input=-"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["total"] == 2.0
+    assert "- line 1: the line is not UTF-8 (byte 0xe4)" in err
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,19 @@
 """Expert knowledge of each kind of defect, and the choice of pieces that a question offers (DCR²-AD, A.2)."""
 
-import json
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from rl import documents
 from rl.data.knowledge.naming import agnostic, names_left
 from rl.data.questions import kind_text
-from rl.faults import UserError, one_line
+from rl.faults import UserError, brief
 
 GOOD = "good"
 """Kind of defect of an entry about normal parts, as in MMAD."""
@@ -48,7 +48,7 @@ class Entry:
 
 def read_mmad(path: Path) -> list[Entry]:
     """Return the entries of MMAD's domain_knowledge.json, in its order, with the names of their objects."""
-    return _entries(path, _parsed(path, json.loads))
+    return _entries(path, documents.read_json(path))
 
 
 def read_yaml(path: Path) -> list[Entry]:
@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> list[Entry]:
 
     A text may begin with its name, "<Split Teeth> Two rows …"; otherwise the defect is its name.
     """
-    return _entries(path, _parsed(path, yaml.safe_load))
+    return _entries(path, documents.read_yaml(path))
 
 
 def object_agnostic(entries: Iterable[Entry]) -> list[Entry]:
@@ -161,31 +161,20 @@ def _quotable(text: str) -> str:
     return " ".join(text.split()).replace('"', "'")
 
 
-def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: the file of knowledge is no readable text ({error}); mend the path or file"
-        ) from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path}: the file of knowledge does not parse ({one_line(error)}); mend it") from error
-
-
 def _entries(path: Path, datasets: Any) -> list[Entry]:
     entries = [
         _entry(path, dataset, object_, defect, text)
         for dataset, objects in _items(path, "the file", datasets)
-        for object_, defects in _items(path, f"'{dataset}'", objects)
-        for defect, text in _items(path, f"'{dataset}.{object_}'", defects)
+        for object_, defects in _items(path, f"'{brief(dataset)}'", objects)
+        for defect, text in _items(path, f"'{brief(f'{dataset}.{object_}')}'", defects)
     ]
-    keys = [entry.key for entry in entries]
-    twice = next((key for key in keys if keys.count(key) > 1), "")
+    keys = Counter(entry.key for entry in entries)
+    twice = [key for key, count in keys.items() if count > 1]
     if twice:
-        raise UserError(f"{path}: two entries have the key '{twice}'; rename one, without dots")
+        raise UserError(f"{path}: two entries have the key '{brief(twice[0])}'; rename one, without dots")
     for object_ in dict.fromkeys((entry.dataset, entry.object) for entry in entries):
         if ".".join((*object_, GOOD)) not in keys:
-            raise UserError(f"{path}: '{'.'.join(object_)}' has no entry '{GOOD}'; say what is normal for it")
+            raise UserError(f"{path}: '{brief('.'.join(object_))}' has no entry '{GOOD}'; say what is normal for it")
     return entries
 
 
@@ -194,14 +183,14 @@ def _items(path: Path, where: str, level: Any) -> Iterator[tuple[str, Any]]:
         raise UserError(f"{path}: {where} holds no entries; write dataset, object and defect, and its text below them")
     for key, value in level.items():
         if not (isinstance(key, str) and key.strip()):
-            raise UserError(f"{path}: {where} has the key {key!r}, which is no text; put a name in quotes")
+            raise UserError(f"{path}: {where} has the key {brief(repr(key))}, which is no text; put a name in quotes")
         yield key, value
 
 
 def _entry(path: Path, dataset: str, object_: str, defect: str, text: Any) -> Entry:
-    where = f"{path}: entry '{dataset}.{object_}.{defect}'"
+    where = f"{path}: entry '{brief(f'{dataset}.{object_}.{defect}')}'"
     if not (isinstance(text, str) and text.strip()):
-        raise UserError(f"{where} has the text {text!r}; write what is known of it in quotes")
+        raise UserError(f"{where} has the text {brief(repr(text))}; write what is known of it in quotes")
     tag = next((tag for tag in TAGS if tag in text + defect), "")
     if tag:
         raise UserError(f"{where} holds {tag}, which has a meaning in answers; remove it")

@@ -85,7 +85,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 def _read(path: Path, number: int, text: bytes) -> Line:
     try:
         line = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: line {number} is not JSON ({error}); start anew in another folder") from error
     if not isinstance(line, dict):
         raise UserError(f"{path}: line {number} holds no JSON object; start anew in another folder")

@@ -237,7 +237,7 @@ def test_a_models_broken_config_is_one_sentence(photos, capsys):
     (photos / "model/config.json").write_text("{")
     assert assay(["predict", f"input={photos}/in", f"model={photos}/model"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"assay predict: {photos}/model/config.json: cannot be read (") and err.count("\n") == 1
+    assert err.startswith(f"assay predict: {photos}/model/config.json: line 1 is not JSON (") and err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

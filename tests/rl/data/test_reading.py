@@ -95,6 +95,15 @@ def test_a_box_that_is_none_is_named_with_the_place_that_states_it(holed, box, p
         read([replace(holed, boxes=(box,), boxes_from=place)])
 
 
+def test_boxes_are_in_pixels_of_the_image_as_it_is_seen(holed):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (20, 10)).save(holed.path, exif=exif)
+    assert read([replace(holed, boxes=((0, 10, 10, 20),))])[0].target.boxes == ((0, 10, 10, 20),)
+    with pytest.raises(UserError, match="has the box .* in an image of 10x20"):
+        read([replace(holed, boxes=((10, 0, 20, 10),))])
+
+
 def test_boxes_with_another_number_of_labels_are_refused(holed):
     with pytest.raises(UserError, match=f"^{holed.path} has 2 boxes and 1 labels; give each box a label$"):
         read([replace(holed, labels=("hole",))])

@@ -84,9 +84,9 @@ def test_an_entry_that_keeps_its_name_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "does not parse"),
-        ("1" * 4301, "does not parse"),
-        ("[" * 100_000, "does not parse"),
+        ("{", "line 1 is not JSON"),
+        ("1" * 4301, "line 1 holds a number that is too large"),
+        ("[" * 100_000, "line 1 nests more than 64 levels"),
         ("[]", "the file holds no entries"),
         ({}, "the file holds no entries"),
         ({"d": 3}, "'d' holds no entries"),
@@ -110,7 +110,13 @@ def test_a_faulty_file_is_one_sentence_that_names_it(tmp_path, content, sentence
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("lines", "said"), [("a: b: c", "parse"), ("d: {o: {no: x}}", "False, which is no text")])
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("a: b: c", "line 1 is not YAML .mapping values"),
+        ("d: {o: {no: x}}", "False, which is no text"),
+    ],
+)
 def test_a_faulty_yaml_is_refused(tmp_path, lines, said):
     with pytest.raises(ValueError, match=said):
         read_yaml(written(tmp_path, lines, "k.yaml"))
@@ -118,8 +124,8 @@ def test_a_faulty_yaml_is_refused(tmp_path, lines, said):
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path):
     (tmp_path / "k.yaml").write_bytes(b"\xff\xfe")
-    for read, name in ((read_mmad, "none.json"), (read_yaml, "k.yaml")):
-        with pytest.raises(ValueError, match="is no readable text"):
+    for read, name, said in ((read_mmad, "none.json", "cannot be read"), (read_yaml, "k.yaml", "line 1 is not UTF-8")):
+        with pytest.raises(ValueError, match=said):
             read(tmp_path / name)
 
 

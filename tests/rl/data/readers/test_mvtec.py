@@ -286,7 +286,7 @@ FAULTS = {
     "entry 'test/bent tip/000.PNG' has the unknown key 'lables'": note_an_unknown_key,
     "there is no image 'test/bent tip/000.png'": note_an_image_that_is_not_there,
     "the image is damaged": break_image,
-    "the image is damaged (cannot identify": break_reference,
+    "the image is damaged, or none of PNG": break_reference,
     "the mask is 21x10 and its image 20x10; redraw it": resize_mask,
     "is missing; add it or move the image to test/good": remove_mask,
     "the mask of a defective image is empty": blacken_mask,
