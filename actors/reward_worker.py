@@ -34,6 +34,5 @@ class RewardWorker(Watched):
         except UserError as error:
             scores, fault = (), str(error)
         printed = tuple(self._printed)
-        # A call that timed out may still print.
-        del self._printed[: len(printed)]
+        self._printed.clear()
         return Scored(scores=scores, printed=printed, fault=fault)

@@ -2,21 +2,31 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
-from queue import Empty, SimpleQueue
-from threading import Thread
+from functools import partial
 
 from rewards.answers.parse import Answer, parse_answer
 from rewards.component import Judge, Values
-from rewards.config import COMPONENTS, OnError, RewardConfig, check_reward, components, is_computed, weights
-from rewards.functions import BatchReward, Hear, heard, load_function, place_of
+from rewards.config import (
+    COMPONENTS,
+    FunctionConfig,
+    OnError,
+    RewardConfig,
+    check_reward,
+    components,
+    is_computed,
+    weights,
+)
+from rewards.functions import Functions, Lost, Raised
 from rewards.item import Item, items_of
+from rewards.process import Hear
 from rl.faults import AssayError, UserError
 from rl.types import DEFECTIVE, Group, Sample, Score
 
 Judgement = float | None | str
 """A component's value; None if the sample has nothing to judge by; a sentence about the fault if it failed."""
+Attempt = Callable[[Sequence[Item], Sequence[Answer]], Values | Exception]
+"""A judge that returns the exception that kept it from judging the batch."""
 OF_BOXES = ("box", "box_penalty", "grounding")
 """Components that compare boxes with the true ones."""
 
@@ -29,8 +39,7 @@ class Composer:
         check_reward(config)
         self._config = config
         self._weights = weights(config)
-        self._judges = _judges(config)
-        self._hear = hear
+        self._judges = _judges(config, hear)
 
     def score_group(self, group: Group) -> Group:
         """Return the group with a score for each completion."""
@@ -56,15 +65,14 @@ class Composer:
         whole = total(components, self._weights)
         return Score(total=whole, components=components, malformed=answer.malformed, unjudged=reasons, faults=faults)
 
-    def _judged(self, name: str, judge: Judge, items: Sequence[Item], answers: Sequence[Answer]) -> list[Judgement]:
+    def _judged(self, name: str, judge: Attempt, items: Sequence[Item], answers: Sequence[Answer]) -> list[Judgement]:
         """Return a component's judgement of each answer; a fault raises or becomes a sentence, never a silent 0."""
-        with heard(name, self._hear) if self._hear and name not in COMPONENTS else nullcontext():
-            result = in_time(lambda: judge(items, answers), self._config.timeout_s)
+        result = judge(items, answers)
         values = [result] * len(items) if isinstance(result, Exception) else result
         return [self._judgement(name, item, value) for item, value in zip(items, values, strict=True)]
 
     def _judgement(self, name: str, item: Item, value: float | None | Exception) -> Judgement:
-        if isinstance(value, TimeoutError):
+        if isinstance(value, Lost):
             return f"reward {name} on sample {item.id}: {value}"
         if isinstance(value, Exception):
             return self._raised(name, item, value)
@@ -78,8 +86,9 @@ class Composer:
     def _raised(self, name: str, item: Item, error: Exception) -> Judgement:
         """Return the sentence about an exception of a component, or raise it, by config."""
         # A fault of ours says itself what is wrong; the name of its class tells a user nothing.
-        raised = "" if isinstance(error, AssayError) else f" raised {type(error).__name__}"
-        sentence = f"reward {name}{raised} on sample {item.id}: {error}{place_of(error)}"
+        kind = error.kind if isinstance(error, Raised) else type(error).__name__
+        raised = "" if isinstance(error, AssayError) else f" raised {kind}"
+        sentence = f"reward {name}{raised} on sample {item.id}: {error}"
         if self._config.on_error is OnError.unjudged:
             return sentence
         if name in COMPONENTS and not isinstance(error, AssayError):
@@ -146,37 +155,25 @@ def total(components: dict[str, float | None], weight_of: dict[str, float]) -> f
     return sum(weight_of[name] * value for name, value in judged_values.items())
 
 
-def in_time(work: Callable[[], Values], seconds: float) -> Values | Exception:
-    """Return the result of `work` or the exception it raised; a TimeoutError if it takes longer than `seconds`.
-
-    It runs in a thread of its own, which is abandoned if it hangs.
-    """
-    done: SimpleQueue[Values | Exception] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put(work())
-        except Exception as error:  # noqa: BLE001 - returned to the caller
-            done.put(error)
-        except SystemExit as error:
-            done.put(RuntimeError(f"it left by sys.exit({error.code})"))
-
-    Thread(target=run, daemon=True).start()
-    try:
-        return done.get(timeout=seconds)
-    except Empty:
-        return TimeoutError(f"no answer in reward.timeout_s={seconds:g} s")
-
-
-def _judges(config: RewardConfig) -> dict[str, Judge]:
+def _judges(config: RewardConfig, hear: Hear | None) -> dict[str, Attempt]:
     """Return the judge of every component that is computed, by name."""
-    ours = {
-        name: COMPONENTS[name].batch_judge(options)
+    ours: dict[str, Attempt] = {
+        name: partial(_attempt, COMPONENTS[name].batch_judge(options))
         for name, options in components(config).items()
         if is_computed(options)
     }
-    return ours | {function.name: _of_user(load_function(function)) for function in config.functions}
+    if not config.functions:
+        return ours
+    functions = Functions(config, hear)
+    return ours | {function.name: _of_user(functions, function) for function in config.functions}
 
 
-def _of_user(reward: BatchReward) -> Judge:
-    return lambda items, answers: list(reward(items))
+def _attempt(judge: Judge, items: Sequence[Item], answers: Sequence[Answer]) -> Values | Exception:
+    try:
+        return judge(items, answers)
+    except Exception as error:  # noqa: BLE001 - Composer decides
+        return error
+
+
+def _of_user(functions: Functions, function: FunctionConfig) -> Attempt:
+    return lambda items, _: functions.judge(function, items)

@@ -74,7 +74,12 @@ class RewardConfig:
     overlong: rewards.overlong.OverlongConfig = rewards.overlong.COMPONENT.field()
     functions: list[FunctionConfig] = key(list, "Functions of your own: [{path: my_rewards.shininess, weight: 0.5}].")
     on_error: OnError = key(OnError.stop, "If a component raises, stop the run, or leave the answer unjudged.")
-    timeout_s: float = key(30.0, "Longest call of a component; answers that take longer stay unjudged.", gt=0)
+    timeout_s: float = key(
+        30.0, "Longest call of a function of your own; answers that take longer stay unjudged.", gt=0
+    )
+    memory_mb: int = key(
+        8192, "Memory of the process of your own functions; answers that take more stay unjudged.", ge=64
+    )
 
 
 COMPONENTS: Mapping[str, BatchComponent] = {

@@ -36,7 +36,7 @@ class Embedder:
         self._batch_size = batch_size
         self._max_cached = max_cached
         self._cached: OrderedDict[str, np.ndarray] = OrderedDict()
-        # A call that timed out may still run when the next one comes.
+        # Trainers may judge in several threads.
         self._lock = Lock()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

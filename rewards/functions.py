@@ -1,132 +1,133 @@
-"""The user's reward functions, with TRL's or verl's signature; only this file imports a name from a config."""
+"""The user's reward functions, with TRL's or verl's signature, in a process of their own: rewards/calling.py."""
 
-import io
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib import import_module
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from rewards.config import FunctionConfig, Signature
+from rewards.component import Values
+from rewards.config import FunctionConfig, RewardConfig, Signature
 from rewards.item import Item, target_fields
-from rl.faults import UserError, named
+from rewards.process import Ended, Hear, Process
+from rl.faults import UserError, one_line
 
-BatchReward = Callable[[Sequence[Item]], list[float | None]]
-Hear = Callable[[str], None]
-"""Listener to the lines that functions of the user's print."""
-
-
-def load_function(config: FunctionConfig) -> BatchReward:
-    """Import the user's function and return it as one that judges a batch of items."""
-    module, _, name = config.path.rpartition(".")
-    if os.getcwd() not in sys.path:
-        # Users start a run where their functions lie; the console command does not search that folder by itself.
-        sys.path.append(os.getcwd())
-    try:
-        function = getattr(import_module(module), name)
-    except Exception as error:  # noqa: BLE001 - whatever the user's module raises, it is the user who mends it
-        raise UserError(
-            f"reward.functions: cannot import {config.path} ({named(error)}{place_of(error)}); start in the folder of "
-            f"{module}.py"
-        ) from error
-    calls = _as_trl_calls if config.signature is Signature.trl else _as_verl_calls
-    return calls(function, config.path)
+PROGRAM = Path(__file__).with_name("calling.py")
 
 
-def place_of(error: BaseException) -> str:
-    """Return the file and line of the user's code that raised an error, " (my_rewards.py:7)"; "" if none did."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [index for index, frame in enumerate(frames) if frame.filename == __file__]
-    below = [frame for frame in frames[ours[-1] + 1 :] if "importlib" not in frame.filename] if ours else []
-    own = [frame for frame in below if "site-packages" not in frame.filename] or below
-    return next((f" ({frame.filename}:{frame.lineno})" for frame in reversed(own)), "")
+class Lost(Exception):
+    """A call that gave no values and after which the process was killed; the message says why."""
 
 
-@contextmanager
-def heard(name: str, hear: Hear) -> Iterator[None]:
-    """Tell `hear` each line that is printed within the block, by whichever thread, with the name of the reward.
+class Raised(Exception):
+    """An exception in a function of the user's."""
 
-    The block belongs around a call with a time limit, not inside it: a call that hangs would never give the streams
-    back.
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        """Name of its class."""
+
+
+class Functions:
+    """The functions, loaded in a process that stays warm.
+
+    A call that takes too long or too much memory, or ends the process, costs the functions what they keep in memory:
+    the next call finds them loaded anew.
     """
-    with _Lines(lambda line: hear(f"reward {name}: {line}")) as lines, redirect_stdout(lines), redirect_stderr(lines):
-        yield
 
-
-class _Lines(io.TextIOBase):
-    """A stream that hands on each line once it is whole, and the rest when it is closed."""
-
-    def __init__(self, hear: Hear) -> None:
+    def __init__(self, config: RewardConfig, hear: Hear | None) -> None:
+        """Load them; `hear` is told each line that they print, None leaves their output alone."""
+        self._config = config
         self._hear = hear
-        self._rest = ""
+        # Trainers may judge in several threads; requests go one by one.
+        self._lock = Lock()
+        self._process = self._started()
 
-    def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            # A progress bar writes its line anew and anew.
-            self._hear(line.rpartition("\r")[2])
-        return len(text)
+    def judge(self, function: FunctionConfig, items: Sequence[Item]) -> Values | Exception:
+        """Return a value for each item; Lost if the process had to go, another exception if the function raised it."""
+        arguments = (_columns if function.signature is Signature.trl else _calls)(items)
+        with self._lock:
+            if not self._process.is_usable:
+                self._process = self._started()
+            request = {"call": function.name, "arguments": arguments}
+            try:
+                answer = self._process.ask(request, self._listener(function), self._config.timeout_s)
+            except TimeoutError:
+                return Lost(f"no answer in reward.timeout_s={self._config.timeout_s:g} s")
+            except Ended as error:
+                return Lost(f"its process {error}; a function of reward.functions has to return")
+            if "values" in answer:
+                values: Values = answer["values"]
+                return values
+            if answer["lacks_memory"]:
+                self._process.kill()
+                return Lost(f"it takes more than {self._memory}{answer['place']}")
+        return _error(answer)
 
-    def close(self) -> None:
-        # It stays writable: what the function set up, such as a logger, may still hold it.
-        if self._rest:
-            self.write("\n")
+    @property
+    def _memory(self) -> str:
+        return f"reward.memory_mb={self._config.memory_mb} MB"
+
+    def _started(self) -> Process:
+        # Users start a run where their functions lie; the console command does not search that folder by itself.
+        setup = {"sys_path": [*map(str, sys.path), os.getcwd()], "memory_mb": self._config.memory_mb}
+        process = Process(PROGRAM, setup, is_heard=self._hear is not None)
+        for function in self._config.functions:
+            self._load(function, process)
+        return process
+
+    def _load(self, function: FunctionConfig, process: Process) -> None:
+        request = {"load": function.name, "path": function.path, "signature": function.signature.value}
+        try:
+            answer = process.ask(request, self._listener(function))
+        except Ended as error:
+            raise UserError(f"reward.functions: cannot import {function.path}: its process {error}") from error
+        if not answer:
+            return
+        if answer["lacks_memory"]:
+            raise UserError(
+                f"reward.functions: cannot import {function.path}: it takes more than {self._memory}{answer['place']}"
+            )
+        reason = one_line(": ".join(filter(None, (answer["raised"], answer["message"]))))
+        raise UserError(
+            f"reward.functions: cannot import {function.path} ({reason}{answer['place']}); start in the folder of "
+            f"{function.path.rpartition('.')[0]}.py"
+        )
+
+    def _listener(self, function: FunctionConfig) -> Hear:
+        """Return the listener to what is printed during a request about a function."""
+        hear = self._hear
+        return (lambda line: hear(f"reward {function.name}: {line}")) if hear else lambda _: None
 
 
-def _as_trl_calls(function: Callable[..., Any], path: str) -> BatchReward:
-    def judge(items: Sequence[Item]) -> list[float | None]:
-        columns = {
+def _error(answer: dict[str, Any]) -> Exception:
+    """Return the exception of an answer; one whose message says itself what is wrong is a UserError."""
+    told = answer["message"] + answer["place"]
+    return Raised(answer["raised"], told) if answer["raised"] else UserError(told)
+
+
+def _columns(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Return the arguments of the one call of a TRL function."""
+    return [
+        {
+            "prompts": [item.question for item in items],
+            "completions": [item.text for item in items],
             "id": [item.id for item in items],
             "task": [item.task.value for item in items],
             "target": [target_fields(item.target) for item in items],
         }
-        found = function(
-            prompts=[item.question for item in items], completions=[item.text for item in items], **columns
-        )
-        try:
-            values = list(found)
-        except TypeError as error:
-            raise UserError(
-                f"{path} gave {found!r:.60}; it must give a list with a value for each completion"
-            ) from error
-        if len(values) != len(items):
-            raise UserError(f"{path} gave {len(values)} values for {len(items)} completions")
-        return [_number(value, path) for value in values]
-
-    return judge
+    ]
 
 
-def _as_verl_calls(function: Callable[..., Any], path: str) -> BatchReward:
-    def judge(items: Sequence[Item]) -> list[float | None]:
-        return [
-            _score_of(
-                function(
-                    data_source=item.task.value,
-                    solution_str=item.text,
-                    ground_truth=target_fields(item.target),
-                    extra_info={"id": item.id},
-                ),
-                path,
-            )
-            for item in items
-        ]
-
-    return judge
-
-
-def _score_of(value: Any, path: str) -> float | None:
-    """Return the score from the result of a verl function, which may be a dict with more than the score."""
-    if not isinstance(value, dict):
-        return _number(value, path)
-    if "score" not in value:
-        raise UserError(f"{path} gave a dict without 'score'; it must give a number, None or a dict with one")
-    return _number(value["score"], path)
-
-
-def _number(value: Any, path: str) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} gave {value!r:.60}; it must give a number or None for each completion") from error
+def _calls(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Return the arguments of each call of a verl function."""
+    return [
+        {
+            "data_source": item.task.value,
+            "solution_str": item.text,
+            "ground_truth": target_fields(item.target),
+            "extra_info": {"id": item.id},
+        }
+        for item in items
+    ]

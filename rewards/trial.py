@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from rewards.compose import Composer, read
 from rewards.config import RewardConfig
-from rewards.functions import Hear
 from rewards.item import item_of
+from rewards.process import Hear
 from rl.data.prompts import answer_text
 from rl.faults import UserError
 from rl.types import Sample
@@ -22,9 +22,10 @@ def try_functions(config: RewardConfig, sample: Sample, hear: Hear) -> None:
         return
     # Whatever they weigh in the run, a fault here is a fault there.
     functions = [replace(function, weight=1.0) for function in config.functions]
-    composer = Composer(
-        RewardConfig(functions=functions, on_error=config.on_error, timeout_s=config.timeout_s), hear=hear
+    alone = RewardConfig(
+        functions=functions, on_error=config.on_error, timeout_s=config.timeout_s, memory_mb=config.memory_mb
     )
+    composer = Composer(alone, hear=hear)
     items = [replace(item_of(sample), text=text) for text in (right_answer(sample), MALFORMED)]
     for answer, score in zip(("a right", "a malformed"), composer.score(items, read(items)), strict=True):
         for reason in score.unjudged:

@@ -36,14 +36,9 @@ def test_a_reward_that_raises_is_one_sentence_that_travels_between_processes() -
     assert found.scores == ()
 
 
-def counts_then_fails(prompts, completions, **columns):
-    print(f"{len(completions)} completions")
-    return [1.0 / (len(completions) - 1)] * len(completions)
-
-
 def test_what_a_function_prints_travels_with_the_scores_or_the_fault() -> None:
     found = RewardWorker()
-    found.start(RewardConfig(functions=[FunctionConfig(path=f"{__name__}.counts_then_fails")]))
+    found.start(RewardConfig(functions=[FunctionConfig(path="builders.user_rewards.counts_then_fails")]))
     two, one = (found.score(group(*["?"] * count, box=(0, 0, 4, 4))) for count in (2, 1))
     assert (two.printed, two.fault) == (("reward counts_then_fails: 2 completions",), "")
     assert one.printed == ("reward counts_then_fails: 1 completions",)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from launch.__main__ import assay
-from rl.faults import UserError
 
 RIGHT = "<think>Even.</think><answer>No.</answer>"
 LINE = {"id": "a", "completion": RIGHT, "target": {"label": "normal"}}
@@ -103,20 +102,11 @@ def test_an_answer_that_cannot_be_judged_is_null_with_the_reason(tmp_path: Path)
     assert second["total"] == 3.0
 
 
-def refuses(prompts, completions, **columns):
-    """Reward that says in words of its own what is wrong."""
-    raise UserError("part 7 has no drawing; add it")
-
-
-def has_no_opinion(prompts, completions, **columns):
-    return [None] * len(completions)
-
-
 @pytest.mark.parametrize(("name", "num_faults"), [("refuses", 1), ("has_no_opinion", 0)])
 def test_a_function_that_refuses_an_answer_is_at_fault_and_one_without_an_opinion_is_not(
     name, num_faults, tmp_path: Path, capsys
 ):
-    function = f"reward.functions=[{{path: {__name__}.{name}, weight: 0}}]"
+    function = f"reward.functions=[{{path: builders.user_rewards.{name}, weight: 0}}]"
     output = f"output={tmp_path / 'scores.jsonl'}"
     code = assay(["score", "reward=mmr_ad", function, f"input={write(tmp_path, LINE)}", output])
     summary = json.loads(capsys.readouterr().out)
