@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rl.chained import linked, unlinked
 from rl.faults import UserError, of_file
 
 Line = Mapping[str, Any]
@@ -14,14 +15,20 @@ T = TypeVar("T")
 
 
 class Journal:
-    """JSON lines in the order of the samples; an incomplete last line, left by a kill, is dropped and written anew."""
+    """JSON lines in the order of the samples; an incomplete last line, left by a kill, is dropped and written anew.
+
+    Each line has a digest of itself and of all before it, so that one that was changed is refused.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.lines: list[Line] = []
         """Lines written so far, by earlier runs too."""
         whole = _whole_lines(path)
-        self.lines.extend(_read(path, number, text) for number, text in enumerate(whole, start=1))
+        self._chain = ""
+        for number, text in enumerate(whole, start=1):
+            line, self._chain = _read(text, self._chain, f"{path}: line {number}")
+            self.lines.append(line)
         if path.exists():
             os.truncate(path, sum(map(len, whole)))
 
@@ -34,8 +41,9 @@ class Journal:
 
     def add(self, line: Line) -> None:
         """Append a line; it is in the file when this returns, even if the run is killed afterwards."""
+        text, self._chain = linked(json.dumps(line), self._chain)
         with of_file(self._path):
-            self._file.write(as_line(line))
+            self._file.write(f"{text}\n".encode())
             self._file.flush()
         self.lines.append(line)
 
@@ -82,11 +90,10 @@ def _whole_lines(path: Path) -> list[bytes]:
     return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
-def _read(path: Path, number: int, text: bytes) -> Line:
+def _read(text: bytes, before: str, where: str) -> tuple[Line, str]:
+    """Return what a line tells and the digest of all lines until it."""
     try:
-        line = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: line {number} is not JSON ({error}); start anew in another folder") from error
-    if not isinstance(line, dict):
-        raise UserError(f"{path}: line {number} holds no JSON object; start anew in another folder")
-    return line
+        told, chain = unlinked(text.decode("utf-8", "replace").removesuffix("\n"), before)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}; bring the file back, or start anew in another folder") from error
+    return json.loads(told), chain

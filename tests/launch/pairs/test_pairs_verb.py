@@ -3,8 +3,10 @@
 import json
 import random
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import rl.import_fixes  # noqa: F401
 
@@ -18,6 +20,7 @@ from launch.pairs.folder import PAIRS, SELECTION, TRAJECTORIES, PairsFolder, cla
 from launch.pairs.run import main, read_pairings
 from launch.train.begin import read_data
 from rl.data.demo.synthesis import write_demo
+from rl.data.pairs.journal import Journal
 from rl.faults import RunFailure
 from rl.types import Sample, Task
 from rollout import endpoint
@@ -188,13 +191,20 @@ def test_another_model_is_another_key(given, tmp_path):
     assert {name for name in first if first[name] != second[name]} == {"model"}
 
 
+def select(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write the journal of a selection that has come so far."""
+    with Journal(folder / SELECTION) as journal:
+        for line in lines:
+            journal.add(line)
+
+
 def test_a_run_without_a_pair_fails_and_its_folder_says_so(given, tmp_path):
     config = composed([*given, "pairs.margin=0.1"])
     samples = samples_of(config)
     (tmp_path / "run").mkdir()
     claim(tmp_path / "run", key_of(config, samples))
     chance = {"p_right": 1.0, "num_options": 4, "answered": 8, "kept": False}
-    (tmp_path / "run" / SELECTION).write_text("".join(json.dumps({"id": each.id, **chance}) + "\n" for each in samples))
+    select(tmp_path / "run", [{"id": each.id, **chance} for each in samples])
     with pytest.raises(RunFailure, match=f"the right option of none of {len(samples)} samples as likely as chance"):
         main(config)
     summary = json.loads((tmp_path / "run/summary.json").read_text())
@@ -211,7 +221,7 @@ def test_a_model_that_gives_no_option_is_named(given, tmp_path):
     (tmp_path / "run").mkdir()
     claim(tmp_path / "run", key_of(config, samples))
     chance = {"p_right": 0.0, "num_options": 4, "answered": 0, "kept": False}
-    (tmp_path / "run" / SELECTION).write_text("".join(json.dumps({"id": each.id, **chance}) + "\n" for each in samples))
+    select(tmp_path / "run", [{"id": each.id, **chance} for each in samples])
     with pytest.raises(RunFailure, match=f"no answer of {MODEL} to {len(samples)} samples gives an option; choose a "):
         main(config)
 
@@ -239,7 +249,9 @@ def test_samples_that_the_model_doubts_are_kept_and_the_rest_are_counted(given, 
             samples, (0.3, 0.9, 0.0, 0.2), (8, 8, 0, 3), (True, False, False, True), strict=True
         )
     ]
-    (tmp_path / "run" / SELECTION).write_text("".join(json.dumps(line) + "\n" for line in lines[:3]) + '{"id": "to')
+    select(tmp_path / "run", lines[:3])
+    with (tmp_path / "run" / SELECTION).open("a") as file:
+        file.write('{"id": "to')
     folder = PairsFolder(tmp_path / "run", samples, config)
     assert folder.kept == [samples[0]] and not folder.is_selected
     assert folder.progress() == "3 of 4 samples asked about"

@@ -51,11 +51,27 @@ def test_a_journal_that_nothing_was_added_to_leaves_no_file(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "5"])
-def test_a_line_that_is_no_object_is_named(tmp_path, line):
-    (tmp_path / "a").write_text('{"id": 1}\n' + line + "\n")
-    with pytest.raises(ValueError, match="a: line 2 .*start anew in another folder"):
+@pytest.mark.parametrize("line", ["{", "[1]", "5", '{"id": 2}'])
+def test_a_line_that_the_journal_did_not_write_is_named(tmp_path, line):
+    run(tmp_path / "a", range(1), 1)
+    with (tmp_path / "a").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(ValueError, match="a: line 2: .*start anew in another folder"):
         Journal(tmp_path / "a")
+
+
+def test_every_flipped_bit_is_named_or_leaves_out_the_last_line(tmp_path):
+    run(tmp_path / "a", range(3), 2)
+    content = (tmp_path / "a").read_bytes()
+    lines = Journal(tmp_path / "a").lines
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        (tmp_path / "a").write_bytes(changed)
+        try:
+            assert Journal(tmp_path / "a").lines == lines[:2] and place == len(content) - 1
+        except ValueError as error:
+            assert f"{tmp_path}/a: line " in str(error)
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
