@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_origin
 
 from rl.config import key
 from rl.epochs import check_epoch
-from rl.faults import UserError
+from rl.faults import UserError, of_file
 from rl.seals import Seal, digest_fault, seal_all, size_fault, sync_folder
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def commit(folder: Path, record: Record, seals: Mapping[str, Seal] | None = None
     inside = list(written.rglob("*"))
     files = [path for path in inside if path.is_file() and str(path.relative_to(written)) not in known]
     told = asdict(record) | {"files": {name: asdict(seal) for name, seal in (known | seal_all(written, files)).items()}}
-    with (written / RECORD).open("w", encoding="utf-8") as file:
+    with of_file(written / RECORD), (written / RECORD).open("w", encoding="utf-8") as file:
         json.dump({**told, "sha256": _digest(told)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())

@@ -10,7 +10,7 @@ import socket
 import time
 from pathlib import Path
 
-from rl.faults import RunFailure
+from rl.faults import RunFailure, of_file
 
 EPOCHS = "epochs"
 """Folder of a run with a file for each process that trained in it."""
@@ -23,7 +23,8 @@ def claim_epoch(run: Path) -> int:
     number = newest_epoch(run) + 1
     while True:
         try:
-            with (run / EPOCHS / str(number)).open("x", encoding="utf-8") as file:
+            claim = run / EPOCHS / str(number)
+            with of_file(claim), claim.open("x", encoding="utf-8") as file:
                 json.dump(who, file)
             return number
         except FileExistsError:

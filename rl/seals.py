@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl.faults import of_file
+
 THREADS = 8
 """Files that are read at a time; hashlib releases the interpreter's lock."""
 
@@ -21,7 +23,7 @@ class Seal:
 
 def sealed(path: Path) -> Seal:
     """Return the seal of a file that has just been written, once the file is safe on the disk."""
-    with path.open("rb") as file:
+    with of_file(path), path.open("rb") as file:
         os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Seal(bytes=file.tell(), sha256=digest)
@@ -71,6 +73,7 @@ def sync_folder(folder: Path) -> None:
     """Return once the names in the folder are safe on the disk."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(opened)
+        with of_file(folder):
+            os.fsync(opened)
     finally:
         os.close(opened)

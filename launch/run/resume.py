@@ -28,7 +28,7 @@ from rl.checkpoints import (
 from rl.data.photos import PREDICTIONS
 from rl.epochs import claim_epoch
 from rl.evaluation.kept_maps import kept_files
-from rl.faults import UserError
+from rl.faults import UserError, of_file
 from rl.seals import changed
 
 Reading = Callable[[Path], Checkpoint]
@@ -117,7 +117,7 @@ def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) 
         aside = (folder / name).with_name(f"{(folder / name).name}.damaged")
         say(f"{folder / name} is not what was written; it is set aside as {aside.name}, and the report goes without it")
         (folder / name).rename(aside)
-    with (folder / METRICS).open("ab") as file:
+    with of_file(folder / METRICS), (folder / METRICS).open("ab") as file:
         file.truncate(start.record.metrics_bytes if start else 0)
     (folder / SUMMARY).unlink(missing_ok=True)
     return epoch

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from rl.data.lessons import Lesson
-from rl.faults import UserError
+from rl.faults import UserError, of_file
 from rl.roles import Reference
 from rl.types import Group, Logprobs, Sample
 
@@ -50,7 +50,7 @@ class ReferenceCache:
     def add(self, found: Mapping[str, Logprobs]) -> None:
         """Write log-probs by key to disk, then make them available; runs that share the file write one at a time."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
+        with of_file(self.path), self.path.open("ab") as file:
             _lock(file, self.path)
             # A line that a killed run left unfinished must not swallow the next.
             torn = _ends_torn(self.path)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from rl.faults import of_file
+
 WRITES = set("wax+")
 
 
@@ -104,7 +106,8 @@ class _Calls:
         self._fsync(descriptor)
 
     def truncate(self, path: Any, length: int) -> None:
-        self.tell("truncate", os.path.abspath(path), place=length)
+        with of_file(path):
+            self.tell("truncate", os.path.abspath(path), place=length)
         self._truncate(path, length)
 
     def renaming(self, rename: Callable[..., None]) -> Callable[..., None]:

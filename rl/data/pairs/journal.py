@@ -37,7 +37,9 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # After a fault it tries once more to write what is left.
+        with of_file(self._path):
+            self._file.close()
 
     def add(self, line: Line) -> None:
         """Append a line; it is in the file when this returns, even if the run is killed afterwards."""
