@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from rl.config import key
 from rl.faults import UserError
 
 RECORD = "run.json"
+WRITTEN_AT = "written_at"
+"""Field of a record, and of chain.json, with the Unix time at which it was written; copies change files' own times."""
 STATE = "state"
 FOLDER = "checkpoints"
 WHOLE, ADAPTER, MERGED = "hf", "adapter", "merged"
@@ -82,7 +85,7 @@ def commit(folder: Path, record: Record) -> None:
         str(path.relative_to(written)): path.stat().st_size for path in sorted(written.rglob("*")) if path.is_file()
     }
     with (written / RECORD).open("w", encoding="utf-8") as file:
-        json.dump(asdict(record) | {"files": sizes}, file, indent=1)
+        json.dump(asdict(record) | {"files": sizes, WRITTEN_AT: time.time()}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     if folder.exists():
@@ -103,7 +106,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise UserError(f"{folder}: no checkpoint, it has no {RECORD}; give a run folder or its checkpoints/step_N")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        record = Record(**values | {"progress": Progress(**values["progress"])})
+        values["progress"] = Progress(**values["progress"])
+        values.pop(WRITTEN_AT, None)
+        record = Record(**values)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a record of a checkpoint ({error}); resume from another checkpoint") from error
     for name, size in record.files.items():

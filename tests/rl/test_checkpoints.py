@@ -1,5 +1,7 @@
 """Checkpoints on disk: a named one is whole, a damaged one is skipped, and the best and newest are kept."""
 
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,7 @@ def test_a_record_reads_back_with_the_size_of_every_file(tmp_path):
     assert found.record.progress == Progress(step=3, position=9)
     sizes = {STATE_FILE: len(b"weights"), "hf/model.safetensors": len(b"weights")}
     assert found.record == record(3, metrics_bytes=17, wandb_id="abc", model="f00d", files=sizes)
+    assert abs(json.loads((folder / "run.json").read_text())["written_at"] - time.time()) < 60
 
 
 def without_record(folder: Path) -> None:
