@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ TITLED = re.compile(r"\s*<([^<>]{1,200})>\s*(?:Description:\s*)?")
 """Start of a text in MMAD, with the entry's name."""
 TAGS = ("<knowledge>", "</knowledge>", "<think>", "</think>", "<answer>", "</answer>", "<|")
 """Forbidden in entries: an answer that quotes one would end a span or contain an image token."""
+MOST_NAME_CHARACTERS = 200
+"""Maximum length of the name of a data set, object or defect; the forms of a name grow with the cube of its words."""
 SAME_DECIMALS = 6
 """Decimals of a similarity, few enough that no machine's rounding decides an order."""
 
@@ -179,8 +182,8 @@ def _entries(path: Path, datasets: Any) -> list[Entry]:
         for object_, defects in _items(path, f"'{dataset}'", objects)
         for defect, text in _items(path, f"'{dataset}.{object_}'", defects)
     ]
-    keys = [entry.key for entry in entries]
-    twice = next((key for key in keys if keys.count(key) > 1), "")
+    keys = Counter(entry.key for entry in entries)
+    twice = next((key for key, count in keys.items() if count > 1), "")
     if twice:
         raise UserError(f"{path}: two entries have the key '{twice}'; rename one, without dots")
     for object_ in dict.fromkeys((entry.dataset, entry.object) for entry in entries):
@@ -195,6 +198,8 @@ def _items(path: Path, where: str, level: Any) -> Iterator[tuple[str, Any]]:
     for key, value in level.items():
         if not (isinstance(key, str) and key.strip()):
             raise UserError(f"{path}: {where} has the key {key!r}, which is no text; put a name in quotes")
+        if len(key) > MOST_NAME_CHARACTERS:
+            raise UserError(f"{path}: {where} has a name of {len(key)} letters; shorten it to {MOST_NAME_CHARACTERS}")
         yield key, value
 
 
