@@ -81,7 +81,7 @@ async def start_team(
     `hear` is told each line that reward functions of the user's print.
     """
     cluster, call = config.cluster, call_limit(config.cluster)
-    outside = await _outside_teacher(config)
+    outside = await _outside_teacher(config, say)
     room = await reserve(cluster, with_reference=config.with_reference)
     startup = Startup(start_limit(cluster), say)
     of_learners, of_reference = spawn(Learner, room, cluster), spawn(ReferencePolicy, room, cluster)
@@ -132,11 +132,11 @@ async def _started_learners(
     return await startup.started("learner", handles, begin)
 
 
-async def _outside_teacher(config: TeamConfig) -> EndpointTeacher | None:
+async def _outside_teacher(config: TeamConfig, say: Callable[[str], None]) -> EndpointTeacher | None:
     """Return the teacher behind an endpoint, checked before any actor starts; None for other teachers."""
     if not (config.algo.contrastive and config.rollout.teacher.kind is TeacherKind.endpoint):
         return None
-    teacher = EndpointTeacher(config.rollout, PromptBuilder(config.model.path, config.data).messages)
+    teacher = EndpointTeacher(config.rollout, PromptBuilder(config.model.path, config.data).messages, say)
     await teacher.check()
     return teacher
 

@@ -167,9 +167,8 @@ TABLE = (
 
 
 def write_material(folder: Path) -> None:
-    """Write the files that the table names, and the starter models."""
+    """Write the files that the table names."""
     write_demo(folder / "data/demo", seed=0, num_parts=2)
-    (folder / "models").symlink_to(ROOT / "models")
     for name in ("photos/bolt", "damaged/nut"):
         for place in ("train/good", "test/good", "test/bent"):
             (folder / name / place).mkdir(parents=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from actors.config import ModelConfig, Placement, ReferenceKind, needs_reference, profiled_steps
 from actors.placement import Machine, Slot, plan, slots, without_learning
+from conf.models import check_model_path
 from conf.schema import CompareConfig, DemoDataConfig, PairsConfig, PredictConfig, ScoreConfig, TrainConfig
 from rewards.config import check_reward, is_computed, weights
 from rewards.presets import check_task
@@ -20,7 +21,7 @@ from rl.faults import UserError
 from rl.metrics import MEANINGS, OF_COMPONENTS
 from rl.recipe import RECIPES, Material, Recipe
 from rl.types import Task
-from rollout.config import RolloutConfig, check_endpoint, check_teacher
+from rollout.config import RolloutConfig, check_endpoint, check_no_secret, check_teacher
 from rollout.endpoint_key import endpoint_key
 
 COLDEST = 0.01
@@ -94,7 +95,7 @@ def check_predict(config: PredictConfig) -> None:
     if not config.output:
         raise UserError("output is empty; give the run folder, e.g. output=runs/mine")
     _check_asked(config)
-    _check_model(config.model)
+    check_model_path(config.model.path)
     _check_pixels(config.data)
     cluster = without_learning(config.cluster)
     if not (cluster.address or os.environ.get("RAY_ADDRESS")):
@@ -133,6 +134,7 @@ def check_pairs_elsewhere(config: PairsConfig) -> None:
     _check_sources(data, config.model)
     _check_images(data)
     _check_pixels(data)
+    check_no_secret(config.rollout.teacher.url)
     if pairs.teacher is PairTeacherKind.endpoint:
         check_endpoint(config.rollout.teacher)
     _check_variety(config.rollout)
@@ -323,7 +325,7 @@ def _check_folders(data: DataConfig, model: ModelConfig) -> None:
     for name, file in (("data.lessons", data.lessons), ("data.knowledge.file", data.knowledge.file)):
         if file and not Path(file).is_file():
             raise UserError(f"{name}: there is no file '{file}'; {FILES_COME_FROM[name]}")
-    _check_model(model)
+    check_model_path(model.path)
 
 
 def _check_root(root: Path) -> None:
@@ -337,13 +339,6 @@ def _check_root(root: Path) -> None:
             f"data.root: there is no folder '{root}'; give that of your images, or let `assay data` write the demo's "
             "to data/demo"
         )
-
-
-def _check_model(model: ModelConfig) -> None:
-    path = Path(model.path)
-    could_be_hub_id = len(path.parts) == 2 and not path.parent.exists()
-    if not (path.is_dir() or could_be_hub_id):
-        raise UserError(f"model.path: '{model.path}' is neither a folder nor a hub id such as owner/name")
 
 
 def _num_gpus() -> int:

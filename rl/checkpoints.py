@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -16,6 +17,8 @@ from rl.seals import Seal, digest_fault, seal_all, size_fault, sync_folder
 
 T = TypeVar("T")
 RECORD = "run.json"
+WRITTEN_AT = "written_at"
+"""Field of a record, and of chain.json, with the Unix time at which it was written; copies change files' own times."""
 STATE = "state"
 FOLDER = "checkpoints"
 WHOLE, ADAPTER, MERGED = "hf", "adapter", "merged"
@@ -93,7 +96,8 @@ def commit(folder: Path, record: Record, seals: Mapping[str, Seal] | None = None
     written, known = unfinished(folder, record.epoch), dict(seals or {})
     inside = list(written.rglob("*"))
     files = [path for path in inside if path.is_file() and str(path.relative_to(written)) not in known]
-    told = asdict(record) | {"files": {name: asdict(seal) for name, seal in (known | seal_all(written, files)).items()}}
+    seals = known | seal_all(written, files)
+    told = asdict(replace(record, files=seals)) | {WRITTEN_AT: time.time()}
     with of_file(written / RECORD), (written / RECORD).open("w", encoding="utf-8") as file:
         json.dump({**told, "sha256": _digest(told)}, file, indent=1)
         file.flush()
@@ -162,6 +166,7 @@ def _record(told: dict[str, Any]) -> Record:
         raise ValueError("it has no digest; version 0.1 wrote none")
     if told.pop("sha256") != _digest(told):
         raise ValueError("its digest is that of another content")
+    told.pop(WRITTEN_AT)
     seals = {part: {name: _typed(Seal, seal) for name, seal in told[part].items()} for part in ("beside", "files")}
     return _typed(Record, told | seals | {"progress": _typed(Progress, told["progress"])})
 

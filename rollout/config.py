@@ -28,7 +28,12 @@ class TeacherConfig:
     url: str = key("", "Address of the endpoint, from http:// or https:// up to /v1.")
     model: str = key("", "Name of the model at the endpoint.")
     key_env: str = key("", "Environment variable that holds the key of the endpoint; empty sends none.")
-    timeout_s: float = key(120.0, "Maximum wait for one answer of the endpoint, which is asked three times.", gt=0)
+    timeout_s: float = key(120.0, "Maximum wait for one answer of the endpoint.", gt=0)
+    give_up_after_s: float = key(
+        600.0,
+        "Maximum time that a busy endpoint, or one that has answered before and is silent or away, is asked again.",
+        ge=0,
+    )
     max_concurrency: int = key(16, "Maximum number of requests at the endpoint at once.", ge=1)
 
 
@@ -137,6 +142,7 @@ class RolloutConfig:
 
 def check_teacher(config: TeacherConfig, *, is_asked: bool) -> None:
     """Raise a UserError for a teacher that is never asked or that cannot be asked."""
+    check_no_secret(config.url)
     if config.kind is not TeacherKind.none and not is_asked:
         raise UserError(
             f"rollout.teacher.kind={config.kind.name} has nothing to do; set algo.contrastive=true or kind=none"
@@ -145,18 +151,34 @@ def check_teacher(config: TeacherConfig, *, is_asked: bool) -> None:
         check_endpoint(config)
 
 
+def check_no_secret(url: str) -> None:
+    """Raise a UserError, which does not repeat it, for a url with a place for secrets: pages and files show urls."""
+    if any(mark in url for mark in "@?#"):
+        raise UserError(
+            "rollout.teacher.url must hold no user:password@ and nothing after ? or #; give the address up to /v1, "
+            "and name the variable that holds the key in rollout.teacher.key_env"
+        )
+
+
 def check_endpoint(config: TeacherConfig) -> None:
     """Raise a UserError for an endpoint that cannot be asked."""
-    address = urlsplit(config.url)
-    if address.scheme not in ("http", "https") or not address.hostname:
+    check_no_secret(config.url)
+    if not _is_address(config.url):
         raise UserError(
             f"rollout.teacher.url='{config.url}' is no address; give that of a chat server, from http:// or "
             "https:// up to /v1, or choose another teacher"
         )
-    if address.username or address.password:
-        raise UserError("rollout.teacher.url holds a password; name a variable that does in rollout.teacher.key_env")
     if not config.model:
         raise UserError("rollout.teacher.model is empty; give the name under which the endpoint serves its model")
     if config.key_env and not config.key_env.isidentifier():
         # It might be the key itself, so it is not repeated.
         raise UserError("rollout.teacher.key_env is no name of an environment variable; give one, never the key")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        # A port beyond 65535, or half of an IPv6 address.
+        return False

@@ -1,7 +1,7 @@
 """A teacher of trajectories behind an OpenAI-compatible endpoint."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rl.data.config import DataConfig, Instructions
@@ -14,8 +14,9 @@ from rollout.endpoint import Endpoint, Request
 class EndpointPairTeacher:
     """Asks in the words of the run's prompts, with the hint after the question and the form of the answer."""
 
-    def __init__(self, config: RolloutConfig, model_path: str, data: DataConfig) -> None:
-        self._endpoint = Endpoint(config)
+    def __init__(self, config: RolloutConfig, model_path: str, data: DataConfig, say: Callable[[str], None]) -> None:
+        """`say` is told when the endpoint is waited for."""
+        self._endpoint = Endpoint(config, say)
         # The run's own model may know the form without being told; the model of the endpoint does not.
         self._builder = PromptBuilder(model_path, replace(data, instructions=Instructions.paper))
 

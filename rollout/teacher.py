@@ -24,8 +24,11 @@ class Teacher(Protocol):
 class EndpointTeacher:
     """Asks an endpoint in the words of the run's prompts."""
 
-    def __init__(self, config: RolloutConfig, messages: Callable[[Sample], list[dict[str, str]]]) -> None:
-        self._endpoint = Endpoint(config)
+    def __init__(
+        self, config: RolloutConfig, messages: Callable[[Sample], list[dict[str, str]]], say: Callable[[str], None]
+    ) -> None:
+        """`say` is told when the endpoint is waited for."""
+        self._endpoint = Endpoint(config, say)
         self._messages = messages
 
     async def check(self) -> None:

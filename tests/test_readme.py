@@ -18,7 +18,7 @@ from launch.jobs.submit import _parse
 from launch.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 OTHER_PROGRAMS = {"cd", "docker", "export", "git", "kubectl", "ray", "sbatch", "source", "wandb"}
 

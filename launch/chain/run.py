@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from launch.run.invocation import invocation, invoked
 from launch.run.members import SUMMARY, begin_summary, flattened, read_summary, why_ended_early
 from launch.run.model_folder import MADE
 from launch.run.wandb_run import without_secrets
-from rl.checkpoints import step_folders
+from rl.checkpoints import WRITTEN_AT, step_folders
 from rl.faults import RunFailure, UserError
 
 AROUND = ("output", "resume", "logging", "checkpoint", "cluster")
@@ -86,7 +87,8 @@ class Chain:
         return told
 
     def _write(self) -> None:
-        write_json(self.folder / CHAIN, {"stages": [stage.folder.name for stage in self.stages], "done": self._done})
+        names = [stage.folder.name for stage in self.stages]
+        write_json(self.folder / CHAIN, {"stages": names, "done": self._done, WRITTEN_AT: time.time()})
 
 
 def main(config: TrainConfig) -> int:

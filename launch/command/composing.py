@@ -24,7 +24,7 @@ from yaml import YAMLError
 
 import conf
 from conf.keys import walk
-from conf.models import precision_of, task_for
+from conf.models import precision_of, shipped_model, task_for
 from launch.command.inside_hydra import open_repository
 from launch.command.mistakes import check_option, check_override, meant, parse_overrides, there_are, unknown_key
 from launch.command.remembering import remember
@@ -47,6 +47,7 @@ OmegaConf.register_new_resolver(
 )
 OmegaConf.register_new_resolver("task_for", task_for, replace=True)
 OmegaConf.register_new_resolver("precision_of", precision_of, replace=True)
+OmegaConf.register_new_resolver("shipped_model", shipped_model, replace=True)
 for reward in PRESETS:
     ConfigStore.instance().store(group="reward", name=reward, node=preset(reward).config)
 PLAIN_OPTION = re.compile(r"[\w-]+(/[\w-]+)*")

@@ -24,6 +24,8 @@ ALIKE = 0.75
 """Least likeness of a suggested key, that of its last part, 1 if it is equal."""
 CHOICE_ALIKE = 0.6
 """Least likeness of a suggested choice; there are few, and the sentence lists them."""
+MOST_COMPARED = 100
+"""Letters of a name that are compared with others; the time grows with the square of their number."""
 MODEL = "model"
 """Config group that also takes a folder."""
 TRAINING_GROUPS = ("experiment", "ablation")
@@ -184,4 +186,4 @@ def _last(path: str) -> str:
 
 
 def _ratio(left: str, right: str) -> float:
-    return SequenceMatcher(None, left, right).ratio()
+    return SequenceMatcher(None, left[:MOST_COMPARED], right[:MOST_COMPARED]).ratio()

@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE, create_package
 
+from launch.jobs.secret_files import leave_secrets
 from rl.faults import UserError
 
 EXCLUDES = (".git", ".venv", "/data", "/runs", "/wandb", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
@@ -24,6 +25,8 @@ class Package:
     archive: Path
     names: frozenset[str]
     """Files in the archive, relative to `folder`."""
+    left_behind: tuple[str, ...]
+    """Files that are not in it because they look like secrets."""
 
     def carries(self, path: Path) -> bool:
         """Return True if the file, or a file in the folder, is in the archive."""
@@ -35,18 +38,17 @@ class Package:
     def path_in_job(self, path: str, here: Path) -> str:
         """Return the path in the job of a path relative to `here`: relative if it is in the archive, else absolute."""
         whole = Path(os.path.normpath(here / path))
-        if Path(path).is_absolute() or not self.carries(whole):
-            return str(whole)
-        return whole.relative_to(self.folder).as_posix()
+        return whole.relative_to(self.folder).as_posix() if self.carries(whole) else str(whole)
 
 
 def pack(folder: Path, archive: Path, limit_bytes: int = GCS_STORAGE_MAX_SIZE) -> Package:
-    """Write the archive that Ray would make of the tree; raise a UserError if it is too large for Ray."""
+    """Write the archive that Ray would make of the tree, without secrets; a UserError says that it is too large."""
     if not (folder / "pyproject.toml").is_file():
         raise UserError(f"{folder} is no working tree of Assay; submit from a checkout that is installed with pip -e")
     create_package(
         str(folder), archive, include_gitignore=True, excludes=list(EXCLUDES), logger=logging.getLogger(__name__)
     )
+    left_behind = leave_secrets(archive)
     with ZipFile(archive) as packed:
         files = sorted(packed.infolist(), key=lambda file: file.compress_size, reverse=True)
     size = archive.stat().st_size
@@ -56,4 +58,5 @@ def pack(folder: Path, archive: Path, limit_bytes: int = GCS_STORAGE_MAX_SIZE) -
             f"{folder} packs to {size / MIB:.1f} MiB and Ray takes less than {limit_bytes / MIB:.1f}; "
             f"name what the job does not need in .rayignore or .gitignore; the largest are {largest}"
         )
-    return Package(folder=folder, archive=archive, names=frozenset(file.filename for file in files))
+    names = frozenset(file.filename for file in files)
+    return Package(folder=folder, archive=archive, names=names, left_behind=left_behind)

@@ -86,6 +86,7 @@ class RayJobs(Launcher):
 
     def _run(self, job_overrides: Sequence[Sequence[str]], first_number: int) -> list[MemberJob]:
         from launch.jobs.package import pack
+        from launch.jobs.secret_files import about_left_behind
         from launch.jobs.server import JobServer
         from launch.jobs.submission import TREE
 
@@ -94,6 +95,8 @@ class RayJobs(Launcher):
         server = JobServer(self._address)
         with TemporaryDirectory() as folder:
             package = pack(TREE, Path(folder) / "tree.zip")
+            if package.left_behind:
+                print(about_left_behind(package.left_behind), flush=True)
             members = [
                 self._member(number, list(overrides), package)
                 for number, overrides in enumerate(job_overrides, first_number)

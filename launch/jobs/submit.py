@@ -71,12 +71,15 @@ def _checked(options: argparse.Namespace) -> TrainConfig:
 
 def _submit(options: argparse.Namespace, config: TrainConfig) -> int:
     from launch.jobs.package import pack
+    from launch.jobs.secret_files import about_left_behind
     from launch.jobs.server import JobServer
     from launch.jobs.submission import TREE, overrides_in_job, submission
 
     server, here = JobServer(options.address), Path.cwd()
     with TemporaryDirectory() as folder:
         package = pack(TREE, Path(folder) / "tree.zip")
+        if package.left_behind:
+            _say(about_left_behind(package.left_behind))
         arguments = overrides_in_job(config, options.overrides, package, here)
         arguments += [text for text in options.hydra_arguments if not text.startswith("hydra.searchpath")]
         if options.config_dir:

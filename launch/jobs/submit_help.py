@@ -14,8 +14,9 @@ usage: assay submit [key=value …] [--address URL] [--detach] [--config-dir FOL
   --stop ID            stop the job, with time to write a checkpoint
 
 The keys are those of `assay train --help`. The working tree travels with the job, except what .gitignore or
-.rayignore names. A relative path of output, data.root, model.path or resume that does not travel becomes absolute, from
-the current folder: on a cluster that shares no files with this machine, give absolute paths of the cluster.
+.rayignore names and what looks like a secret (.env, *.pem, credentials*, a private key and the like), which is named.
+A relative path of output, data.root, model.path or resume that does not travel becomes absolute, from the current
+folder: on a cluster that shares no files with this machine, give absolute paths of the cluster.
 WANDB_API_KEY, HF_TOKEN and W&B's other variables travel in the job's environment.
 
 Examples

@@ -146,7 +146,7 @@ async def _teacher_beside_engines(config: PairsConfig) -> PairTeacher | None:
         return TemplateTeacher()
     if config.pairs.teacher is PairTeacherKind.policy:
         return None
-    teacher = EndpointPairTeacher(config.rollout, config.model.path, config.data)
+    teacher = EndpointPairTeacher(config.rollout, config.model.path, config.data, partial(print, flush=True))
     await teacher.check()
     return teacher
 

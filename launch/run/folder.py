@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from launch.run.crash import CRASH
-from rl.checkpoints import step_folders
+from rl.checkpoints import RECORD, WRITTEN_AT, step_folders
 from rl.faults import UserError, of_file
 
 AUTO = "auto"
@@ -23,6 +24,8 @@ REPORT = "report.html"
 LOCK = ".lock"
 CHAIN = "chain.json"
 """File of a folder whose runs are the stages of a chain."""
+CLOCKS_DIFFER_S = 3600.0
+"""Time by which another machine's clock may be ahead."""
 
 
 @contextmanager
@@ -103,9 +106,23 @@ def default_output(experiment: str, now: str, resume: str) -> str:
 
 
 def newest_run(runs: Path) -> Path | None:
-    """Return the folder in `runs` whose checkpoint or chain.json was written last."""
-    found = [(mark.stat().st_mtime, run) for run in runs.glob("*/") for mark in _marks(run)]
+    """Return the folder in `runs` whose checkpoint or chain.json was written last, by the time that is written in it.
+
+    Of runs that do not say it, as of those that a wrong clock wrote in the future, the last in the alphabet counts.
+    """
+    found = [(_written_at(record), run) for run in runs.glob("*/") for record in _records(run)]
     return max(found)[1] if found else None
+
+
+def _written_at(record: Path) -> float:
+    """Return the Unix time at which a record was written; 0 if it does not say, or names a time that is to come."""
+    try:
+        told = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        # No record of a checkpoint is a mistake yet: another run may be the newest.
+        return 0.0
+    time_s = told.get(WRITTEN_AT) if isinstance(told, dict) else None
+    return float(time_s) if isinstance(time_s, int | float) and 0 < time_s < time.time() + CLOCKS_DIFFER_S else 0.0
 
 
 def stage_folder(output: str, stages: Mapping[str, Any], name: str) -> str:
@@ -121,8 +138,8 @@ def present(stages: Mapping[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in stages.items() if part is not None}
 
 
-def _marks(run: Path) -> list[Path]:
-    """Return the checkpoints of a run or of a chain's stages, and chain.json."""
+def _records(run: Path) -> list[Path]:
+    """Return the records of the checkpoints of a run or of a chain's stages, and chain.json."""
     chain = run / CHAIN
     stages = [folder for stage in run.glob("*_*/") for folder in step_folders(stage)] if chain.exists() else []
-    return [*step_folders(run), *stages, *([chain] if chain.exists() else [])]
+    return [*(folder / RECORD for folder in (*step_folders(run), *stages)), *([chain] if chain.exists() else [])]

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from conf.models import is_hub_id
 from launch.run.folder import CHAIN, CONFIG
 from rl.asking import FILE, asking_of, read_asking, write_asking
 from rl.checkpoints import (
@@ -99,7 +100,7 @@ def write_model(checkpoint: Checkpoint, folder: Path) -> None:
 def _write_merged(checkpoint: Checkpoint, folder: Path) -> None:
     model = checkpoint.record.config["model"]
     base = model["path"]
-    if Path(base).is_absolute() and not Path(base).is_dir():
+    if not (Path(base).is_dir() or is_hub_id(base)):
         raise UserError(f"{checkpoint.folder}: its adapter needs the base model {base}, which is missing; restore it")
     # Not at the top: torch and transformers take seconds.
     from actors.checkpoint import write_merged

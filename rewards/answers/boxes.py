@@ -51,7 +51,7 @@ def read_boxes(span: Span, image_size: tuple[int, int], faults: list[str]) -> Bo
             boxes.append(box)
             labels.append(label)
         if fault:
-            faults.append(f"box {number} at character {start + opening} {fault}: {excerpt(said[opening:])}")
+            faults.append(f"box {number} at character {start + opening} {fault}: {excerpt(said, opening)}")
         opening = said.find("{", closing if closing >= 0 else opening + 1)
     if opening >= 0:
         faults.append(TOO_MANY)
@@ -80,7 +80,7 @@ def read_json_boxes(span: Span, image_size: tuple[int, int], faults: list[str]) 
             boxes.append(box)
             labels.append(label)
         if fault:
-            faults.append(f"box {number} at character {start + opening} {fault}: {excerpt(said[opening:])}")
+            faults.append(f"box {number} at character {start + opening} {fault}: {excerpt(said, opening)}")
         opening = said.find("{", match.end() if match else opening + 1)
     if opening >= 0:
         faults.append(TOO_MANY)

@@ -12,6 +12,7 @@ OUTSIDE = f"leaves the {SIDE}×{SIDE} grid or runs backwards"
 NO_RUN = "is not (row,column) or (row,first)-(row,last)"
 CELL = r"\(\s*+([0-9]{1,4})\s*+,\s*+([0-9]{1,4})\s*+\)"
 # Nothing that captures stands in a possessive group: Python before 3.11.5 misreads that.
+BLANKS = re.compile(r"\s*+")
 RUN = re.compile(rf"\s*+{CELL}(?:\s*+[-\u2013\u2014\u2212]\s*+{CELL})?\s*+(,|\Z)")
 
 
@@ -35,9 +36,8 @@ def read_cells(span: Span, faults: list[str]) -> frozenset[Cell] | None:
         match = RUN.match(said, place)
         run = _run(match) if match else ()
         if not run:
-            wrong = OUTSIDE if match else NO_RUN
-            rest = said[place:].lstrip()
-            faults.append(f"run {number} at character {start + len(said) - len(rest)} {wrong}: {excerpt(rest)}")
+            begin, wrong = _after_blanks(said, place), OUTSIDE if match else NO_RUN
+            faults.append(f"run {number} at character {start + begin} {wrong}: {excerpt(said, begin)}")
         cells.update(run)
         place = match.end() if match else _next_opening(said, place)
         if place < 0 or match and not match[5]:
@@ -54,6 +54,12 @@ def _run(match: re.Match[str]) -> list[Cell]:
         last_row, last = row, first
     good = row == last_row and row < SIDE and first <= last < SIDE
     return [(row, column) for column in range(first, last + 1)] if good else []
+
+
+def _after_blanks(said: str, place: int) -> int:
+    blanks = BLANKS.match(said, place)
+    assert blanks is not None
+    return blanks.end()
 
 
 def _next_opening(said: str, place: int) -> int:

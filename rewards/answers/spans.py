@@ -71,9 +71,10 @@ def last_span(text: str, name: str) -> Span:
     return _span(text, text.rfind(f"<{name}>"), name)
 
 
-def excerpt(text: str) -> str:
-    """Return the beginning of a text, printable and on one line, for a message."""
-    return ascii(text[:EXCERPT_CHARACTERS]) + ("…" if len(text) > EXCERPT_CHARACTERS else "")
+def excerpt(text: str, start: int = 0) -> str:
+    """Return the text from `start` on, printable, on one line and cut after some characters, for a message."""
+    end = start + EXCERPT_CHARACTERS
+    return ascii(text[start:end]) + ("…" if len(text) > end else "")
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -257,12 +258,15 @@ def _runs(token_ids: list[int], wanted: int) -> tuple[tuple[int, int], ...]:
 
 
 def _tokens_of(words: re.Pattern[str], text: str, offsets: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-    """Return the indices of the tokens that hold a letter of one of the words."""
-    found = [match.span() for match in words.finditer(text)]
+    """Return the indices of the tokens that hold a letter of one of the words, in time linear in their number."""
+    spans = [match.span() for match in words.finditer(text)]
+    ends = [end for _, end in spans]
+    # A token that holds a letter of any word holds one of the first word that ends after the token's start.
+    nearest = [bisect_right(ends, start) for start, _ in offsets]
     return tuple(
         index
-        for index, (start, end) in enumerate(offsets)
-        if any(start < last and end > first for first, last in found)
+        for index, ((_, end), place) in enumerate(zip(offsets, nearest, strict=True))
+        if place < len(spans) and spans[place][0] < end
     )
 
 

@@ -3,31 +3,46 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from builders.vllm_server import LOCAL
 
+Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+"""Status, content and headers; the content is JSON, bytes, or an iterator of bytes of unstated length."""
+HANG_UP: Answer = (0, b"")
+"""Answer of a server that closes the connection instead."""
+
 
 @dataclass
 class ChatServer:
     """Scripted server: gives its answers in turn, then repeats the last one."""
 
-    answers: list[tuple[int, Any]]
+    answers: list[Answer]
     delay_s: float = 0.0
     asked: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    num_sent: int = 0
+    """Bytes of all contents that went out."""
     url: str = ""
 
-    def next_answer(self, body: dict[str, Any], key: str | None) -> tuple[int, bytes]:
+    @property
+    def keys(self) -> list[str | None]:
+        return [headers.get("Authorization") for headers in self.headers]
+
+    def next_answer(self, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Iterable[bytes], dict[str, str]]:
         self.asked.append(body)
-        self.keys.append(key)
+        self.headers.append(headers)
         time.sleep(self.delay_s)
-        status, content = self.answers[min(len(self.asked), len(self.answers)) - 1]
-        return status, content if isinstance(content, bytes) else json.dumps(content).encode()
+        status, content, *more = self.answers[min(len(self.asked), len(self.answers)) - 1]
+        told = more[0] if more else {}
+        if isinstance(content, Iterator):
+            return status, content, told
+        plain = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return status, [plain], {"Content-Length": str(len(plain)), **told}
 
 
 def says(text: str | None, finish_reason: str = "stop") -> tuple[int, Any]:
@@ -35,17 +50,23 @@ def says(text: str | None, finish_reason: str = "stop") -> tuple[int, Any]:
 
 
 @contextmanager
-def serving(*answers: tuple[int, Any], delay_s: float = 0.0) -> Iterator[ChatServer]:
+def serving(*answers: Answer, delay_s: float = 0.0) -> Iterator[ChatServer]:
     chat = ChatServer(answers=list(answers), delay_s=delay_s)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, content = chat.next_answer(body, self.headers["Authorization"])
+            status, content, headers = chat.next_answer(body, dict(self.headers))
+            if not status:
+                return
             self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):
+                for part in content:
+                    self.wfile.write(part)
+                    chat.num_sent += len(part)
 
         def log_message(self, *_: Any) -> None:
             """Log nothing."""

@@ -1,5 +1,6 @@
 """Checkpoint folders without learners, committed by rl.checkpoints.commit."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def write_checkpoint(run: Path, step: int, content: bytes = b"weights", **change
     folder = checkpoint_folder(run, step)
     commit(folder, record(step, **changes))
     return folder
+
+
+def dated(file: Path, written_at: object) -> None:
+    """Have the record of a checkpoint or chain say when it was written; the file's own time says another one."""
+    told = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**told, "written_at": written_at}))
 
 
 def damage(folder: Path) -> None:

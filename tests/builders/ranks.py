@@ -1,12 +1,9 @@
 """Warm processes that play the ranks of a torch.distributed group; they import torch once for many tests."""
 
 import os
-import random
-import socket
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -68,20 +65,6 @@ class Ranks:
 def next_rank() -> Rank:
     """Return this process's place in the next process group; NUM_GROUPS times in a call."""
     return Rank(number=_place[0], count=_place[1], address=f"127.0.0.1:{_ports.pop()}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Find free ports below the ephemeral ones; each pytest process searches its own range."""
-    begin = 20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    with ExitStack() as stack:
-        found: list[int] = []
-        for port in random.sample(range(begin, begin + 2_000), 2_000):
-            with suppress(OSError):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise OSError(f"no {count} free ports from {begin} on")
 
 
 def _serve(rank: int, num_ranks: int, pipe: Connection) -> None:

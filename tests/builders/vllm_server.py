@@ -12,7 +12,7 @@ import rl.import_fixes  # noqa: F401
 
 import httpx
 
-from builders.ranks import free_ports
+from builders.ports import held_ports
 
 ROOT = Path(__file__).parents[2]
 STARTER = ROOT / "models" / "starter"
@@ -41,9 +41,8 @@ OPTIONS = {
 @contextmanager
 def serving(model: Path, log: Path) -> Iterator[str]:
     """Start a server of the model; yield its address up to /v1 once it answers."""
-    (port,) = free_ports(1)
-    options = [f"--{name}={value}" for name, value in {**OPTIONS, "port": str(port)}.items()]
-    with log.open("w") as file:
+    with held_ports(1) as (port,), log.open("w") as file:
+        options = [f"--{name}={value}" for name, value in {**OPTIONS, "port": str(port)}.items()]
         server = subprocess.Popen(
             [sys.executable, __file__, "serve", str(model), *options, "--enforce-eager", "--skip-mm-profiling"],
             cwd=ROOT,
@@ -51,17 +50,17 @@ def serving(model: Path, log: Path) -> Iterator[str]:
             stdout=file,
             stderr=subprocess.STDOUT,
         )
-    address = f"http://{LOCAL}:{port}"
-    try:
-        _wait(server, f"{address}/health", log)
-        yield f"{address}/v1"
-    finally:
-        server.terminate()
+        address = f"http://{LOCAL}:{port}"
         try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait(10)
+            _wait(server, f"{address}/health", log)
+            yield f"{address}/v1"
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait(10)
 
 
 def _wait(server: subprocess.Popen, health: str, log: Path) -> None:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from builders.ranks import free_ports
+from builders.ports import held_ports
 from builders.small_runs import ROOT
 from launch.jobs.package import pack
 from launch.jobs.server import LOOPBACK, JobServer
@@ -67,7 +67,7 @@ class Done:
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
     """Start a Ray head with its own token, ports and folder."""
-    with TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder, held_ports(4) as ports:
         token = Path(folder) / "token"
         token.write_text("a-token-of-this-test")
         environment = {
@@ -75,7 +75,7 @@ def head() -> Iterator[Head]:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
-        port, dashboard, agent, client = free_ports(4)
+        port, dashboard, agent, client = ports
         command = ["ray", "start", "--head", "--block", "--num-cpus=4", f"--dashboard-host={LOOPBACK}"]
         command += [f"--port={port}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
         command += [f"--ray-client-server-port={client}", f"--temp-dir={folder}/ray", "--disable-usage-stats"]

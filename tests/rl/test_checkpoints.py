@@ -1,6 +1,7 @@
 """Checkpoints on disk: a named one is whole, a damaged one is skipped, and the best and newest are kept."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def test_a_record_reads_back_with_the_seal_of_every_file(tmp_path):
     digest = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
     sizes = {name: Seal(bytes=7, sha256=digest) for name in (STATE_FILE, "hf/model.safetensors")}
     assert found.record == record(3, metrics_bytes=17, wandb_id="abc", model="f00d", files=sizes)
+    assert abs(json.loads((folder / "run.json").read_text())["written_at"] - time.time()) < 60
 
 
 def without_record(folder: Path) -> None:

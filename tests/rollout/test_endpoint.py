@@ -56,7 +56,7 @@ def test_the_server_sees_words_and_images_as_the_policy_does(
     config = rollout(starter_server)
     samples = {repair.group.prompt.sample.id: repair.group.prompt.sample for repair in repairs}
     # Without the hint, which the starter was never taught: its answers to that are close calls.
-    teacher = EndpointTeacher(config, lambda asked: builder.messages(samples[asked.id]))
+    teacher = EndpointTeacher(config, lambda asked: builder.messages(samples[asked.id]), print)
     texts = asyncio.run(teacher.write(repairs, seed=0))
 
     engine = Engine(str(STARTER), config, dtype="float32", seed=0)
@@ -71,7 +71,7 @@ def test_the_servers_texts_join_groups_as_tokens_of_the_run(
 ):
     config = rollout(starter_server, max_concurrency=2)
     tokens = response_tokens(builder, str(STARTER), config)
-    repairer = Repairer(EndpointTeacher(config, builder.messages), tokens, 0, Timings())
+    repairer = Repairer(EndpointTeacher(config, builder.messages, print), tokens, 0, Timings())
     written = [each for joins in asyncio.run(repairer.write(repairs, 0)) for each in joins]
     assert len(written) >= len(repairs)
     for joins in written:
@@ -82,6 +82,6 @@ def test_the_servers_texts_join_groups_as_tokens_of_the_run(
 def test_a_server_is_greeted_before_a_run_and_one_without_the_model_says_so(
     starter_server: str, builder: PromptBuilder
 ):
-    asyncio.run(EndpointTeacher(rollout(starter_server), builder.messages).check())
+    asyncio.run(EndpointTeacher(rollout(starter_server), builder.messages, print).check())
     with pytest.raises(RunFailure, match=r"answered 404 .*rollout\.teacher\.url, model or key_env"):
-        asyncio.run(EndpointTeacher(rollout(starter_server, model="other"), builder.messages).check())
+        asyncio.run(EndpointTeacher(rollout(starter_server, model="other"), builder.messages, print).check())

@@ -58,7 +58,7 @@ def written(
 ) -> dict:
     teacher = TeacherConfig(url=server.url, model="large", max_concurrency=1)
     data = DataConfig(instructions=instructions)
-    teacher = EndpointPairTeacher(RolloutConfig(teacher=teacher, max_response_tokens=99), model, data)
+    teacher = EndpointPairTeacher(RolloutConfig(teacher=teacher, max_response_tokens=99), model, data, print)
     (line,) = asyncio.run(write_pairs([asked], teacher, RoutingConfig(attempts=attempts), 7))
     return dict(line)
 

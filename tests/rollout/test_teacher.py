@@ -16,7 +16,7 @@ from builders.vllm_server import LOCAL
 from rl.contrast import Repair
 from rl.data.config import DataConfig
 from rl.data.prompts import PromptBuilder, answer_text
-from rl.faults import RunFailure
+from rl.faults import RunFailure, UserError
 from rl.types import Completion, Group, Origin, Sample, Target, Task
 from rollout import endpoint
 from rollout.config import RolloutConfig, TeacherConfig, TeacherKind, check_teacher
@@ -63,7 +63,7 @@ def ask(
     server: ChatServer, builder: PromptBuilder, repairs: Sequence[Repair], seed: int = 3, **options: Any
 ) -> list[list[str]]:
     config = TeacherConfig(kind=TeacherKind.endpoint, url=server.url, model="large", **options)
-    teacher = EndpointTeacher(RolloutConfig(teacher=config, max_response_tokens=99), builder.messages)
+    teacher = EndpointTeacher(RolloutConfig(teacher=config, max_response_tokens=99), builder.messages, print)
     return asyncio.run(teacher.write(repairs, seed))
 
 
@@ -101,19 +101,6 @@ def test_a_text_that_was_cut_off_or_is_none_is_no_text(builder: PromptBuilder, s
         assert ask(server, builder, [repair(builder, sample)]) == [[]]
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_what_passes_is_tried_again(builder: PromptBuilder, sample: Sample, status: int):
-    with serving((status, {}), (status, {}), says("Yes.")) as server:
-        assert ask(server, builder, [repair(builder, sample)], max_concurrency=1) == [["Yes.", "Yes."]]
-
-
-def test_tries_are_bounded_and_the_failure_is_a_sentence(builder: PromptBuilder, sample: Sample):
-    with serving((503, {"error": "busy"})) as server:
-        with pytest.raises(RunFailure, match=r"the teacher at rollout.teacher.url=.* answered 503 .*busy"):
-            ask(server, builder, [repair(builder, sample)], max_concurrency=1)
-        assert len(server.asked) <= 2 * endpoint.TRIES
-
-
 def test_a_refusal_is_not_repeated_and_never_shows_the_key(builder: PromptBuilder, sample: Sample):
     with serving((401, {"error": f"Incorrect API key provided: {KEY}"})) as server:
         with pytest.raises(RunFailure, match="answered 401") as caught:
@@ -139,13 +126,13 @@ def test_an_endpoint_that_is_not_there_is_a_sentence_at_the_start(builder: Promp
         pass
     config = TeacherConfig(kind=TeacherKind.endpoint, url=gone.url, model="large")
     with pytest.raises(RunFailure, match="is out of reach"):
-        asyncio.run(EndpointTeacher(RolloutConfig(teacher=config), builder.messages).check())
+        asyncio.run(EndpointTeacher(RolloutConfig(teacher=config), builder.messages, print).check())
 
 
 def test_a_key_that_is_not_in_the_environment_is_named_by_its_variable(builder: PromptBuilder):
     config = TeacherConfig(kind=TeacherKind.endpoint, url=SOMEWHERE, model="large", key_env="NO_SUCH_KEY")
     with pytest.raises(ValueError, match="the environment has no NO_SUCH_KEY"):
-        EndpointTeacher(RolloutConfig(teacher=config), builder.messages)
+        EndpointTeacher(RolloutConfig(teacher=config), builder.messages, print)
 
 
 @pytest.mark.parametrize(
@@ -153,15 +140,26 @@ def test_a_key_that_is_not_in_the_environment_is_named_by_its_variable(builder: 
     [
         ({"url": ""}, "teacher.url='' is no address"),
         ({"url": f"{LOCAL}:8000/v1"}, "is no address"),
+        ({"url": SOMEWHERE.replace("8000", "80000")}, "is no address"),
+        ({"url": SOMEWHERE.replace("//", "//[")}, "is no address"),
         ({"url": SOMEWHERE.replace("//", f"//me:{KEY}@")}, "key_env"),
+        ({"url": SOMEWHERE.replace("http://", f"me:{KEY}@")}, "key_env"),
+        ({"url": SOMEWHERE.replace("http://", f"ftp://me:{KEY}@")}, "key_env"),
+        ({"url": f"{SOMEWHERE}?key={KEY}"}, "key_env"),
         ({"model": ""}, "teacher.model is empty"),
         ({"key_env": KEY}, "never the key"),
     ],
 )
 def test_an_endpoint_that_could_not_be_asked_is_refused_without_its_secrets(options: dict[str, str], words: str):
     config = TeacherConfig(kind=TeacherKind.endpoint, **{"url": SOMEWHERE, "model": "large", **options})
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(UserError, match=words) as caught:
         check_teacher(config, is_asked=True)
+    assert KEY not in str(caught.value)
+
+
+def test_a_password_is_refused_in_the_url_of_an_endpoint_that_is_not_asked_too():
+    with pytest.raises(UserError, match="key_env") as caught:
+        check_teacher(TeacherConfig(url=SOMEWHERE.replace("//", f"//me:{KEY}@")), is_asked=False)
     assert KEY not in str(caught.value)
 
 

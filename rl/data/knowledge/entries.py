@@ -24,6 +24,8 @@ TITLED = re.compile(r"\s*<([^<>]{1,200})>\s*(?:Description:\s*)?")
 """Start of a text in MMAD, with the entry's name."""
 TAGS = ("<knowledge>", "</knowledge>", "<think>", "</think>", "<answer>", "</answer>", "<|")
 """Forbidden in entries: an answer that quotes one would end a span or contain an image token."""
+MOST_NAME_CHARACTERS = 200
+"""Maximum length of the name of a data set, object or defect; the forms of a name grow with the cube of its words."""
 SAME_DECIMALS = 6
 """Decimals of a similarity, few enough that no machine's rounding decides an order."""
 
@@ -184,6 +186,8 @@ def _items(path: Path, where: str, level: Any) -> Iterator[tuple[str, Any]]:
     for key, value in level.items():
         if not (isinstance(key, str) and key.strip()):
             raise UserError(f"{path}: {where} has the key {brief(repr(key))}, which is no text; put a name in quotes")
+        if len(key) > MOST_NAME_CHARACTERS:
+            raise UserError(f"{path}: {where} has a name of {len(key)} letters; shorten it to {MOST_NAME_CHARACTERS}")
         yield key, value
 
 

@@ -44,6 +44,8 @@ class Names(NamedTuple):
     """Names that are also removed from words that begin with them, the shortest first."""
     most_words: int
     """Number of words of the longest name."""
+    most_letters: int
+    """Number of letters of the longest name."""
 
 
 class _Word(NamedTuple):
@@ -60,14 +62,25 @@ class _Word(NamedTuple):
 def agnostic(text: str, object_: str) -> str:
     """Return the text with [object] for each name of the object, in any number or spelling, or as the start of a word.
 
+    It takes time linear in the text's length.
+
     >>> agnostic("Metal nuts: the metal-nut's rim; a NUT, a metallic nutshell.", "metal_nut")
     "[object]: the [object]'s rim; a [object], a metallic nutshell."
     """
-    names = names_of(object_)
-    # The rest of a longer word may be a name again.
-    while (rewritten := _without(text, names)) != text:
-        text = rewritten
-    return text
+    names, words = names_of(object_), list(_words(text))
+    pieces, kept, i = [], 0, 0
+    while i < len(words):
+        end = _end(words, i, names)
+        ends = [words[end - 1].end] if end else _stem_ends(words[i], names)
+        if ends:
+            pieces += [text[kept : words[i].start], PLACEHOLDER * len(ends)]
+            kept = ends[-1]
+        if ends and not end:
+            # The rest of a longer word may be a name again.
+            _cut(words, i, kept)
+        else:
+            i = max(end, i + 1)
+    return "".join([*pieces, text[kept:]])
 
 
 def names_left(text: str, object_: str) -> tuple[str, ...]:
@@ -79,7 +92,8 @@ def names_left(text: str, object_: str) -> tuple[str, ...]:
     )
     names, words = names_of(object_), list(_words(plain))
     found = [plain[words[i].start : words[end - 1].end] for i in range(len(words)) if (end := _end(words, i, names))]
-    stemmed = [word.text for word in words if word.text not in found and word.text.startswith(names.stems)]
+    known = set(found)
+    stemmed = [word.text for word in words if word.text not in known and word.text.startswith(names.stems)]
     return tuple(dict.fromkeys([*found, *stemmed]))[:NUM_EXCERPTS]
 
 
@@ -100,6 +114,7 @@ def names_of(object_: str) -> Names:
         split=split,
         stems=tuple(sorted(stems, key=lambda stem: (len(stem), stem))),
         most_words=max([2, *map(len, split)]),
+        most_letters=max(map(len, whole), default=0),
     )
 
 
@@ -142,18 +157,25 @@ def _ended(word: str, ending: str) -> str:
     return f"{word[:-1] if word.endswith('e') and ending[0] in 'eiy' else word}{ending}"
 
 
-def _without(text: str, names: Names) -> str:
-    """Replace names in one pass from left to right, the longest name at each word."""
-    words, pieces, kept, i = list(_words(text)), [], 0, 0
-    while i < len(words):
-        word, end = words[i], _end(words, i, names)
-        stem = "" if end else next((stem for stem in names.stems if word.text.startswith(stem)), "")
-        if end or stem:
-            stop = words[end - 1].end if end else word.start + len(stem)
-            pieces += [text[kept : word.start], PLACEHOLDER]
-            kept = stop
-        i = max(end, i + 1)
-    return "".join([*pieces, text[kept:]])
+def _stem_ends(word: _Word, names: Names) -> list[int]:
+    """Return where in the text the stems end with which a word begins, up to where the rest may itself be a name."""
+    ends, place = [], 0
+    # Digits around a name belong to it. A rest of more letters than two names need not be looked at as a whole.
+    last = len(word.text.rstrip(DIGITS)) - 2 * names.most_letters
+    while stem := next((stem for stem in names.stems if word.text.startswith(stem, place)), ""):
+        place += len(stem)
+        ends.append(word.start + place)
+        if place >= last:
+            break
+    return ends
+
+
+def _cut(words: list[_Word], i: int, start: int) -> None:
+    """Leave of words[i] what begins at `start` in the text, which follows a placeholder now."""
+    word = words[i]
+    words[i] = word._replace(text=word.text[start - word.start :], start=start, follows=PLACEHOLDER)
+    if i + 1 < len(words) and words[i + 1].follows:
+        words[i + 1] = words[i + 1]._replace(follows=words[i].text)
 
 
 def _end(words: list[_Word], i: int, names: Names) -> int:

@@ -15,6 +15,7 @@ from conf.schema import TrainConfig
 from conf.validate import check_elsewhere
 from launch.__main__ import assay
 from launch.jobs.package import Package, pack
+from launch.jobs.secret_files import about_left_behind
 from launch.jobs.server import LOCAL, LOOPBACK, exit_code_of, server_address
 from launch.jobs.submission import STOP_WAIT_S, TREE, overrides_in_job, submission
 from rewards.presets import preset
@@ -64,6 +65,40 @@ def test_the_package_of_this_tree_has_all_that_a_training_reads(tmp_path: Path):
     assert not package.carries(TREE / "data/demo") and not package.carries(TREE / ".venv")
 
 
+SECRETS = (
+    *(".env", "deploy/prod.env", ".env.local", "tls/Server.PEM", "deploy.key", "id_rsa", "id_rsa.pub", ".netrc"),
+    *(".aws/config", "credentials.json", "conf/secrets.yaml", "home/.ssh/config"),
+)
+SECRET_TEXTS = {
+    "notes.txt": "see\n-----BEGIN " + "OPENSSH PRIVATE KEY-----\nb3Blb",
+    "rl/hub.py": "TOKEN = 'hf" + "_" + "a1B2" * 8 + "xy'",
+    "cloud.ini": "[default]\nid = AKIA" + "ABCDEFGH01234567\n",
+}
+LIKE_SECRETS = ("launch/keys.py", "rl/secretary.py", "environment.md", "monkey.png", "tests/endpoint_key.py")
+
+
+def test_what_looks_like_a_secret_stays_behind_and_is_named_in_one_sentence(tree: Path, tmp_path: Path):
+    texts = dict.fromkeys((*SECRETS, *LIKE_SECRETS), "x") | SECRET_TEXTS
+    for name, text in texts.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    package = pack(tree, tmp_path / "tree.zip")
+    assert sorted(package.left_behind) == sorted((*SECRETS, *SECRET_TEXTS))
+    assert {*LIKE_SECRETS, "launch/train/run.py"} <= package.names == {*ZipFile(package.archive).namelist()}
+    assert not {*SECRETS, *SECRET_TEXTS} & package.names
+    assert ZipFile(package.archive).read("launch/train/run.py") == b"launch/train/run.py"
+    sentence = about_left_behind(package.left_behind)
+    assert all(name in sentence for name in (*SECRETS, *SECRET_TEXTS)) and "\n" not in sentence
+
+
+def test_a_tree_without_secrets_has_nothing_to_say(package: Package):
+    assert package.left_behind == ()
+
+
+def test_a_sentence_about_many_secrets_stays_short():
+    assert about_left_behind(tuple(f"{number}.pem" for number in range(50))).count(".pem") == 20
+
+
 def test_a_tree_too_large_for_ray_is_refused_with_its_largest_files(tree: Path, tmp_path: Path):
     with pytest.raises(
         ValueError, match=r"packs to 0\.0 MiB and Ray takes less than 0\.0; .*\.rayignore.* largest are"
@@ -85,6 +120,11 @@ def test_a_path_from_another_folder_is_found_in_the_job(package: Package, tree: 
     config = config_with(root="../photos", path="../models/own")
     sent = overrides_in_job(config, ["data.root=../photos", "model.path=../models/own"], package, tree / "launch")
     assert sent == [f"data.root={tree}/photos", "model.path=models/own", f"output={tree}/launch/runs/demo/1"]
+
+
+def test_a_model_that_comes_with_assay_travels_from_any_folder(package: Package, tree: Path, tmp_path: Path):
+    config = config_with(output="/runs/1", root="/photos", path=str(tree / "models/own"))
+    assert overrides_in_job(config, [], package, tmp_path) == ["output=/runs/1", "model.path=models/own"]
 
 
 def test_a_checkpoint_to_resume_from_is_found_and_auto_is_no_path(package: Package, tree: Path):

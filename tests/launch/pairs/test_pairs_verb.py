@@ -76,6 +76,7 @@ MISTAKES = {
     "pairs.attempts=0": "pairs.attempts must be ≥ 1; got 0",
     "pairs.teacher=larger": "pairs.teacher must be one of template, policy, endpoint; got larger",
     "pairs.teacher=endpoint": "rollout.teacher.url='' is no address; give that of a chat server, from http",
+    f"rollout.teacher.url=ftp://me:secret@{LOCAL}/v1": "rollout.teacher.url must hold no user:password@",
     f"{ENDPOINT} rollout.teacher.key_env=NO_SUCH_KEY": (
         "rollout.teacher.key_env: the environment has no NO_SUCH_KEY; export it where the run starts"
     ),

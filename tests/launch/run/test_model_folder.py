@@ -7,9 +7,10 @@ import pytest
 from huggingface_hub import constants
 
 from builders.checkpoint_folders import damage, record, write_checkpoint, write_unfinished
-from launch.run.model_folder import asking_at, model_folder
+from launch.run.model_folder import asking_at, merge_adapter, model_folder
 from rl.asking import FILE, write_asking
 from rl.checkpoints import checkpoint_folder, commit
+from rl.faults import UserError
 
 CONFIG = {"data": {"task": "yes_no", "square": 112}, "model": {"path": "models/starter", "precision": "float32"}}
 ASKING = {"data.task": "yes_no", "data.square": 112, "model.precision": "float32"}
@@ -35,12 +36,24 @@ def test_a_model_is_asked_by_its_own_file_although_the_state_beside_it_is_gone(t
     assert asking_at(str(folder / "hf")) == {"data.square": 56}
 
 
-def test_an_adapter_stands_for_the_model_that_is_made_of_it(tmp_path: Path):
-    written, folder = write_unfinished(tmp_path, 2), checkpoint_folder(tmp_path, 2)
+def write_adapter(run: Path, config: dict) -> Path:
+    """Write a checkpoint in which only an adapter learned; return its folder."""
+    written, folder = write_unfinished(run, 2), checkpoint_folder(run, 2)
     (written / "hf").rename(written / "adapter")
-    commit(folder, record(2, config=CONFIG))
+    commit(folder, record(2, config=config))
+    return folder
+
+
+def test_an_adapter_stands_for_the_model_that_is_made_of_it(tmp_path: Path):
+    folder = write_adapter(tmp_path, CONFIG)
     assert model_folder(str(tmp_path)) == str(folder / "merged")
     assert asking_at(str(tmp_path)) == ASKING
+
+
+def test_an_adapter_whose_base_model_is_gone_is_not_merged_into_a_model_of_that_name_on_the_hub(tmp_path: Path):
+    folder = write_adapter(tmp_path, {"model": {"path": "models/gone", "precision": "bf16"}})
+    with pytest.raises(UserError, match="its adapter needs the base model models/gone, which is missing; restore it"):
+        merge_adapter(str(folder / "merged"))
 
 
 def test_a_chain_stands_for_the_last_model_that_it_made(tmp_path: Path):

@@ -5,17 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from builders.checkpoint_folders import damage, names, write_checkpoint, write_unfinished
+from builders.checkpoint_folders import damage, dated, names, write_checkpoint, write_unfinished
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file
 from launch.run.folder import AUTO, CHAIN, default_output, newest_run, run_folder
 from launch.run.resume import find_start, finished, how_to_go_on, how_to_resume, prepare
-from rl.checkpoints import Checkpoint, read_checkpoint
+from rl.checkpoints import RECORD, Checkpoint, read_checkpoint
 from rl.evaluation.kept_maps import maps_file
 from rl.seals import seal_all
 
@@ -305,12 +306,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         assert str(caught.value).endswith("); give another folder")
 
 
+NOW = time.time()
+
+
 def test_a_run_is_named_by_the_time_unless_it_goes_on_with_the_newest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert default_output("demo", "now", AUTO) == default_output("demo", "now", "") == "runs/demo/now"
     for age, name in enumerate(["b", "c", "a"]):
-        folder = write_checkpoint(tmp_path / "runs/demo" / name, 5)
-        os.utime(folder, (1e9 - age, 1e9 - age))
+        dated(write_checkpoint(tmp_path / "runs/demo" / name, 5) / RECORD, NOW - age)
     write_checkpoint(tmp_path / "runs/other/z", 5)
     (tmp_path / "runs/demo/d").mkdir()
     assert default_output("demo", "now", AUTO) == "runs/demo/b"
@@ -320,12 +323,34 @@ def test_a_run_is_named_by_the_time_unless_it_goes_on_with_the_newest(tmp_path, 
 
 def test_a_chain_is_as_new_as_the_newest_checkpoint_of_its_stages(tmp_path):
     for age, name in enumerate(["chain/2_rl", "run", "chain/1_sft"]):
-        folder = write_checkpoint(tmp_path / name, 5)
-        os.utime(folder, (1e9 - age, 1e9 - age))
+        dated(write_checkpoint(tmp_path / name, 5) / RECORD, NOW - age)
     assert newest_run(tmp_path) == tmp_path / "run"
-    (tmp_path / "chain" / CHAIN).write_text("{}")
-    os.utime(tmp_path / "chain" / CHAIN, (1e8, 1e8))
+    dated(tmp_path / "chain" / CHAIN, NOW - 1e8)
     assert newest_run(tmp_path) == tmp_path / "chain"
+
+
+@pytest.mark.parametrize("days", [-3650, 365])
+def test_the_times_of_files_do_not_decide_which_run_is_the_newest(days, tmp_path):
+    write_checkpoint(tmp_path / "older", 9)
+    write_checkpoint(tmp_path / "newer", 5)
+    touched = tmp_path / ("older" if days > 0 else "newer")
+    for path in (*touched.rglob("*"), touched):
+        os.utime(path, (NOW + days * 86400,) * 2)
+    assert newest_run(tmp_path) == tmp_path / "newer"
+
+
+@pytest.mark.parametrize("written_at", [NOW + 365 * 86400, -5.0, "soon", None, float("nan"), 0])
+def test_a_time_that_cannot_be_is_no_time(written_at, tmp_path):
+    dated(write_checkpoint(tmp_path / "strange", 9) / RECORD, written_at)
+    dated(write_checkpoint(tmp_path / "known", 5) / RECORD, NOW - 1e8)
+    assert newest_run(tmp_path) == tmp_path / "known"
+
+
+def test_a_damaged_record_makes_no_run_the_newest(tmp_path):
+    (write_checkpoint(tmp_path / "z", 9) / RECORD).write_bytes(b"\xff[")
+    assert newest_run(tmp_path) == tmp_path / "z"
+    write_checkpoint(tmp_path / "a", 5)
+    assert newest_run(tmp_path) == tmp_path / "a"
 
 
 def test_a_run_in_the_folder_of_a_chain_is_refused(tmp_path):
