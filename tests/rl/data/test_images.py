@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl.data.images import PixelBudget, check_within, decoded_size, in_threads, open_image, open_mask, stated_size
+from rl.data.images import (
+    DECODED,
+    MOST_PIXELS,
+    PixelBudget,
+    check_within,
+    decoded_size,
+    in_threads,
+    open_image,
+    open_mask,
+    stated_size,
+)
 from rl.faults import UserError
 
 
@@ -192,3 +202,15 @@ def test_threads_wait_so_that_few_pixels_are_decoded_at_once() -> None:
     # What is larger than all room is decoded alone.
     in_threads(decode, [500, 500])
     assert max(most) == 500
+
+
+def test_an_image_is_decoded_once_the_others_leave_room(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    for read, waits in ((open_image, True), (open_mask, True), (decoded_size, True), (stated_size, False)):
+        thread = threading.Thread(target=read, args=(tmp_path / "photo.png",))
+        with DECODED.spent(MOST_PIXELS):
+            thread.start()
+            thread.join(0.05 if waits else 10)
+            assert thread.is_alive() == waits
+        thread.join(10)
+        assert not thread.is_alive()
