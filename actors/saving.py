@@ -162,7 +162,8 @@ def _random_key() -> str:
 
 def _random_state() -> str:
     """Return the states of this process's random generators as JSON, which runs no code when it is read."""
-    _, key, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    _, key, position, has_gauss, gauss = np.random.get_state()
+    assert isinstance(key, np.ndarray)
     states = {
         "python": random.getstate(),
         "numpy": ("MT19937", key.tolist(), position, has_gauss, gauss),

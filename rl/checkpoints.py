@@ -15,7 +15,6 @@ from rl.epochs import check_epoch
 from rl.faults import UserError, of_file
 from rl.seals import Seal, digest_fault, seal_all, size_fault, sync_folder
 
-T = TypeVar("T")
 RECORD = "run.json"
 WRITTEN_AT = "written_at"
 """Field of a record, and of chain.json, with the Unix time at which it was written; copies change files' own times."""
@@ -77,6 +76,9 @@ class Checkpoint:
 
     folder: Path
     record: Record
+
+
+T = TypeVar("T", Record, Progress, Seal)
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
@@ -175,8 +177,9 @@ def _typed(kind: type[T], values: dict[str, Any]) -> T:
     """Return the dataclass of these values; raise a TypeError for a value of another type."""
     made = kind(**values)
     for each in fields(kind):
+        wanted: Any = get_origin(each.type) or each.type
         value = getattr(made, each.name)
-        if not isinstance(value, get_origin(each.type) or each.type):
+        if not isinstance(value, wanted):
             raise TypeError(f"{each.name} is {value!r}")
     return made
 

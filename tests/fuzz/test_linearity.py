@@ -45,7 +45,7 @@ GREATEST = 5.0
 """Greatest time of the long text, as a multiple of the short one's: 4 and some noise; it is 16 of what is quadratic."""
 FLOOR_S = 3e-4
 """Shorter times of the short text count as this long, so that noise does not decide."""
-ROUNDS = 4
+ROUNDS = 12
 SIZE = (100, 100)
 TARGET = Target(
     label="defective",

@@ -339,7 +339,7 @@ def test_the_times_of_files_do_not_decide_which_run_is_the_newest(days, tmp_path
     assert newest_run(tmp_path) == tmp_path / "newer"
 
 
-@pytest.mark.parametrize("written_at", [NOW + 365 * 86400, -5.0, "soon", None, float("nan"), 0])
+@pytest.mark.parametrize("written_at", [NOW + 365 * 86400, -5.0, "soon", None, float("nan"), 0], ids=range(6))
 def test_a_time_that_cannot_be_is_no_time(written_at, tmp_path):
     dated(write_checkpoint(tmp_path / "strange", 9) / RECORD, written_at)
     dated(write_checkpoint(tmp_path / "known", 5) / RECORD, NOW - 1e8)
