@@ -75,9 +75,9 @@ def _die_with(channel: socket.socket) -> None:
 def _limit_memory(limit: int) -> None:
     """Let allocations fail beyond the limit in bytes.
 
-    RLIMIT_DATA counts memory that this process alone may write, which is close to what it uses. RLIMIT_AS would also
-    count addresses that are only reserved: gigabytes for torch, its threads and CUDA. A watch of the resident memory
-    would come too late for a fast loop, and could tell no line of the function.
+    RLIMIT_DATA counts memory that this process alone may write, which is close to what it uses: 230 MB with torch
+    imported, of which 229 are resident. RLIMIT_AS also counts mapped files and addresses that are only reserved: 714 MB.
+    A watch of the resident memory would come too late for a fast loop, and could tell no line of the function.
     """
     _, highest = resource.getrlimit(resource.RLIMIT_DATA)
     limit = limit if highest == resource.RLIM_INFINITY else min(limit, highest)
