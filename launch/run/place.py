@@ -1,6 +1,7 @@
 """The place of a run's folder, which somebody may move or replace while the run writes to it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from launch.run.folder import LOCK, METRICS
@@ -47,12 +48,10 @@ class Place:
     def _link(self) -> str:
         """Return the path that the held lock has now; "" where the system does not tell."""
         for link in OPEN_FILES.glob("*"):
-            try:
+            # One may be closed meanwhile, as that of this listing is.
+            with suppress(OSError):
                 if _identity(link) == self._lock:
                     return os.readlink(link)
-            except OSError:
-                # Closed meanwhile, as that of this listing.
-                continue
         return ""
 
 
