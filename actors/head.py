@@ -8,11 +8,11 @@ from rl.faults import RunFailure
 
 PROBE_S = 5.0
 PROBE_TIMEOUT_S = 2.0
-MOST_MISSES = 6
-"""Probes in a row without an answer after which the head is given up: half a minute.
+MOST_MISSES = 4
+"""Probes in a row without an answer after which the head is given up: 20 s.
 
-Ray aborts the driver, without a sentence, a minute after its GCS is gone; the run needs the rest to record its end. A
-GCS that is started anew within that time is no loss.
+Ray aborts the driver, without a sentence, a minute after its GCS is gone; the run needs the rest to record its end and
+to leave Ray. A GCS that is started anew within that time is no loss.
 """
 
 

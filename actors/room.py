@@ -28,8 +28,9 @@ from actors.waiting import Limit, answer
 from rl.faults import RunFailure, UserError, one_line
 
 CONNECT_TIMEOUT_S = 10.0
-LEAVE_S = 20.0
-"""Longest wait for Ray to shut down, which takes seconds; it has no limit of its own."""
+LEAVE_S = 10.0
+"""Longest wait for Ray to shut down, which takes about two seconds and has no limit of its own; twice this, after the
+time in which the loss of the GCS is noticed, ends before Ray aborts the process."""
 NODE_LABEL = "ray.io/node-id"
 GPU_STEP = 1e-4
 """Smallest share of a GPU that Ray counts."""
@@ -79,7 +80,7 @@ def _head() -> Head:
 
 
 def leave_ray() -> None:
-    """Shut Ray down; if that does not end in LEAVE_S, say so, and kill the processes of a Ray that was started here."""
+    """Shut Ray down; if that does not end in LEAVE_S, kill the GCS of a Ray that was started here, then all of it."""
     if is_leaving():
         # An earlier run's, which has been given up.
         return
@@ -88,13 +89,16 @@ def leave_ray() -> None:
     leaving.join(LEAVE_S)
     if not leaving.is_alive():
         return
-    print(f"Ray did not end in {LEAVE_S:g} s, as if its GCS hung; it is left without its consent", file=sys.stderr)
+    print(f"Ray did not end in {LEAVE_S:g} s, as if its GCS hung; the run has its record and goes", file=sys.stderr)
     # At Python's exit it would be called once more, and waited for.
     atexit.unregister(ray.shutdown)
-    if worker._global_node:
-        worker._global_node.kill_all_processes(check_alive=False)
-        # The connection to the GCS is broken now, for which the shutdown was waiting.
+    node = worker._global_node
+    if node:
+        # The shutdown waits without a limit for the GCS to drop a subscription, and goes on once the connection breaks.
+        node.kill_gcs_server(check_alive=False)
         leaving.join(LEAVE_S)
+    if node and leaving.is_alive():
+        node.kill_all_processes(check_alive=False)
 
 
 @contextmanager

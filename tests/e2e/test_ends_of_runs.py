@@ -61,6 +61,11 @@ def ended(run: Started, family: list[psutil.Process], began: float, timeout_s: f
     return Ended(code=run.process.returncode, output=output, seconds=time.monotonic() - began)
 
 
+def family_of(run: Started) -> list[psutil.Process]:
+    """List the processes that end with a run; Ray's own agents take two minutes if its GCS is gone."""
+    return [process for process in children(run) if "Agent" not in process.name()]
+
+
 def gcs_among(processes: list[psutil.Process]) -> psutil.Process:
     return next(process for process in processes if process.name() == "gcs_server")
 
@@ -93,7 +98,7 @@ def assert_named_the_gcs(end: Ended, folder: Path) -> None:
 def test_a_killed_gcs_ends_the_run_in_a_sentence_before_ray_aborts_it(demo_data: Path, small_run: Run, tmp_path: Path):
     with start("train", *options(demo_data, tmp_path, SLOW)) as run:
         run.wait_for_step(tmp_path, 4)
-        family, began = children(run), time.monotonic()
+        family, began = family_of(run), time.monotonic()
         assert summary(tmp_path)["running"]["pid"] == run.process.pid
         gcs_among(family).kill()
         end = ended(run, family, began)
@@ -123,13 +128,13 @@ def test_a_killed_gcs_of_a_cluster_that_was_joined_ends_the_run_too(demo_data: P
 def test_a_run_whose_gcs_hangs_trains_to_its_end_records_it_and_leaves(demo_data: Path, small_run: Run, tmp_path: Path):
     with start("train", *options(demo_data, tmp_path)) as run:
         run.wait_for_step(tmp_path, 4)
-        family, began = children(run), time.monotonic()
+        family, began = family_of(run), time.monotonic()
         gcs_among(family).suspend()
         end = ended(run, family, began, timeout_s=300)
 
     assert end.code == 0, end.output[-2000:]
     assert summary(tmp_path) == json.loads(end.sentence) and (tmp_path / "report.html").exists()
-    assert "Ray did not end in 20 s" in end.output
+    assert "Ray did not end in 10 s" in end.output
     assert_equal(tmp_path, small_run)
     print(f"figure: a run whose GCS hung ended {end.seconds:.0f} s after that, with its report")
 
@@ -163,7 +168,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_once_there_is_room(
     with start("train", *options(demo_data, folder)) as run:
         run.wait_for(folder / "checkpoints/step_3")
         run.wait_for_step(folder, 4)
-        family, began = children(run), time.monotonic()
+        family, began = family_of(run), time.monotonic()
         fill(small_disk / "filler", left)
         end = ended(run, family, began)
 
@@ -191,7 +196,7 @@ def test_an_output_that_is_moved_away_ends_the_run_which_goes_on_there(demo_data
     folder, aside = tmp_path / "run", tmp_path / "aside"
     with start("train", *options(demo_data, folder)) as run:
         run.wait_for_step(folder, 4)
-        family, began = children(run), time.monotonic()
+        family, began = family_of(run), time.monotonic()
         folder.rename(aside)
         folder.mkdir()
         end = ended(run, family, began)
