@@ -1,7 +1,6 @@
 """The place of a run's folder, which somebody may move or replace while the run writes to it."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from launch.run.folder import LOCK, METRICS
@@ -47,12 +46,14 @@ class Place:
 
     def _link(self) -> str:
         """Return the path that the held lock has now; "" where the system does not tell."""
-        for link in OPEN_FILES.glob("*"):
-            # One may be closed meanwhile, as that of this listing is.
-            with suppress(OSError):
-                if _identity(link) == self._lock:
-                    return os.readlink(link)
-        return ""
+        return next((os.readlink(link) for link in OPEN_FILES.glob("*") if self._is_lock(link)), "")
+
+    def _is_lock(self, link: Path) -> bool:
+        try:
+            return _identity(link) == self._lock
+        except OSError:
+            # Closed meanwhile, as that of the listing.
+            return False
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """The start of a run: anew, or from a checkpoint."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file
 from launch.run.folder import AUTO, CHAIN, METRICS, plain
-from launch.run.members import SUMMARY, has_ended
+from launch.run.members import SUMMARY, has_ended, read_summary
 from launch.run.model_folder import model_folder
 from launch.run.rows import read_rows
 from rl.checkpoints import (
@@ -127,7 +126,7 @@ def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str
     """Return the summary of a run that has nothing left to do; None for any other."""
     if start is None or start.record.progress.step < num_steps or not has_ended(folder):
         return None
-    summary = json.loads((folder / SUMMARY).read_text())
+    summary = read_summary(folder)
     done = "failed" not in summary and "stopped" not in summary and summary.get("steps") == num_steps
     return summary if done else None
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from rl.algorithm import AlgoConfig
-from rl.brake import Stopped
+from rl.brake import Stopped, dropped
 from rl.checkpoints import Progress
 from rl.data.stream import SampleStream
 from rl.loop import Exam, Roles, evaluate
@@ -29,7 +29,12 @@ async def teach(config: AlgoConfig, roles: Roles, stream: SampleStream, exam: Ex
             position = stream.position
             coming = stream.take(config.num_prompts) if step + 1 < num_steps else []
             # The next samples' images are read while the learners are busy.
-            report, ahead = await asyncio.gather(roles.policy.update(compared), roles.lesson_maker.lessons(coming))
+            learning = asyncio.ensure_future(roles.policy.update(compared))
+            reading = asyncio.ensure_future(roles.lesson_maker.lessons(coming))
+            try:
+                report, ahead = await asyncio.gather(learning, reading)
+            finally:
+                await dropped([learning, reading])
             roles.tracker.log(step + 1, groups, report)
             groups, done = ahead, Progress(step=step + 1, position=position)
             await roles.archive.keep(done)

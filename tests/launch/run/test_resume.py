@@ -237,6 +237,12 @@ def test_a_run_has_steps_left_without_a_summary_a_checkpoint_or_the_last_step(ru
     assert finished(run, replace(start, folder=run / "checkpoints/step_2"), 4) == SUMMARIES["done"]
 
 
+@pytest.mark.parametrize("left", ["", '{"output": "ru', "\0" * 40], ids=["empty", "cut", "zeros"])
+def test_a_run_whose_summary_a_power_loss_has_cut_writes_it_anew(run, left):
+    (run / "summary.json").write_text(left)
+    assert finished(run, read_checkpoint(run / "checkpoints/step_4"), 4) is None
+
+
 def test_how_to_resume_names_the_newest_checkpoint_or_how_to_get_one(run, tmp_path):
     assert advice(run) == f"the same command with resume=auto output={run} goes on from {run}/checkpoints/step_4"
     assert "has no checkpoint yet; checkpoint.every=N" in advice(tmp_path)

@@ -1,6 +1,7 @@
 """The loop of lessons with plain classes in the roles: who is asked what, in which order."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
@@ -9,6 +10,7 @@ from rl.algorithm import AlgoConfig, Objective
 from rl.brake import Brake, Stopped
 from rl.checkpoints import Progress
 from rl.data.stream import SampleStream
+from rl.faults import RunFailure
 from rl.loop import Exam, Roles
 from rl.taught.teaching import teach
 
@@ -35,7 +37,15 @@ def run(
     )
     config = AlgoConfig(objective=objective, num_prompts=NUM_PROMPTS)
     stream = SampleStream(samples(4), seed=0, position=start * NUM_PROMPTS)
-    asyncio.run(teach(config, roles, stream, Exam(samples=samples(2), every=every), start, 2))
+    asyncio.run(leaving_nothing(teach(config, roles, stream, Exam(samples=samples(2), every=every), start, 2)))
+
+
+async def leaving_nothing(work: Coroutine[None, None, None]) -> None:
+    """Do the work and assert that it leaves no task behind, however it ends."""
+    try:
+        await work
+    finally:
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_weights_go_out_at_the_start_and_before_each_examination_alone():
@@ -93,3 +103,31 @@ def test_a_stop_keeps_the_last_whole_step(objective):
         run(team, objective, brake=brake)
     assert team.events.count("update") == 1
     assert team.kept_now == [Progress(step=1, position=NUM_PROMPTS)]
+
+
+class FailingInStep(PlainRoles):
+    """Plain roles of whom one fails while the other is busy: the learners, or the reader of the next lessons."""
+
+    def __init__(self, failing: str) -> None:
+        super().__init__()
+        self._failing = failing
+
+    async def update(self, groups):
+        self.note("update")
+        await self._fail_or_wait("update")
+
+    async def lessons(self, samples):
+        if "update" in self.events or self.begun_after:
+            await self._fail_or_wait("lessons")
+        return await super().lessons(samples)
+
+    async def _fail_or_wait(self, name: str) -> None:
+        if name == self._failing:
+            raise RunFailure(f"{name} failed")
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("failing", ["update", "lessons"])
+def test_when_an_update_or_the_reading_beside_it_fails_the_other_is_dropped(failing):
+    with pytest.raises(RunFailure, match=f"{failing} failed"):
+        run(FailingInStep(failing))
