@@ -171,13 +171,14 @@ class Life:
             await self.policy.restore(run.start.folder, run.start.record.model)
             position = run.start.record.progress.position
         archive = RunArchive(
-            run.folder,
+            run.place,
             plan.checkpoint,
             self.policy,
             run.tracker,
             facts={"epoch": run.epoch, "data_hash": DATA_HASH, "config": facts(plan.seed)},
             steps=range(self.first_step, self.typed.num_steps),
         )
+        await archive.open()
         roles = Roles(
             sampler=world.sampler,
             judge=world.judge,

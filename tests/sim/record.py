@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.run.answers import BENCHMARK, answers_file, read_answers
-from launch.run.ending import End
+from launch.run.ending import End, each_done
 from launch.run.folder import write_json
 from launch.run.members import SUMMARY
+from launch.run.place import Place
 from launch.run.resume import how_to_resume
 from launch.run.tracking import Plan as Facts
 from launch.run.tracking import Resumed, RunTracker
@@ -28,6 +29,7 @@ class Run:
 
     def __init__(self, folder: Path, logging: Any, start: Checkpoint | None, epoch: int, life: "Life") -> None:
         self.folder, self.start, self.epoch, self.brake = folder, start, epoch, life.world.brake
+        self.place = Place(folder)
         self._life, self._timings, self._since = life, Timings(), 0.0
         plan = Facts(num_steps=life.typed.num_steps, config={}, ranges=nature.RANGES, warnings=[KNOWN_WARNING])
         self.tracker = RunTracker(folder, logging, plan, self._timings, self._resumed())
@@ -52,15 +54,14 @@ class Run:
         return f"after step {self.last_step}"
 
     def how_to_go_on(self, error: Exception) -> str:
-        may_help = self._made_steps or isinstance(error, RunFailure)
+        may_help = self._made_steps or isinstance(error, RunFailure | OSError)
         return how_to_resume(self.folder, self.start, made_steps=self._made_steps) if may_help else ""
 
     def record(self, end: End) -> dict[str, Any]:
         summary = {"steps": sum("time/step" in row for row in self.tracker.rows)} | end.entry
-        try:
-            write_json(self.folder / SUMMARY, summary)
-        finally:
-            self.tracker.finish(summary, end.ending)
+        each_done(
+            lambda: write_json(self.folder / SUMMARY, summary), lambda: self.tracker.finish(summary, end.ending)
+        )
         return summary
 
     def begin(self) -> None:
@@ -68,6 +69,7 @@ class Run:
 
     def log(self, step: int, groups: list[Group], report: Metrics) -> None:
         """Record a step, and check that its seconds are those since the last record."""
+        self.place.check()
         self.tracker.log(step, groups, report)
         now, since = self._life.clock.now, max(self._since, self._life.world.ready_at or 0.0)
         if abs(self.tracker.rows[-1]["time/step"] - (now - since)) > 1e-6:
@@ -75,6 +77,7 @@ class Run:
         self._since = now
 
     def log_evaluation(self, step: int, groups: list[Group]) -> None:
+        self.place.check()
         self.tracker.log_evaluation(step, groups)
         self._timings.drain()
         self._since = self._life.clock.now
