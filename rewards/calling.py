@@ -76,8 +76,8 @@ def _limit_memory(limit: int) -> None:
     """Let allocations fail beyond the limit in bytes.
 
     RLIMIT_DATA counts memory that this process alone may write, which is close to what it uses: 230 MB with torch
-    imported, of which 229 are resident. RLIMIT_AS also counts mapped files and addresses that are only reserved: 714 MB.
-    A watch of the resident memory would come too late for a fast loop, and could tell no line of the function.
+    imported, of which 229 are resident. RLIMIT_AS also counts mapped files and reserved addresses: 714 MB. A watch of
+    the resident memory would come too late for a fast loop, and could tell no line of the function.
     """
     _, highest = resource.getrlimit(resource.RLIMIT_DATA)
     limit = limit if highest == resource.RLIM_INFINITY else min(limit, highest)

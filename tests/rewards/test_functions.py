@@ -19,7 +19,7 @@ from rl.types import Score, Target, Task
 
 FILE = Path(__file__).parents[1] / "builders/user_rewards.py"
 HEARD: list[str] = []
-LIMITS = {"timeout_s": 0.3, "memory_mb": 200}
+LIMITS = {"memory_mb": 200}
 
 
 def of_user(name: str, **limits) -> RewardConfig:
@@ -84,8 +84,6 @@ END = "; a function of reward.functions has to return"
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("sleeps", "no answer in reward.timeout_s=0.3 s"),
-        ("backtracks", "no answer in reward.timeout_s=0.3 s"),
         ("exits", f"its process exited with code 3{END}"),
         ("leaves", f"its process exited with code 1{END}"),
         ("crashes", f"its process was killed by signal 11 (Segmentation fault){END}"),
@@ -96,11 +94,21 @@ END = "; a function of reward.functions has to return"
     ],
 )
 def test_a_call_that_ends_the_process_stays_unjudged_and_the_next_one_finds_another(counting, fault, sentence):
+    check_fault(counting, fault, sentence)
+
+
+@pytest.mark.parametrize("fault", ["sleeps", "backtracks"])
+def test_a_call_that_hangs_ends_in_time_leaves_no_thread_and_the_next_one_finds_another_process(fault: str):
+    check_fault(listening("counts_calls", timeout_s=1.0), fault, "no answer in reward.timeout_s=1 s")
+
+
+def check_fault(counting: Composer, fault: str, sentence: str) -> None:
+    """Expect the sentence on the answers to a call with the fault, and calls before and after it to be judged."""
     num_calls, num_threads = value(counting, "fine"), threading.active_count()
     HEARD.clear()
     began = time.monotonic()
     first, second = scores(counting, fault, "fine")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     assert first.total is None and second.total is None
     assert first.unjudged == first.faults == (f"reward counts_calls on sample part/7: {sentence}",)
     assert HEARD[0] == f"reward counts_calls: {fault} in call {num_calls + 1:g}"
@@ -114,7 +122,7 @@ def test_a_copy_that_a_function_forks_gives_no_answer_of_its_own():
 
 
 def test_a_call_that_takes_too_long_is_killed_with_the_children_it_started():
-    composer = listening("starts_a_child_and_hangs", timeout_s=0.3)
+    composer = listening("starts_a_child_and_hangs", timeout_s=1.0)
     assert value(composer, "x") is None
     assert are_gone(HEARD[0].rpartition(": ")[2])
 
