@@ -99,7 +99,7 @@ def commit(folder: Path, record: Record, seals: Mapping[str, Seal] | None = None
     inside = list(written.rglob("*"))
     files = [path for path in inside if path.is_file() and str(path.relative_to(written)) not in known]
     seals = known | seal_all(written, files)
-    told = asdict(replace(record, files=seals)) | {WRITTEN_AT: time.time()}
+    told = asdict(replace(record, files=seals)) | {WRITTEN_AT: round(time.time(), 3)}
     with of_file(written / RECORD), (written / RECORD).open("w", encoding="utf-8") as file:
         json.dump({**told, "sha256": _digest(told)}, file, indent=1)
         file.flush()
