@@ -59,9 +59,7 @@ class Run:
 
     def record(self, end: End) -> dict[str, Any]:
         summary = {"steps": sum("time/step" in row for row in self.tracker.rows)} | end.entry
-        each_done(
-            lambda: write_json(self.folder / SUMMARY, summary), lambda: self.tracker.finish(summary, end.ending)
-        )
+        each_done(lambda: write_json(self.folder / SUMMARY, summary), lambda: self.tracker.finish(summary, end.ending))
         return summary
 
     def begin(self) -> None:
