@@ -101,7 +101,8 @@ def _record(run: EndingRun, end: End) -> str:
     try:
         end.summary = run.record(end)
     except Exception as error:  # noqa: BLE001 - told beside the fault that ended the run
-        return sentence_of(error, str(run.folder)) if end.sentence else _with_advice(run, error)
+        # The sentence of a failure has the advice already.
+        return sentence_of(error, str(run.folder)) if end.ending is Ending.failed else _with_advice(run, error)
     return ""
 
 

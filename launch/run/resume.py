@@ -9,7 +9,7 @@ from typing import Any
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file
 from launch.run.folder import AUTO, CHAIN, METRICS, plain
-from launch.run.members import SUMMARY, has_ended, read_summary
+from launch.run.members import SUMMARY, read_summary
 from launch.run.model_folder import model_folder
 from launch.run.rows import read_rows
 from rl.checkpoints import (
@@ -124,7 +124,7 @@ def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) 
 
 def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str, Any] | None:
     """Return the summary of a run that has nothing left to do; None for any other."""
-    if start is None or start.record.progress.step < num_steps or not has_ended(folder):
+    if start is None or start.record.progress.step < num_steps:
         return None
     summary = read_summary(folder)
     done = "failed" not in summary and "stopped" not in summary and summary.get("steps") == num_steps

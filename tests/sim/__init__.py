@@ -5,11 +5,13 @@
 One seed is one run from its first start to its end. A life is one process of it: it is drawn a few faults, dies, fails
 or is stopped, and the next one goes on with resume=auto, until a last life without faults reaches the end.
 
-Under test, as it is: rl/loop.py, rl/taught/teaching.py, rl/brake.py, rl/checkpoints.py, actors/waiting.py,
-actors/peers.py, and of launch/run archive, ending, folder, resume, signals and tracking. Simulated is what surrounds
-the driver: the actors (world.py), time (clock.py) and faults of the disk (disk.py). lives.py puts a life together as
-launch/train does, which itself is not under test here, nor is Ray.
+Under test, as it is, with what these call: rl/loop.py, rl/taught/teaching.py, rl/brake.py, rl/checkpoints.py,
+actors/waiting.py, actors/peers.py, and of launch/run archive, ending, folder, resume, signals and tracking. Simulated
+is what surrounds the driver: the actors (world.py), the learners with their checkpoints (learners.py), time (clock.py)
+and faults of the disk (disk.py). lives.py and record.py put a life together as launch/train does, which itself is not
+under test here, nor is Ray.
 
-swarm.py draws a seed's configuration and faults. nature.py says how the simulated policy answers and learns.
-straight.py says, in plain synchronous Python, what the run without faults does; invariants.py compares with it.
+story.py goes from life to life and damages files in between. swarm.py draws the configuration and the faults. nature.py
+says how the simulated policy answers and learns. straight.py says, in plain synchronous Python, what the run without
+faults does; invariants.py compares with it.
 """

@@ -161,8 +161,8 @@ class Life:
         stop_on_signals(run.brake)
         if self.orphan:
             self.orphan.trouble(self.world)
-        await run.brake.unless_pulled(self.world.start())
-        await while_alive(self._train(run), self.world.peers)
+        await run.brake.unless_pulled(while_alive(self.world.start(), [self.world.actor]))
+        await while_alive(self._train(run), [self.world.actor])
 
     async def _train(self, run: Run) -> None:
         """Do as launch.train.run._train."""
@@ -178,7 +178,6 @@ class Life:
             facts={"epoch": run.epoch, "data_hash": DATA_HASH, "config": facts(plan.seed)},
             steps=range(self.first_step, self.typed.num_steps),
         )
-        await archive.open()
         roles = Roles(
             sampler=world.sampler,
             judge=world.judge,
@@ -195,6 +194,7 @@ class Life:
         stream = SampleStream(samples, plan.seed, position)
         exam = Exam(samples=[prompt.sample for prompt in self.straight.heldout.values()], every=plan.eval_every)
         loop = teach if plan.teaches else train
+        await archive.open()
         try:
             await loop(plan.algo, roles, stream, exam, self.first_step, self.typed.num_steps)
         except Stopped:

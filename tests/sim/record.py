@@ -28,8 +28,7 @@ class Run:
     """The record of a life; plays EndingRun and rl.roles.Tracker as launch.train.run.Training does."""
 
     def __init__(self, folder: Path, logging: Any, start: Checkpoint | None, epoch: int, life: "Life") -> None:
-        self.folder, self.start, self.epoch, self.brake = folder, start, epoch, life.world.brake
-        self.place = Place(folder)
+        self.place, self.start, self.epoch, self.brake = Place(folder), start, epoch, life.world.brake
         self._life, self._timings, self._since = life, Timings(), 0.0
         plan = Facts(num_steps=life.typed.num_steps, config={}, ranges=nature.RANGES, warnings=[KNOWN_WARNING])
         self.tracker = RunTracker(folder, logging, plan, self._timings, self._resumed())
@@ -41,6 +40,10 @@ class Run:
         heldout = [prompt.sample for prompt in self._life.straight.heldout.values()]
         groups = read_answers(first, heldout) if first.exists() else []
         return Resumed(wandb_id="", evaluations=(Evaluation(step=0, groups=tuple(groups)),) if groups else ())
+
+    @property
+    def folder(self) -> Path:
+        return self.place.folder
 
     @property
     def last_step(self) -> int:
@@ -59,7 +62,11 @@ class Run:
 
     def record(self, end: End) -> dict[str, Any]:
         summary = {"steps": sum("time/step" in row for row in self.tracker.rows)} | end.entry
-        each_done(lambda: write_json(self.folder / SUMMARY, summary), lambda: self.tracker.finish(summary, end.ending))
+        if not end.is_lost:
+            each_done(
+                lambda: write_json(self.folder / SUMMARY, summary),
+                lambda: self.tracker.finish(summary, end.ending),
+            )
         return summary
 
     def begin(self) -> None:

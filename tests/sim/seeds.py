@@ -52,8 +52,8 @@ def run_seed(seed: int, also: tuple[str, ...] = ()) -> Story:
     return story
 
 
-def run_seeds(seeds: Iterable[int], also: tuple[str, ...] = ()) -> Figures:
-    """Run the seeds, and go on after one that fails."""
+def run_seeds(seeds: Iterable[int], also: tuple[str, ...] = (), *, stop_at_first: bool = False) -> Figures:
+    """Run the seeds, and go on after one that fails unless `stop_at_first`."""
     figures, since = Figures(), time.perf_counter()
     # What is imported by now stays: without this, most of the time would go into looking through it for garbage.
     gc.freeze()
@@ -64,6 +64,8 @@ def run_seeds(seeds: Iterable[int], also: tuple[str, ...] = ()) -> Figures:
         figures.faults += story.trace.faults
         if story.trace.wrongs:
             figures.wrongs[seed] = story.trace.wrongs[0]
+            if stop_at_first:
+                break
     gc.unfreeze()
     figures.seconds = time.perf_counter() - since
     return figures

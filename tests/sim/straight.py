@@ -7,15 +7,15 @@ and measured. What is called when, with what and in which order is written here 
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rl.advantage import group_advantages
 from rl.alarms import Watch
-from rl.contrast import joined, lacks_contrast, plan_repair
+from rl.contrast import joined, plan_repair
 from rl.evaluation.metrics import evaluation_metrics
-from rl.metrics import staleness, step_metrics
+from rl.metrics import step_metrics
 from rl.recipe import RECIPES
-from rl.taught.preference import with_mismatched
 from rl.types import Group, Origin, Prompt
 from sim import nature
 from sim.nature import Weights
@@ -168,7 +168,7 @@ class Straight:
         """Make a step of SFT, DPO or KTO."""
         prompts = self._take(self.positions[-1], self.plan.num_prompts)
         groups = [nature.lesson(prompt, group_size(self.plan)) for prompt in prompts]
-        taught = with_mismatched(groups) if RECIPES[self.plan.objective].compares_prompts else groups
+        taught = _with_answers_before(groups) if RECIPES[self.plan.objective].compares_prompts else groups
         self._end_step(groups, taught, self.positions[-1] + len(prompts), {})
 
     def _end_step(self, sampled: list[Group], batch: list[Group], position: int, contrast: Row) -> None:
@@ -176,12 +176,36 @@ class Straight:
             batch = [nature.compared(group) for group in batch]
         weights = nature.learned(self.weights[-1], batch)
         metrics = step_metrics(sampled, nature.report(weights) | contrast, {"time/step": 1.0})
-        self._rows.append({"step": weights.step} | metrics | staleness(weights.step, sampled))
+        self._rows.append({"step": weights.step} | metrics | _staleness(weights.step, sampled))
         totals = [score.total for group in sampled for score in group.scores]
         self.unjudged.append(totals.count(None) / max(1, len(totals)))
         self.trained.append([group.prompt.sample.id for group in batch])
         self.weights.append(weights)
         self.positions.append(position)
+
+
+def lacks_contrast(group: Group) -> bool:
+    totals = [score.total for score in group.scores if score.total is not None]
+    return all(total == totals[0] for total in totals)
+
+
+def _with_answers_before(groups: list[Group]) -> list[Group]:
+    """Add to each group, as neither better nor worse, the answers of the group before it; all samples differ."""
+    return [
+        replace(
+            group,
+            completions=group.completions + groups[index - 1].completions,
+            advantages=(*group.advantages, 0.0, 0.0),
+        )
+        for index, group in enumerate(groups)
+    ]
+
+
+def _staleness(step: int, groups: list[Group]) -> Row:
+    """Return the number of updates between an answer of the policy and step `step`: mean and maximum."""
+    answers = [answer for group in groups for answer in group.completions if answer.origin is Origin.policy]
+    lags = [step - 1 - answer.policy_version for answer in answers]
+    return {"staleness/mean": sum(lags) / len(lags), "staleness/max": float(max(lags))}
 
 
 def group_size(plan: Plan) -> int:

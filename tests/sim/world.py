@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 
-from actors.peers import Peer
 from actors.waiting import Limit, answer
 from rl.brake import Brake
 from rl.contrast import Repair
@@ -52,10 +51,7 @@ class World:
         self.sampler = SimulatedSampler(self)
         self.judge = SimulatedJudge(self)
         self.others = SimulatedOthers(self)
-        pulse = clock.create_future()
-        self.pulse: asyncio.Future[None] = pulse
-        """Fails when an actor dies."""
-        self.peers = [Peer(name="learner 0", handle=Pulse(pulse), place="node 0")]
+        self.actor = SimulatedActor()
 
     async def call(self, who: str) -> None:
         """Play a call that may not be dropped: it answers, fails, or hangs until the limit ends it."""
@@ -85,10 +81,9 @@ class World:
         await self.braked_call("startup")
 
     def kill(self) -> None:
-        """Let an actor die, of which its pulse tells."""
-        if not self.pulse.done():
-            self.trace.befall("death", "learner 0 died")
-            self.pulse.set_exception(RunFailure("learner 0 died on its node"))
+        """Let an actor die."""
+        self.trace.befall("death", "learner 0 died")
+        self.actor.is_gone.set()
 
     async def _work(self, who: str, fault: Fault | None) -> None:
         await asyncio.sleep(100.0 if fault and fault.kind == "slow" else self.rng.choice(SECONDS))
@@ -107,15 +102,15 @@ class World:
         return self.rng.choice((RunFailure(words), UserError(words), OSError(words)))
 
 
-class Pulse:
-    """A handle of an actor, as far as actors.peers.watch uses it."""
+class SimulatedActor:
+    """An actor as far as actors.peers.while_alive watches it."""
 
-    def __init__(self, future: asyncio.Future[None]) -> None:
-        self.pulse = self
-        self._future = future
+    def __init__(self) -> None:
+        self.is_gone = asyncio.Event()
 
-    def remote(self) -> asyncio.Future[None]:
-        return self._future
+    async def gone(self) -> None:
+        await self.is_gone.wait()
+        raise RunFailure("learner 0 died on its node")
 
 
 class SimulatedSampler:
