@@ -8,7 +8,6 @@ import rl.import_fixes  # noqa: F401
 from safetensors import SafetensorError, safe_open
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
-from rl.checkpoints import check_part
 from rl.faults import UserError, named
 from rl.model_config import family_of, model_config
 from rl.taught.reference_cache import folder_digest
@@ -22,7 +21,6 @@ def check_folder(path: str) -> None:
     family_of(path)
     if not Path(path).is_dir():
         return
-    check_part(Path(path))
     _check_weights(Path(path))
     if not any((Path(path) / name).is_file() for name in PROCESSOR_FILES):
         raise UserError(

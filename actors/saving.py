@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from actors.state_reading import PlainReader, load_state
+from actors.state_reading import PlainReader, cause_of, load_state
 from rl.checkpoints import STATE, Record, commit, unfinished
 from rl.faults import UserError
 from rl.seals import Seal, seal_all
@@ -130,8 +130,7 @@ def _disk_named(folder: Path) -> Iterator[None]:
     try:
         yield
     except (Exception, CheckpointException) as error:
-        # What DCP raises is no Exception, and holds that of each rank.
-        cause = next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
+        cause = cause_of(error) if isinstance(error, CheckpointException) else error
         if any(words in str(cause) for words in DISK_FULL):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         if cause is error:

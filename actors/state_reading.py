@@ -41,10 +41,15 @@ def load_state(state: dict[str, Any], folder: Path, group: dist.ProcessGroup | N
     try:
         dcp.load(state, storage_reader=PlainReader(folder), planner=PlainPlanner(), process_group=group)
     except dcp.CheckpointException as error:
-        told = [str(fault) for fault, _ in error.failures.values() if isinstance(fault, UserError)]
-        if told:
-            raise UserError(f"{folder}: {told[0]}; take another checkpoint") from error
-        raise
+        cause = cause_of(error)
+        if isinstance(cause, UserError):
+            raise UserError(f"{folder}: {cause}; take another checkpoint") from error
+        raise cause from error
+
+
+def cause_of(error: dcp.CheckpointException) -> BaseException:
+    """Return the exception of the first rank that failed; what torch raises for it is no Exception itself."""
+    return next(iter(error.failures.values()))[0]
 
 
 class PlainReader(dcp.FileSystemReader):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar, get_origin
 
 from rl.config import key
@@ -16,6 +17,8 @@ from rl.faults import UserError, of_file
 from rl.seals import Seal, digest_fault, seal_all, size_fault, sync_folder
 
 RECORD = "run.json"
+SEALS = "seals.json"
+"""File in MERGED with the seals of the other files there, which the record cannot know."""
 WRITTEN_AT = "written_at"
 """Field of a record, and of chain.json, with the Unix time at which it was written; copies change files' own times."""
 STATE = "state"
@@ -138,10 +141,33 @@ def read_intact(folder: Path) -> Checkpoint:
 def check_part(part: Path) -> None:
     """Raise a UserError if a checkpoint's folder of weights is not what was written; pass over any other folder."""
     folder = part.parent
-    if (folder / RECORD).is_file():
-        files = _read_record(folder).files
-        seals = {name: seal for name, seal in files.items() if (folder / name).is_relative_to(part)}
-        _refuse(folder, size_fault(folder, seals) or digest_fault(folder, seals))
+    if not (folder / RECORD).is_file():
+        return
+    if part.name == MERGED:
+        _check_merged(part)
+        return
+    seals = {name: seal for name, seal in _read_record(folder).files.items() if (folder / name).is_relative_to(part)}
+    _refuse(folder, size_fault(folder, seals) or digest_fault(folder, seals))
+
+
+def seal_merged(folder: Path) -> None:
+    """Write the seals of a merged model beside its files."""
+    seals = {
+        name: asdict(seal)
+        for name, seal in seal_all(folder, [path for path in folder.rglob("*") if path.is_file()]).items()
+    }
+    (folder / SEALS).write_text(json.dumps(seals, indent=1), encoding="utf-8")
+
+
+def _check_merged(folder: Path) -> None:
+    try:
+        told = json.loads((folder / SEALS).read_text(encoding="utf-8"))
+        seals = {name: _typed(Seal, seal) for name, seal in told.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{folder / SEALS}: cannot be read ({error}); remove {folder}, it is made anew") from error
+    fault = size_fault(folder, seals) or digest_fault(folder, seals)
+    if fault:
+        raise UserError(f"{folder}: {fault}; remove the folder, it is made anew")
 
 
 def _refuse(folder: Path, fault: str) -> None:
@@ -245,7 +271,12 @@ def set_aside(folder: Path) -> None:
 
 
 def clear_unfinished(run: Path) -> None:
-    """Delete the checkpoints that a killed run was writing or deleting."""
-    for pattern in (".step_*.unfinished", ".step_*.removed"):
-        for folder in (run / FOLDER).glob(pattern):
-            shutil.rmtree(folder)
+    """Delete the checkpoints that a killed run was writing or deleting.
+
+    Learners that it left may still be writing, so a folder loses its name first. What they hold open may stay on a
+    shared disk until the next start.
+    """
+    for folder in (run / FOLDER).glob(".step_*.unfinished"):
+        folder.rename(folder.with_name(f"{folder.name}.{token_hex(4)}.removed"))
+    for folder in (run / FOLDER).glob(".step_*.removed"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Digests of files: taken when the files are written, compared before they are read back."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
@@ -70,10 +71,14 @@ def _content_fault(path: Path, name: str, seal: Seal) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return once the names in the folder are safe on the disk."""
+    """Return once the names in the folder are safe on the disk, where the file system can tell."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with of_file(folder):
             os.fsync(opened)
+    except OSError as error:
+        # Some file systems of shares and object stores sync files only.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(opened)

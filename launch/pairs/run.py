@@ -20,7 +20,7 @@ from launch.pairs.report import write_pairs_report
 from launch.run.ending import End, Ending, each_done, recorded_end
 from launch.run.folder import CONFIG, REPORT, dump_config, run_folder, write_json, write_whole
 from launch.run.members import SUMMARY
-from launch.run.model_folder import merge_adapter
+from launch.run.model_folder import make_ready
 from launch.run.paths import with_absolute_paths
 from launch.run.place import Place
 from launch.run.progress import ImageProgress
@@ -221,7 +221,7 @@ async def _write(run: PairsRun, teacher: PairTeacher) -> None:
 
 def read_pairings(config: PairsConfig) -> list[Pairing]:
     """Read the training samples of `assay train`; raise a UserError for what is wrong before an actor starts."""
-    merge_adapter(config.model.path)
+    make_ready(config.model.path)
     check_folder(config.model.path)
     training, _ = read_split(config.data, config.seed)
     offers = offers_of(training, config.data)

@@ -24,7 +24,7 @@ from launch.run.crash import CRASH
 from launch.run.ending import End, each_done, recorded_end
 from launch.run.folder import CONFIG, dump_config, run_folder, write_json, write_whole
 from launch.run.members import SUMMARY
-from launch.run.model_folder import asking_at, merge_adapter
+from launch.run.model_folder import asking_at, make_ready
 from launch.run.paths import with_absolute_paths
 from launch.run.place import Place
 from launch.run.progress import ImageProgress
@@ -189,7 +189,7 @@ def check_free(output: Path) -> None:
 
 def read_work(config: PredictConfig) -> Work:
     """Open every file once; raise a UserError for what is wrong with the whole, before an actor starts."""
-    merge_adapter(config.model.path)
+    make_ready(config.model.path)
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
     builder = PromptBuilder(config.model.path, config.data)

@@ -19,6 +19,7 @@ from rl.checkpoints import (
     check_part,
     find_checkpoint,
     read_checkpoint,
+    seal_merged,
 )
 from rl.faults import UserError
 
@@ -109,16 +110,21 @@ def _write_merged(checkpoint: Checkpoint, folder: Path) -> None:
     write_merged(base, checkpoint.folder / ADAPTER, model["precision"], folder)
 
 
-def merge_adapter(path: str) -> None:
-    """Write the merged model of an adapter's checkpoint, if `path` names one that is not there yet."""
+def make_ready(path: str) -> None:
+    """Make the merged model of an adapter's checkpoint, if need be; refuse a checkpoint's model that was changed."""
     folder = Path(path)
-    if folder.name != MERGED or folder.is_dir() or not (folder.parent / RECORD).is_file():
-        return
+    if folder.name == MERGED and not folder.is_dir() and (folder.parent / RECORD).is_file():
+        _merge_adapter(folder)
+    check_part(folder)
+
+
+def _merge_adapter(folder: Path) -> None:
     print(f"merging the adapter of {folder.parent} into its base model, once", flush=True)
     # The members of a sweep may merge the same adapter at the same time; the first to end gives it its name.
     with TemporaryDirectory(prefix=f".{MERGED}.", dir=folder.parent) as made:
         merged = Path(made) / MERGED
         write_model(read_checkpoint(folder.parent), merged)
+        seal_merged(merged)
         try:
             merged.rename(folder)
         except OSError:

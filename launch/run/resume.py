@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from conf.schema import TrainConfig
-from launch.run.answers import answers_file
+from launch.run.answers import BENCHMARK, answers_file
 from launch.run.folder import AUTO, CHAIN, METRICS, plain
 from launch.run.members import SUMMARY, read_summary
 from launch.run.model_folder import model_folder
@@ -92,13 +92,15 @@ def check_first_model(config: TrainConfig) -> None:
         )
 
 
-def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) -> int:
-    """Leave in the folder what the run had recorded when the checkpoint was taken, and nothing later; return the epoch.
-
-    From the first line on, no other process can commit a checkpoint here.
-    """
+def take_over(folder: Path) -> int:
+    """Claim the folder, in which no other process can commit a checkpoint from now on; return the epoch."""
     epoch = claim_epoch(folder)
     clear_unfinished(folder)
+    return epoch
+
+
+def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) -> None:
+    """Leave in the folder what the run had recorded when the checkpoint was taken, and nothing later."""
     for later in step_folders(folder):
         # Later ones are damaged, otherwise the run would start from them.
         if start is None or step_of(later) > step_of(start.folder):
@@ -106,10 +108,10 @@ def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) 
     origin = start.folder.parent.parent if start else folder
     if start and origin.resolve() != folder.resolve():
         shutil.copy(origin / METRICS, folder / METRICS)
-        first = answers_file(origin, "heldout", 0)
-        answers_file(folder, "heldout", 0).parent.mkdir(exist_ok=True)
+        first = answers_file(origin, BENCHMARK, 0)
+        answers_file(folder, BENCHMARK, 0).parent.mkdir(exist_ok=True)
         if first.exists():
-            shutil.copy(first, answers_file(folder, "heldout", 0))
+            shutil.copy(first, answers_file(folder, BENCHMARK, 0))
         for maps in kept_files(origin):
             shutil.copy(maps, folder / maps.relative_to(origin))
     for name in changed(folder, start.record.beside) if start else ():
@@ -119,7 +121,6 @@ def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) 
     with of_file(folder / METRICS), (folder / METRICS).open("ab") as file:
         file.truncate(start.record.metrics_bytes if start else 0)
     (folder / SUMMARY).unlink(missing_ok=True)
-    return epoch
 
 
 def finished(folder: Path, start: Checkpoint | None, num_steps: int) -> dict[str, Any] | None:

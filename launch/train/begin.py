@@ -13,11 +13,11 @@ from actors.config import profiled_steps
 from conf.schema import TrainConfig
 from launch.run.folder import REPORT, run_folder
 from launch.run.paths import with_absolute_paths
-from launch.run.resume import changes, check_first_model, find_start, finished, prepare, with_first_model
+from launch.run.resume import changes, check_first_model, find_start, finished, prepare, take_over, with_first_model
 from launch.run.samples import read_split
 from rewards.compose import check_boxes
 from rewards.config import weights
-from rl.checkpoints import Checkpoint
+from rl.checkpoints import Checkpoint, step_folders
 
 if TYPE_CHECKING:
     from launch.train.data import Data
@@ -32,6 +32,7 @@ def main(config: TrainConfig) -> int:
             data = _say_and_read_data(config)
             config = replace(config, num_steps=steps_of(config, len(data.training)))
             profiled_steps(config.profile, config.num_steps)
+        known = step_folders(folder)
         start = find_start(config, folder, print)
         summary = finished(folder, start, config.num_steps)
         if summary is not None:
@@ -42,7 +43,11 @@ def main(config: TrainConfig) -> int:
         data = data or _say_and_read_data(config)
         if start:
             _say_what_changed(start, config, data)
-        epoch = prepare(folder, start, print)
+        epoch = take_over(folder)
+        if step_folders(folder) != known:
+            # Until then, what an earlier process left running may have committed another checkpoint.
+            start = find_start(config, folder, print)
+        prepare(folder, start, print)
         from launch.train.run import open_run, train_and_record
 
         return train_and_record(open_run(config, folder, data, start, epoch))

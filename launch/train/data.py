@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.model_folder import check_folder, check_localize
 from conf.schema import TrainConfig
-from launch.run.model_folder import merge_adapter
+from launch.run.model_folder import make_ready
 from launch.run.starters import starter_warnings
 from rewards.compose import check_boxes, check_truth
 from rewards.config import is_computed, weights
@@ -62,7 +62,7 @@ class Data:
 
 def read_and_check(config: TrainConfig, training: list[Sample], heldout: list[Sample]) -> Data:
     """Read the other files, and check the samples against the model and the rewards, before an actor starts."""
-    merge_adapter(config.model.path)
+    make_ready(config.model.path)
     check_folder(config.model.path)
     check_localize(config.model.path, config.localize)
     builder = PromptBuilder(config.model.path, config.data)

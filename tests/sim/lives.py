@@ -14,9 +14,10 @@ from launch.run.archive import RunArchive
 from launch.run.ending import End, Ending, recorded_end
 from launch.run.folder import run_folder
 from launch.run.members import SUMMARY
-from launch.run.resume import find_start, finished, prepare
+from launch.run.resume import find_start, finished, prepare, take_over
 from launch.run.signals import stop_on_signals
 from rl.brake import Stopped
+from rl.checkpoints import step_folders
 from rl.data.stream import SampleStream
 from rl.epochs import EPOCHS, newest_epoch
 from rl.faults import AssayError, RunFailure, named, one_line
@@ -143,11 +144,15 @@ class Life:
         """Do as launch.train.begin.main."""
         config = self.plan.config(self.typed.folder, self.typed.num_steps, self.typed.resume)
         with run_folder(config.output) as folder:
+            known = step_folders(folder)
             start = find_start(config, folder, print)
             self.ledger.check_start(self.typed.source, start)
             if finished(folder, start, config.num_steps) is not None:
                 return "finished"
-            epoch = prepare(folder, start, print)
+            epoch = take_over(folder)
+            if step_folders(folder) != known:
+                start = find_start(config, folder, print)
+            prepare(folder, start, print)
             self.first_step = start.record.progress.step if start else 0
             self.ledger.check_prepared(folder, start, config.num_steps, epoch)
             self.run = Run(folder, config.logging, start, epoch, self)

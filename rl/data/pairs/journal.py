@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rl.chained import linked, unlinked
+from rl.chained import MARK, linked, unlinked
 from rl.faults import UserError, of_file
 
 Line = Mapping[str, Any]
@@ -94,6 +94,8 @@ def _whole_lines(path: Path) -> list[bytes]:
 
 def _read(text: bytes, before: str, where: str) -> tuple[Line, str]:
     """Return what a line tells and the digest of all lines until it."""
+    if MARK.encode() not in text:
+        raise UserError(f"{where} has no digest, as version 0.1 wrote none; start anew in another folder")
     try:
         told, chain = unlinked(text.decode("utf-8", "replace").removesuffix("\n"), before)
     except ValueError as error:

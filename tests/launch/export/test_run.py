@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from conf.schema import ExportConfig
 from launch.export.run import main
-from launch.run.model_folder import merge_adapter, model_folder
+from launch.run.model_folder import make_ready, model_folder
 from rl.asking import read_asking
 from rl.checkpoints import Progress, Record, checkpoint_folder, commit, read_checkpoint, unfinished
 
@@ -62,8 +62,8 @@ def test_an_adapter_is_merged_into_a_folder_that_loads_by_itself(adapted_run: Pa
 
 def test_an_adapter_is_merged_once_beside_its_checkpoint_when_the_run_is_asked(adapted_run: Path, capsys):
     folder = Path(model_folder(str(adapted_run)))
-    merge_adapter(str(folder))
-    merge_adapter(str(folder))
+    make_ready(str(folder))
+    make_ready(str(folder))
 
     assert capsys.readouterr().out.count("merging the adapter") == 1
     AutoModelForImageTextToText.from_pretrained(folder)

@@ -12,7 +12,7 @@ from builders.scored_groups import group, score
 from conf.schema import TrainConfig
 from launch.run.answers import write_answers
 from launch.run.folder import write_json
-from launch.run.resume import find_start, prepare
+from launch.run.resume import find_start, prepare, take_over
 from launch.run.rows import RowWriter, read_rows
 from rl.data.pairs.journal import Journal, write_whole
 from rl.evaluation.kept_maps import read_maps, write_maps
@@ -63,7 +63,9 @@ def evaluation(folder: Path) -> object:
 def start(folder: Path) -> object:
     """Begin a run anew in a folder where another one was killed."""
     (folder / "checkpoints/.step_2.epoch_1.unfinished/state").mkdir(parents=True, exist_ok=True)
-    prepare(folder, find_start(CONFIG, folder, print), print)
+    start = find_start(CONFIG, folder, print)
+    take_over(folder)
+    prepare(folder, start, print)
     return (folder / "metrics.jsonl").read_bytes(), sorted(path.name for path in (folder / "checkpoints").iterdir())
 
 

@@ -7,9 +7,9 @@ import pytest
 from huggingface_hub import constants
 
 from builders.checkpoint_folders import damage, record, write_checkpoint, write_unfinished
-from launch.run.model_folder import asking_at, merge_adapter, model_folder
+from launch.run.model_folder import asking_at, make_ready, model_folder
 from rl.asking import FILE, write_asking
-from rl.checkpoints import checkpoint_folder, commit
+from rl.checkpoints import checkpoint_folder, commit, seal_merged
 from rl.faults import UserError
 
 CONFIG = {"data": {"task": "yes_no", "square": 112}, "model": {"path": "models/starter", "precision": "float32"}}
@@ -53,7 +53,7 @@ def test_an_adapter_stands_for_the_model_that_is_made_of_it(tmp_path: Path):
 def test_an_adapter_whose_base_model_is_gone_is_not_merged_into_a_model_of_that_name_on_the_hub(tmp_path: Path):
     folder = write_adapter(tmp_path, {"model": {"path": "models/gone", "precision": "bf16"}})
     with pytest.raises(UserError, match="its adapter needs the base model models/gone, which is missing; restore it"):
-        merge_adapter(str(folder / "merged"))
+        make_ready(str(folder / "merged"))
 
 
 def test_a_chain_stands_for_the_last_model_that_it_made(tmp_path: Path):
@@ -84,3 +84,39 @@ def test_a_downloaded_hub_id_is_asked_by_the_file_in_its_snapshot(tmp_path: Path
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text(text)
     assert asking_at("maker/model") == asking
+
+
+def merged(run: Path) -> Path:
+    """Write a checkpoint of an adapter whose merged model is made already; return that model's folder."""
+    folder = write_adapter(run, CONFIG) / "merged"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"merged weights")
+    seal_merged(folder)
+    return folder
+
+
+def test_a_merged_model_that_was_changed_is_refused(tmp_path: Path):
+    folder = merged(tmp_path)
+    make_ready(str(folder))
+    (folder / "model.safetensors").write_bytes(b"merged veights")
+    with pytest.raises(UserError, match="merged: model.safetensors is not what was written.*; remove the folder"):
+        make_ready(str(folder))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"model.safetensors": {"bytes": 14}}'])
+def test_a_merged_model_without_seals_is_refused(tmp_path: Path, content: bytes | None):
+    folder = merged(tmp_path)
+    (folder / "seals.json").unlink()
+    if content is not None:
+        (folder / "seals.json").write_bytes(content)
+    with pytest.raises(UserError, match="seals.json: cannot be read .* it is made anew"):
+        make_ready(str(folder))
+
+
+def test_a_checkpoints_weights_that_were_changed_are_refused_although_its_state_is_gone(tmp_path: Path):
+    folder = write_checkpoint(tmp_path, 2, config=CONFIG)
+    damage(folder)
+    make_ready(str(folder / "hf"))
+    (folder / "hf/model.safetensors").write_bytes(b"veights")
+    with pytest.raises(UserError, match="hf/model.safetensors is not what was written"):
+        make_ready(str(folder / "hf"))

@@ -15,7 +15,7 @@ from builders.checkpoint_folders import damage, dated, names, write_checkpoint, 
 from conf.schema import TrainConfig
 from launch.run.answers import answers_file
 from launch.run.folder import AUTO, CHAIN, default_output, newest_run, run_folder
-from launch.run.resume import find_start, finished, how_to_go_on, how_to_resume, prepare
+from launch.run.resume import find_start, finished, how_to_go_on, how_to_resume, prepare, take_over
 from rl.checkpoints import RECORD, Checkpoint, read_checkpoint
 from rl.evaluation.kept_maps import maps_file
 from rl.seals import seal_all
@@ -145,6 +145,7 @@ def test_a_branch_into_the_folder_of_another_run_is_refused(run, tmp_path):
 def test_the_metrics_end_where_they_did_when_the_checkpoint_was_taken(run):
     (run / "summary.json").write_text("{}")
     write_unfinished(run, 6)
+    assert take_over(run) == 1
     prepare(run, read_checkpoint(run / "checkpoints/step_2"), print)
     assert (run / "metrics.jsonl").read_bytes() == 2 * ROW
     assert not (run / "summary.json").exists()
