@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from actors.waiting import answer
+from rl.brake import dropped
 from rl.checkpoints import STATE, WHOLE, Record, commit, unfinished
 from rl.faults import AssayError, RunFailure, named
 from rl.roles import Metrics
@@ -24,11 +25,17 @@ class SimulatedPolicy:
         self.num_ranks = num_ranks
         self.writings: list[Writing] = []
         """The checkpoints of this life, the last of which may be unfinished."""
+        self._updating: asyncio.Future[Metrics] | None = None
         self._world = world
 
     async def update(self, groups: Sequence[Group]) -> Metrics:
+        """Update in a task of the learners' own, which goes on although its caller is dropped, as an actor does."""
+        self._world.refuse_after_stop("an update was begun")
+        self._updating = asyncio.ensure_future(self._update(groups))
+        return await asyncio.shield(self._updating)
+
+    async def _update(self, groups: Sequence[Group]) -> Metrics:
         world = self._world
-        world.refuse_after_stop("an update was begun")
         step = world.weights.step
         names, wanted = [group.prompt.sample.id for group in groups], world.straight.trained[step]
         if names != wanted:
@@ -44,11 +51,19 @@ class SimulatedPolicy:
             world.trace.wrong(f"the weights after step {step} are not those of the straight run")
         return nature.report(world.weights)
 
+    async def end(self) -> None:
+        """Die with the run, whatever is still under way."""
+        if self._updating:
+            await dropped([self._updating])
+
     async def publish(self) -> Weights:
         await self._world.call("learner")
         return self._world.weights
 
     async def save(self, folder: Path, record: Record) -> None:
+        if self._updating and not self._updating.done():
+            # An actor answers one call after the other.
+            await asyncio.wait([self._updating])
         await self._finish()
         await self._world.call("learner")
         self.writings.append(Writing(self._world.weights, folder, replace(record, model=MODEL), self.num_ranks))

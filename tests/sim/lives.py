@@ -167,7 +167,10 @@ class Life:
         if self.orphan:
             self.orphan.trouble(self.world)
         await run.brake.unless_pulled(while_alive(self.world.start(), [self.world.actor]))
-        await while_alive(self._train(run), [self.world.actor])
+        try:
+            await while_alive(self._train(run), [self.world.actor])
+        finally:
+            await self.policy.end()
 
     async def _train(self, run: Run) -> None:
         """Do as launch.train.run._train."""

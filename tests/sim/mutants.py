@@ -181,8 +181,8 @@ MUTANTS = (
     Mutant(
         "archive: the end removes before the last is written",
         ARCHIVE,
-        "        await self._saver.finish_saving()\n        self._prune()\n",
-        "        self._prune()\n        await self._saver.finish_saving()\n",
+        "        await self._saver.finish_saving()\n        self._place.check()\n        self._prune()\n",
+        "        self._prune()\n        await self._saver.finish_saving()\n        self._place.check()\n",
         "A run ends with a checkpoint more than it should keep.",
     ),
     Mutant(
