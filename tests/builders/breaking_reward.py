@@ -12,11 +12,16 @@ from builders import talking_reward
 
 BREAKS_IN_CALL = 6
 CALLS = count(1)
+BROKEN: list[int] = []
+"""Number of connections that broke; a list, since the answer of the call that breaks them does not arrive."""
 
 
 def talks(prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
-    if next(CALLS) == BREAKS_IN_CALL:
-        print(f"{break_connections()} connections broke")
+    call = next(CALLS)
+    if call == BREAKS_IN_CALL:
+        BROKEN.append(break_connections())
+    elif call == BREAKS_IN_CALL + 1:
+        print(f"{BROKEN} connections broke")
     return talking_reward.talks(prompts, completions, **columns)
 
 
