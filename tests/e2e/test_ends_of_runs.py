@@ -1,4 +1,4 @@
-"""Runs that lose Ray's GCS, the disk, the folder or a connection: the sentence, what is left, and that they go on.
+"""Runs that lose Ray's GCS, the disk or the folder: the sentence, what is left, and that they go on.
 
 Each ends equal, bit for bit, to ten steps without a break.
 """
@@ -34,7 +34,6 @@ from builders.small_runs import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.rare]
 SLOW = "reward.functions=[{path: builders.slow_reward.talks, weight: 0}]"
-BREAKING = "reward.functions=[{path: builders.breaking_reward.talks, weight: 0}]"
 DISK_BYTES = 256 * 2**20
 
 
@@ -226,9 +225,3 @@ def test_an_output_that_is_moved_away_ends_the_run_which_goes_on_there(demo_data
     assert list(folder.iterdir()) == [] and "running" in summary(aside)
     print(f"figure: a run whose output was moved ended in {end.seconds:.0f} s")
     assert_goes_on(aside, demo_data, small_run)
-
-
-def test_a_connection_that_breaks_once_changes_nothing(demo_data: Path, small_run: Run, tmp_path: Path):
-    finished_run(tmp_path, *options(demo_data, tmp_path, BREAKING))
-    assert re.search(r"\[[1-9]\d*\] connections broke", (tmp_path / "rewards.log").read_text())
-    assert_equal(tmp_path, small_run)
