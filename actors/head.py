@@ -1,12 +1,12 @@
 """The head of a Ray cluster: its GCS, without which no actor is started, found or declared dead."""
 
 import asyncio
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
 from rl.faults import RunFailure
 
-PROBE_S = 5.0
 PROBE_TIMEOUT_S = 2.0
 MOST_MISSES = 4
 """Probes in a row without an answer after which the head is given up: 20 s.
@@ -22,6 +22,8 @@ class Head:
 
     address: str
     """host:port; "" for a run that reaches its cluster through a Ray client, which does not see the GCS."""
+    probe_s: float = 5.0
+    """Seconds between two probes."""
 
     async def gone(self) -> None:
         """Raise a RunFailure once nothing listens at the address; as long as something does, never return."""
@@ -29,12 +31,16 @@ class Head:
             await asyncio.Event().wait()
         misses = 0
         while misses < MOST_MISSES:
-            await asyncio.sleep(PROBE_S)
+            await asyncio.sleep(self.probe_s)
             misses = 0 if await self.listens() else misses + 1
-        raise RunFailure(
+        lost = RunFailure(
             f"Ray's GCS at {self.address} is gone, without which no actor lives on; gcs_server.out among Ray's logs on "
             "that machine may say why"
         )
+        # Once more at the run's end, with how to go on; but if W&B's last minute delays that, Ray aborts the process
+        # before it. To leave Ray first could cost the record, which is on the disk before W&B is waited for.
+        print(lost, file=sys.stderr, flush=True)
+        raise lost
 
     async def listens(self) -> bool:
         """Return True if a connection can be made. A GCS that hangs still listens, and calls of actors go on."""

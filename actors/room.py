@@ -84,21 +84,26 @@ def leave_ray() -> None:
     if is_leaving():
         # An earlier run's, which has been given up.
         return
-    leaving = threading.Thread(target=ray.shutdown, name=LEAVING, daemon=True)
-    leaving.start()
-    leaving.join(LEAVE_S)
-    if not leaving.is_alive():
-        return
-    print(f"Ray did not end in {LEAVE_S:g} s, as if its GCS hung; the run has its record and goes", file=sys.stderr)
-    # At Python's exit it would be called once more, and waited for.
+    # At Python's exit it would be called once more, and waited for, even if Ctrl-C ends the waiting here.
     atexit.unregister(ray.shutdown)
     node = worker._global_node
-    if node:
-        # The shutdown waits without a limit for the GCS to drop a subscription, and goes on once the connection breaks.
-        node.kill_gcs_server(check_alive=False)
+    leaving = threading.Thread(target=ray.shutdown, name=LEAVING, daemon=True)
+    leaving.start()
+    try:
         leaving.join(LEAVE_S)
-    if node and leaving.is_alive():
-        node.kill_all_processes(check_alive=False)
+        if leaving.is_alive():
+            print(
+                f"Ray did not end in {LEAVE_S:g} s, as if its GCS hung; the run has its record and goes",
+                file=sys.stderr,
+            )
+        if node and leaving.is_alive():
+            # The shutdown waits without a limit for the GCS to drop a subscription, and goes on once the connection
+            # breaks.
+            node.kill_gcs_server(check_alive=False)
+            leaving.join(LEAVE_S)
+    finally:
+        if node and leaving.is_alive():
+            node.kill_all_processes(check_alive=False)
 
 
 @contextmanager

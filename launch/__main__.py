@@ -6,7 +6,9 @@ import re
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -100,32 +102,37 @@ def _version() -> str:
 
 
 def main() -> int:
-    """Entry point of the console script."""
+    """Entry point of the console script; a Ray that hangs does not hold its process, however the command ended."""
+    code = _told(sys.argv[1:])
+    if is_leaving():
+        # Python's own end would wait for Ray. A pipe that nobody reads is no reason to stay.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _told(argv: Sequence[str]) -> int:
+    """Run the command, say what ended it early; return the exit code."""
     try:
-        code = assay(sys.argv[1:])
+        code = assay(argv)
         sys.stdout.flush()
-        _leave_now_if_ray_hangs(code)
         return code
     except SystemExit as error:
-        _leave_now_if_ray_hangs(error.code)
-        raise
-    except BrokenPipeError:
-        if not _reader_is_gone():
-            raise
-        # As in `assay train --help | head`; Python's own flush at the end would complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     except KeyboardInterrupt:
         print("assay: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
-
-
-def _leave_now_if_ray_hangs(code: object) -> None:
-    """End the process if Python's own end would wait for Ray."""
-    if is_leaving():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 1)
+    except Exception as error:  # noqa: BLE001 - told as Python tells it
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            # As in `assay train --help | head`; Python's own flush at the end would complain again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+        traceback.print_exc()
+        return 1
 
 
 def _reader_is_gone() -> bool:

@@ -13,6 +13,7 @@ from launch.chain.stages import MODEL, Stage, stages_of
 from launch.export.run import main as export
 from launch.pages.chain_page import StageRow, chain_page
 from launch.run.crash import sentence_of
+from launch.run.ending import End, each_done
 from launch.run.folder import CHAIN, CONFIG, METRICS, REPORT, dump_config, plain, run_folder, write_json, write_whole
 from launch.run.invocation import invocation, invoked
 from launch.run.members import SUMMARY, begin_summary, flattened, read_summary, why_ended_early
@@ -45,7 +46,6 @@ class Chain:
         if ahead:
             raise UserError(f"{folder / ahead[0]}: {names[num_done]} is to run before it; remove it to run it anew")
         self._done: dict[str, dict[str, Any]] = {name: before["done"][name] for name in names[:num_done]}
-        begin_summary(folder)
         self._write()
 
     def is_done(self, stage: Stage) -> bool:
@@ -65,13 +65,12 @@ class Chain:
             if before.get(key) != value
         ]
 
-    def summarize(self, ending: Mapping[str, str]) -> dict[str, Any]:
-        """Write the page and the summary: the last finished stage's summary, and all stages' under `stages`."""
+    def summarize(self, ending: Mapping[str, str]) -> None:
+        """Write the summary and the page: the last finished stage's summary, and all stages' under `stages`."""
         done = {stage.name: self._done[stage.folder.name]["summary"] for stage in self.stages if self.is_done(stage)}
         last = list(done.values())[-1] if done else {}
         seconds = round(sum(summary.get("seconds", 0.0) for summary in done.values()), 1)
         told = {**last, "output": str(self.folder), "seconds": seconds, **ending, "stages": done}
-        write_json(self.folder / SUMMARY, told)
         rows = [
             StageRow(
                 name=stage.name,
@@ -83,8 +82,10 @@ class Chain:
             for stage in self.stages
         ]
         page = chain_page(self.folder.name, rows, why_ended_early(ending))
-        write_whole(self.folder / REPORT, page)
-        return told
+        each_done(
+            lambda: write_json(self.folder / SUMMARY, told),
+            lambda: write_whole(self.folder / REPORT, page),
+        )
 
     def _write(self) -> None:
         names = [stage.folder.name for stage in self.stages]
@@ -100,7 +101,37 @@ def main(config: TrainConfig) -> int:
 
 
 def run(chain: Chain) -> int:
-    """Run the stages that are not done; return 0, or the exit code of the stage that ended the chain early."""
+    """Run the stages that are not done; return 0, or the exit code of the stage that ended the chain early.
+
+    However the chain ends, its summary says so; what goes wrong with that is told beside the fault that ended it.
+    """
+    code, ending, cause = 1, End().entry, None
+    try:
+        begin_summary(chain.folder)
+        code, ending = _run_stages(chain)
+    except Exception as error:  # noqa: BLE001 - raised below as a RunFailure
+        cause, ending = error, {"failed": sentence_of(error, str(chain.folder))}
+    finally:
+        unrecorded = _record(chain, ending)
+    if cause or unrecorded:
+        raise RunFailure("; besides, ".join(filter(None, (why_ended_early(ending), unrecorded)))) from cause
+    if code == 0:
+        print(f"report: {chain.folder / REPORT}")
+        print(json.dumps(read_summary(chain.folder)))
+    return code
+
+
+def _record(chain: Chain, ending: Mapping[str, str]) -> str:
+    """Write summary and page; return what went wrong with that, "" if nothing did."""
+    try:
+        chain.summarize(ending)
+    except Exception as error:  # noqa: BLE001 - told beside the fault that ended the chain
+        return sentence_of(error, str(chain.folder))
+    return ""
+
+
+def _run_stages(chain: Chain) -> tuple[int, dict[str, str]]:
+    """Run the stages that are not done; return the exit code and the summary's entry about an early end."""
     model = ""
     for number, stage in enumerate(chain.stages, start=1):
         named = f"stage {number} of {len(chain.stages)}, {stage.name},"
@@ -110,17 +141,15 @@ def run(chain: Chain) -> int:
             print(f"{named} runs in {stage.folder}", flush=True)
             code = _run(chain, stage, model)
             if code:
-                return code
+                return code, _early_end(stage, code)
+            chain.finish(stage)
         if stage.verb.trains:
             model = str((stage.folder / MADE).resolve())
-    summary = chain.summarize({})
-    print(f"report: {chain.folder / REPORT}")
-    print(json.dumps(summary))
-    return 0
+    return 0, {}
 
 
 def _run(chain: Chain, stage: Stage, model: str) -> int:
-    """Run a stage and record that it is done; return its exit code."""
+    """Run a stage; return its exit code."""
     config = stage.config
     if model and MODEL not in stage.values:
         config = replace(config, model=replace(config.model, path=model))
@@ -130,16 +159,15 @@ def _run(chain: Chain, stage: Stage, model: str) -> int:
         if code == 0 and stage.verb.trains:
             _export(stage)
     except Exception as error:
-        sentence = f"stage {stage.name}: {sentence_of(error, str(chain.folder))}"
-        chain.summarize({"failed": sentence})
-        raise RunFailure(sentence) from error
-    if code == 0:
-        chain.finish(stage)
-        return 0
+        raise RunFailure(f"stage {stage.name}: {sentence_of(error, str(chain.folder))}") from error
+    return code
+
+
+def _early_end(stage: Stage, code: int) -> dict[str, str]:
+    """Return the summary's entry about a stage that ended with this code."""
     ended = read_summary(stage.folder)
     ending = "stopped" if "stopped" in ended else "failed"
-    chain.summarize({ending: f"stage {stage.name}: {why_ended_early(ended) or f'exit code {code}'}"})
-    return code
+    return {ending: f"stage {stage.name}: {why_ended_early(ended) or f'exit code {code}'}"}
 
 
 def _export(stage: Stage) -> None:

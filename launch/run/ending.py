@@ -87,28 +87,36 @@ def recorded_end(run: EndingRun) -> Iterator[End]:
         cause = error
         end.sentence = _with_advice(run, error)
     finally:
-        unrecorded = _record(run, end)
-        leave_ray()
+        try:
+            unrecorded = _record(run, end)
+        finally:
+            run.place.close()
+            leave_ray()
     if end.ending is Ending.failed or unrecorded:
         raise RunFailure("; besides, ".join(filter(None, (end.sentence, unrecorded)))) from cause
 
 
 def _record(run: EndingRun, end: End) -> str:
     """Record the run; return what went wrong with that, "" if nothing did."""
-    if run.place.is_lost:
-        # Whatever else went wrong, it came of this.
-        end.ending, end.sentence, end.exit_code, end.is_lost = Ending.failed, run.place.loss, 1, True
     try:
+        if run.place.is_lost:
+            # Whatever else went wrong, it came of this.
+            end.ending, end.sentence, end.exit_code, end.is_lost = Ending.failed, run.place.loss, 1, True
         end.summary = run.record(end)
     except Exception as error:  # noqa: BLE001 - told beside the fault that ended the run
         # The sentence of a failure has the advice already.
-        return sentence_of(error, str(run.folder)) if end.ending is Ending.failed else _with_advice(run, error)
+        return _sentence(run, error) if end.ending is Ending.failed else _with_advice(run, error)
     return ""
 
 
 def _with_advice(run: EndingRun, error: Exception) -> str:
     advice = run.how_to_go_on(error)
-    return sentence_of(error, str(run.folder)) + (f"; {advice}" if advice else "")
+    return _sentence(run, error) + (f"; {advice}" if advice else "")
+
+
+def _sentence(run: EndingRun, error: Exception) -> str:
+    """Return the sentence for an error; a bug's traceback is kept in the run's folder, but in no other at its path."""
+    return sentence_of(error, "" if run.place.is_lost else str(run.folder))
 
 
 def each_done(*acts: Callable[[], object]) -> None:

@@ -65,12 +65,12 @@ def begin_summary(folder: Path) -> None:
 
 def has_ended(folder: Path) -> bool:
     """Return True if the folder has a summary that says how its run ended."""
-    return (folder / SUMMARY).exists() and RUNNING not in _json(folder / SUMMARY, {})
+    return RUNNING not in _summary(folder, {RUNNING: {}})
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """Read the summary of a member's run; a run that left none, or one that says that it runs, has failed."""
-    summary = _json(folder / SUMMARY, {"failed": NO_SUMMARY})
+    summary = _summary(folder, {"failed": NO_SUMMARY})
     if RUNNING not in summary:
         return summary
     began = summary[RUNNING]
@@ -160,6 +160,11 @@ def _read_member(folder: Path, varied: Mapping[str, str], name: str) -> Member:
         failed=why_ended_early(summary),
         report=(folder / REPORT).exists(),
     )
+
+
+def _summary(folder: Path, absent: dict[str, Any]) -> dict[str, Any]:
+    told = _json(folder / SUMMARY, absent)
+    return told if isinstance(told, dict) else absent
 
 
 def _json(path: Path, absent: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from actors.peers import counted
 from launch.run.answers import BENCHMARK, answers_file, write_answers
-from launch.run.ending import Ending, each_done
+from launch.run.ending import End, each_done
 from launch.run.progress import RunProgress
 from launch.run.rows import Rows, RowWriter, Written, read_rows
 from launch.run.tensorboard_run import TensorboardRun
@@ -145,11 +145,11 @@ class RunTracker:
             if kept:
                 self._wandb.log_maps(step, f"eval/{BENCHMARK}/maps", kept, self._resize)
 
-    def finish(self, summary: dict[str, Any], ending: Ending) -> None:
+    def finish(self, summary: dict[str, Any], end: End) -> None:
         """End the live line, the file and the W&B run."""
         self._progress.stop()
         pages = [self._tensorboard.close] if self._tensorboard else []
-        each_done(self._file.close, *pages, lambda: self._wandb.finish(summary, ending))
+        each_done(self._file.close, *pages, lambda: self._wandb.finish(summary, end))
 
     def _record(self, step: int, metrics: Metrics) -> None:
         row = {"step": step, "time_s": round(self.seconds, 3), **metrics}

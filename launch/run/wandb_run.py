@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import wandb
 
-from launch.run.ending import Ending
+from launch.run.ending import End, Ending
 from launch.run.folder import REPORT
 from rewards.answers.parse import parse_answer
 from rl.data.images import open_image
@@ -98,8 +98,9 @@ class WandbRun:
         """Send an alert; that of a run recorded offline goes out when the run is uploaded."""
         self._guarded(lambda: self._warn(sentence))
 
-    def finish(self, summary: dict[str, Any], ending: Ending) -> None:
-        self._guarded(lambda: self._finish(summary, ending))
+    def finish(self, summary: dict[str, Any], end: End) -> None:
+        """End the run with its summary and, unless its folder is lost, its page."""
+        self._guarded(lambda: self._finish(summary, end))
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:
@@ -153,15 +154,15 @@ class WandbRun:
         if self._run is not None:
             self._run.log({name: [mapped_image(group, resize) for group in groups]}, step=step)
 
-    def _finish(self, summary: dict[str, Any], ending: Ending) -> None:
+    def _finish(self, summary: dict[str, Any], end: End) -> None:
         if self._run is not None:
             self._run.summary.update(summary)
             report = self._folder / REPORT
-            if report.exists():
+            if report.exists() and not end.is_lost:
                 self._run.log({"report": wandb.Html(str(report), inject=False)})
-            if ending is Ending.stopped:
+            if end.ending is Ending.stopped:
                 self._run.mark_preempting()
-            self._run.finish(exit_code=ending.value)
+            self._run.finish(exit_code=end.ending.value)
 
 
 def chosen_mode(mode: WandbMode) -> str:

@@ -107,12 +107,12 @@ class Training:
         """Write the summary and the report, name the report's file, end the W&B run; return the summary."""
         summary = self._summary() | end.entry
         if end.is_lost:
-            self.tracker.finish(summary, end.ending)
+            self.tracker.finish(summary, end)
             return summary
         each_done(
             lambda: write_json(self.folder / SUMMARY, summary),
             lambda: write_run_report(self.config, self.tracker, summary, self.setup),
-            lambda: self.tracker.finish(summary, end.ending),
+            lambda: self.tracker.finish(summary, end),
         )
         print(f"report: {self.folder / REPORT}", flush=True)
         return summary

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from actors.head import Head
+from rl.faults import RunFailure
 
 
 def listens(address: str) -> bool:
@@ -36,3 +37,27 @@ def test_a_run_behind_a_ray_client_does_not_see_the_head():
 
     with pytest.raises(TimeoutError):
         asyncio.run(wait())
+
+
+def test_a_head_that_answers_again_in_time_is_no_loss_and_one_that_does_not_is_told_at_once(
+    listener: socket.socket, capsys: pytest.CaptureFixture[str]
+):
+    port, interval = listener.getsockname()[1], 0.1
+
+    async def lose_twice() -> float:
+        watching = asyncio.create_task(Head(address=f"127.0.0.1:{port}", probe_s=interval).gone())
+        listener.close()
+        # Three misses.
+        await asyncio.sleep(3.5 * interval)
+        with socket.create_server(("127.0.0.1", port)):
+            await asyncio.sleep(interval)
+        assert not watching.done()
+        since = asyncio.get_running_loop().time()
+        with pytest.raises(RunFailure) as raised:
+            await watching
+        assert str(raised.value).startswith(f"Ray's GCS at 127.0.0.1:{port} is gone, without which no actor lives on")
+        assert capsys.readouterr().err == f"{raised.value}\n"
+        return asyncio.get_running_loop().time() - since
+
+    # Four misses in a row: the three before the answer do not count.
+    assert asyncio.run(lose_twice()) > 3 * interval

@@ -65,7 +65,7 @@ class Run:
         if not end.is_lost:
             each_done(
                 lambda: write_json(self.folder / SUMMARY, summary),
-                lambda: self.tracker.finish(summary, end.ending),
+                lambda: self.tracker.finish(summary, end),
             )
         return summary
 

@@ -144,6 +144,51 @@ def test_the_page_links_to_the_stages_reports(tmp_path):
     assert "<b>0.500</b>" in page and "ended early" in page
 
 
+@pytest.mark.parametrize("ending", [130, RunFailure("learner 0 died")])
+def test_what_goes_wrong_with_the_record_is_told_beside_what_ended_the_chain(tmp_path, ending):
+    folder = tmp_path / "chain"
+
+    def end_with_no_room_for_the_summary(config: TrainConfig) -> int:
+        code = Work(endings={"1_a": ending} if ending == 130 else {})(config)
+        (folder / "summary.json").unlink()
+        (folder / "summary.json").mkdir()
+        if code:
+            return code
+        raise ending
+
+    begun = chain(folder, Work())
+    begun.stages = [
+        replace(stage, verb=training(end_with_no_room_for_the_summary, trains=False)) for stage in begun.stages
+    ]
+    with pytest.raises(RunFailure) as raised:
+        run(begun)
+    first = "stopped by Ctrl-C after step 3" if ending == 130 else "learner 0 died"
+    assert str(raised.value).startswith(f"stage a: {first}; besides, [Errno 21] Is a directory")
+    assert first in (folder / "report.html").read_text()
+
+
+def test_a_chain_that_is_cut_off_says_so_and_not_that_it_runs(tmp_path):
+    def cut_off(config: TrainConfig) -> int:
+        assert "running" in json.loads((tmp_path / "summary.json").read_text())
+        raise KeyboardInterrupt
+
+    begun = chain(tmp_path, Work())
+    begun.stages = [replace(stage, verb=training(cut_off, trains=False)) for stage in begun.stages]
+    with pytest.raises(KeyboardInterrupt):
+        run(begun)
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert told["failed"] == "stopped before the end" and "running" not in told
+
+
+def test_a_chain_that_cannot_record_a_stage_has_failed_and_does_not_run(tmp_path):
+    begun = chain(tmp_path, Work())
+    (tmp_path / "chain.json").unlink()
+    (tmp_path / "chain.json").mkdir()
+    with pytest.raises(RunFailure, match="Is a directory"):
+        run(begun)
+    assert "Is a directory" in json.loads((tmp_path / "summary.json").read_text())["failed"]
+
+
 @pytest.mark.slow
 def test_a_chain_can_be_a_member_of_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -140,10 +140,10 @@ def test_a_run_that_came_to_its_end_but_cannot_record_it_has_failed(run):
     assert str(raised.value) == "the disk is full; resume=auto goes on"
 
 
-@pytest.mark.parametrize("error", [None, RunFailure("learner 0 died"), Stopped("SIGTERM")])
+@pytest.mark.parametrize("error", [None, RunFailure("learner 0 died"), Stopped("SIGTERM"), KeyError("x")])
 def test_a_run_whose_folder_was_moved_away_fails_and_writes_nothing_at_its_old_place(error, run, tmp_path):
     folder, aside = run.folder, tmp_path.with_name(f"{tmp_path.name}_aside")
-    with pytest.raises(RunFailure, match="in which the run began, was moved away"), recorded_end(run):
+    with pytest.raises(RunFailure, match=f"in which the run began, was moved to {aside}; "), recorded_end(run):
         folder.rename(aside)
         folder.mkdir()
         if isinstance(error, Stopped):
@@ -151,6 +151,16 @@ def test_a_run_whose_folder_was_moved_away_fails_and_writes_nothing_at_its_old_p
         if error:
             raise error
     assert list(folder.iterdir()) == [] and (aside / "summary.json").exists()
+
+
+def test_a_record_that_fails_in_a_folder_that_was_moved_leaves_nothing_at_its_old_place(run, tmp_path):
+    folder, aside = run.folder, tmp_path.with_name(f"{tmp_path.name}_aside")
+    with pytest.raises(RunFailure) as raised, recorded_end(replace(run, record_fails=KeyError("x"))):
+        folder.rename(aside)
+        folder.mkdir()
+    assert f"was moved to {aside}; " in str(raised.value)
+    assert "; besides, a bug of Assay (KeyError: 'x'); please report it with the traceback above" in str(raised.value)
+    assert list(folder.iterdir()) == []
 
 
 def test_every_act_is_done_and_the_first_failure_raised():

@@ -10,6 +10,7 @@ from launch.run.members import (
     has_ended,
     ranked,
     read_members,
+    read_summary,
     short_keys,
     sweep_table,
     varied_overrides,
@@ -66,6 +67,14 @@ def test_a_summary_that_was_cut_off_is_none(tmp_path: Path) -> None:
     write_member(tmp_path, 0, ["seed=0"], {})
     (tmp_path / "0/summary.json").write_text('{"steps": 3')
     assert read_members(tmp_path)[0].failed == NO_SUMMARY
+
+
+@pytest.mark.parametrize("text", ["", '{"steps": 3', "3", "null", "[]"])
+def test_a_summary_that_is_no_whole_object_tells_of_no_end(text: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(text)
+    assert not has_ended(tmp_path) and read_summary(tmp_path) == {"failed": NO_SUMMARY}
+    fail_member(tmp_path, "out of memory")
+    assert has_ended(tmp_path) and read_summary(tmp_path) == {"failed": "out of memory"}
 
 
 def test_a_summary_that_says_running_is_that_of_a_killed_or_running_member(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A run folder that is moved, replaced or removed while the run writes to it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -54,10 +55,33 @@ def test_a_folder_that_was_removed_is_not_looked_for(folder: Path):
         )
 
 
-def test_a_moved_folder_whose_lock_nobody_holds_is_to_be_looked_for(folder: Path, tmp_path: Path):
+def test_a_folder_whose_lock_was_deleted_is_no_loss(folder: Path):
     with run_folder(str(folder)) as held:
         place = Place(held)
-    folder.rename(tmp_path / "aside")
-    assert loss(place).endswith(
-        "was moved away while the run wrote to it; look for the folder that has its metrics.jsonl"
-    )
+        (folder / ".lock").unlink()
+        place.check()
+
+
+def test_a_disk_that_fails_for_a_moment_is_no_loss(folder: Path, tmp_path: Path):
+    with run_folder(str(folder)) as held:
+        place = Place(held)
+        folder.rename(tmp_path / "aside")
+        # A path that cannot be followed, which is neither another folder nor none.
+        folder.symlink_to(folder)
+        place.check()
+
+
+def test_a_file_among_the_parents_is_a_loss(tmp_path: Path):
+    folder = tmp_path / "runs/1"
+    with run_folder(str(folder)) as held:
+        place = Place(held)
+        folder.parent.rename(tmp_path / "aside")
+        folder.parent.touch()
+        assert f"was moved to {tmp_path}/aside/1; " in loss(place)
+
+
+def test_a_place_that_is_closed_keeps_no_file_open(tmp_path: Path):
+    before = len(os.listdir("/proc/self/fd"))
+    place = Place(tmp_path)
+    place.close()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from builders.scored_groups import NO, YES, completion, group, score
 from builders.wandb_server import KEY, WandbServer, sync, wandb_server
-from launch.run.ending import Ending
+from launch.run.ending import End, Ending
 from launch.run.tracking import Plan, Resumed, RunTracker
 from rl.evaluation.config import Backend, LoggingConfig, WandbMode
 from rl.timing import Timings
@@ -94,7 +94,7 @@ def test_an_offline_run_uploads_every_metric_at_its_step_and_how_it_is_listed(se
     folder = tmp_path / "run"
     run = tracker(folder, WandbMode.offline)
     record(run, folder, groups, range(0, 23))
-    run.finish({"reward_last": 1.5, "heldout_after": {"accuracy": 0.5}}, Ending.done)
+    run.finish({"reward_last": 1.5, "heldout_after": {"accuracy": 0.5}}, End(ending=Ending.done))
     sync(folder, server)
     ((run_id, uploaded),) = server.runs.items()
     assert (run_id, uploaded.name, uploaded.group) == (run.wandb_id, "demo algo.lr=1e-5", "papers")
@@ -122,11 +122,11 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_the_server(server, tmp_path, g
     folder = tmp_path / "run"
     before = tracker(folder, WandbMode.online, samples_every=0)
     record(before, folder, groups, range(0, 4))
-    before.finish({}, Ending.stopped)
+    before.finish({}, End(ending=Ending.stopped))
     again = tracker(folder, WandbMode.online, Resumed(wandb_id=before.wandb_id, evaluations=()), samples_every=0)
     for step in (4, 5):
         again.log(step, groups, {"actor/loss": 0.25})
-    again.finish({"reward_last": 1.5}, Ending.done)
+    again.finish({"reward_last": 1.5}, End(ending=Ending.done))
     ((run_id, uploaded),) = server.runs.items()
     assert run_id == before.wandb_id == again.wandb_id
     recorded = by_step(uploaded.rows(), "_step")
@@ -158,7 +158,7 @@ def kept(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def test_tensorboard_shows_the_same_scalars_under_the_same_names_and_steps(tmp_path, groups):
     run = tracker(tmp_path, WandbMode.disabled, backends=[Backend.wandb, Backend.tensorboard])
     record(run, tmp_path, groups, range(0, 4))
-    run.finish({}, Ending.done)
+    run.finish({}, End(ending=Ending.done))
     shown, expected = events(tmp_path), kept(tmp_path)
     assert shown.keys() == expected.keys() and "eval/heldout/samples" in shown
     for name, points in expected.items():
@@ -170,18 +170,18 @@ def test_tensorboard_shows_the_same_scalars_under_the_same_names_and_steps(tmp_p
 def test_a_run_that_goes_on_shows_each_step_once_in_tensorboard(tmp_path, groups):
     before = tracker(tmp_path, WandbMode.disabled, backends=[Backend.tensorboard])
     record(before, tmp_path, groups, range(0, 4))
-    before.finish({}, Ending.stopped)
+    before.finish({}, End(ending=Ending.stopped))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "metrics.jsonl").write_text("".join(lines[:3]))  # the evaluation and two steps
     resumed = Resumed(wandb_id="", evaluations=())
     again = tracker(tmp_path, WandbMode.disabled, resumed, backends=[Backend.tensorboard])
     again.log(3, groups, {"actor/loss": 0.25})
-    again.finish({}, Ending.done)
+    again.finish({}, End(ending=Ending.done))
     assert events(tmp_path)["actor/loss"] == [(1, 0.5), (2, 0.5), (3, 0.25)]
 
 
 def test_a_run_without_backends_records_in_its_folder_alone(tmp_path, groups):
     run = tracker(tmp_path / "run", WandbMode.offline, backends=[])
     record(run, tmp_path / "run", groups, range(0, 3))
-    run.finish({}, Ending.done)
+    run.finish({}, End(ending=Ending.done))
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["metrics.jsonl", "report.html", "samples"]

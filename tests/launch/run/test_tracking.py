@@ -12,7 +12,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
-from launch.run.ending import Ending
+from launch.run.ending import End, Ending
 from launch.run.rows import read_rows
 from launch.run.tracking import Evaluation, Plan, Resumed, RunTracker
 from launch.run.wandb_run import without_secrets
@@ -122,7 +122,7 @@ def test_a_run_that_goes_on_adds_to_what_it_had_recorded(tmp_path: Path, groups:
     before.log_evaluation(0, [group([score()])])
     before.log(1, groups, {"actor/kl": float("nan")})
     recorded = before.synced_metrics().num_bytes
-    before.finish({}, Ending.stopped)
+    before.finish({}, End(ending=Ending.stopped))
     resumed = Resumed(wandb_id="", evaluations=tuple(before.evaluations))
     again = tracker(tmp_path, resumed=resumed)
     assert (again.last_step, again.synced_metrics().num_bytes) == (1, recorded)
@@ -169,7 +169,7 @@ def test_an_evaluation_without_looks_keeps_no_maps(tmp_path: Path) -> None:
 def test_maps_are_pictures_in_wandb_with_id_and_agreement(tmp_path: Path, looking: list[Group]) -> None:
     run = tracker(tmp_path / "run", WandbMode.offline)
     run.log_evaluation(0, looking)
-    run.finish({}, Ending.done)
+    run.finish({}, End(ending=Ending.done))
     stored = (tmp_path / "run" / "wandb").glob("offline-run-*/files/media/images/eval/heldout/maps_0_*.jpg")
     spread = sorted(float(np.asarray(Image.open(path)).std(axis=(0, 1)).max()) for path in stored)
     assert len(spread) == 2 and spread[0] < 1 < 20 < spread[1]  # even all over, and with a peak and an outline
@@ -183,7 +183,7 @@ def test_without_sample_pictures_there_are_no_maps_in_wandb_but_in_the_run_folde
 ) -> None:
     run = tracker(tmp_path / "run", WandbMode.offline, samples_every=0)
     run.log_evaluation(0, looking)
-    run.finish({}, Ending.done)
+    run.finish({}, End(ending=Ending.done))
     assert not list((tmp_path / "run" / "wandb").rglob("*.jpg"))
     assert maps_file(tmp_path / "run", 0).exists()
 
@@ -209,7 +209,7 @@ def test_warnings_from_before_the_run_are_said_at_once_and_counted(
     run = RunTracker(tmp_path, LoggingConfig(wandb=WandbMode.offline), plan, Timings())
     assert capsys.readouterr().out.count("warning: all 8 samples are normal") == 1
     run.log(1, groups, {})
-    run.finish({"warnings": run.warnings}, Ending.done)
+    run.finish({"warnings": run.warnings}, End(ending=Ending.done))
     assert rows(tmp_path)[0]["warnings"] == 1 and run.warnings == ["all 8 samples are normal"]
     assert "warning" not in capsys.readouterr().out
     assert [record.alert.text for record in whole_records(tmp_path) if record.alert.text] == run.warnings
@@ -248,7 +248,7 @@ def test_a_run_that_goes_on_knows_what_it_was_warned_of_and_does_not_say_it_agai
     before = tracker(tmp_path, num_steps=40)
     for step in range(1, 16):
         before.log(step, quiet, {})
-    before.finish({}, Ending.stopped)
+    before.finish({}, End(ending=Ending.stopped))
     told = capsys.readouterr().out
     again = tracker(tmp_path, num_steps=40, resumed=Resumed(wandb_id="", evaluations=()))
     assert again.warnings == before.warnings and len(again.warnings) == 1 and again.warnings[0] in told
@@ -262,7 +262,7 @@ def test_warnings_are_alerts_in_wandb(tmp_path: Path) -> None:
     run = tracker(tmp_path / "run", WandbMode.offline, num_steps=40)
     for step in range(1, 21):
         run.log(step, [group([score(box=0.5), score(box=0.5)])], {})
-    run.finish({"warnings": run.warnings}, Ending.done)
+    run.finish({"warnings": run.warnings}, End(ending=Ending.done))
     alerts = [record.alert for record in whole_records(tmp_path / "run") if record.HasField("alert")]
     assert [alert.text for alert in alerts] == run.warnings and len(alerts) == 2
     assert {(alert.title, alert.level, alert.wait_duration) for alert in alerts} == {("The run may mislead", "WARN", 1)}
@@ -311,7 +311,7 @@ def test_an_offline_run_keeps_curves_tables_and_pictures_and_no_secret(tmp_path:
     for step in range(1, 4):
         run.log(step, groups, {"actor/loss": 0.5})
     run.log_evaluation(3, [group([score()])])
-    run.finish({"steps": 3}, Ending.done)
+    run.finish({"steps": 3}, End(ending=Ending.done))
     (stored,) = (folder / "wandb").glob("offline-run-*")
     tables = sorted(path.name.split("_")[0:2] for path in stored.rglob("*.table.json"))
     assert tables == [["answers", "0"], ["answers", "3"], ["samples", "2"]]
@@ -330,7 +330,7 @@ def test_what_is_taught_is_a_table_of_answers_without_rewards(tmp_path, groups, 
     taught = replace(group, completions=(group.completions[0],) * num_answers, scores=(), advantages=(1.0, -1.0))
     run = tracker(tmp_path / "run", WandbMode.offline, samples_every=1)
     run.log(1, [taught], {"actor/loss": 0.5})
-    run.finish({}, Ending.done)
+    run.finish({}, End(ending=Ending.done))
     assert "W&B failed" not in capsys.readouterr().out
     (stored,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
     (table,) = (json.loads(path.read_text()) for path in stored.rglob("samples_1_*.table.json"))
@@ -340,10 +340,10 @@ def test_what_is_taught_is_a_table_of_answers_without_rewards(tmp_path, groups, 
 def test_a_run_that_goes_on_keeps_its_name_in_wandb(tmp_path: Path, groups: list[Group]) -> None:
     before = tracker(tmp_path / "run", WandbMode.offline)
     before.log(1, groups, {})
-    before.finish({}, Ending.stopped)
+    before.finish({}, End(ending=Ending.stopped))
     resumed = Resumed(wandb_id=before.wandb_id, evaluations=())
     again = tracker(tmp_path / "run", WandbMode.offline, resumed=resumed)
-    again.finish({}, Ending.done)
+    again.finish({}, End(ending=Ending.done))
     assert again.wandb_id == before.wandb_id != ""
     parts = [path.name for path in (tmp_path / "run/wandb").glob("offline-run-*")]
     assert parts and all(before.wandb_id in name for name in parts)
@@ -361,7 +361,7 @@ def test_a_failing_wandb_is_said_once_and_the_run_goes_on(
     run = tracker(tmp_path, WandbMode.offline)
     for step in range(1, 4):
         run.log(step, groups, {})
-    run.finish({}, Ending.done)
+    run.finish({}, End(ending=Ending.done))
     assert len(rows(tmp_path)) == 3 and run.wandb_id == ""
     assert capsys.readouterr().out.count("W&B failed") == 1
 
@@ -375,7 +375,7 @@ def test_a_wandb_out_of_reach_is_said_and_recorded_offline(
     tracker(tmp_path / "run").log(1, groups, {})
     run = tracker(tmp_path / "run", WandbMode.auto, resumed=Resumed(wandb_id="w1", evaluations=()))
     run.log(2, groups, {})
-    run.finish({}, Ending.done)
+    run.finish({}, End(ending=Ending.done))
     out = capsys.readouterr().out
     assert "W&B is out of reach" in out and "W&B failed" not in out
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*-w1"))
@@ -388,7 +388,7 @@ def test_recording_a_step_costs_milliseconds(tmp_path: Path, groups: list[Group]
         start = time.perf_counter()
         run.log(step, groups * 16, {f"actor/{index}": 0.5 for index in range(20)})
         seconds.append(time.perf_counter() - start)
-    run.finish({}, Ending.failed)
+    run.finish({}, End(ending=Ending.failed))
     assert median(seconds) < 0.02
 
 
@@ -399,4 +399,4 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path, groups: l
         with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/metrics.jsonl'"):
             act()
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/metrics.jsonl'"):
-        full.finish({}, Ending.failed)
+        full.finish({}, End(ending=Ending.failed))

@@ -226,7 +226,7 @@ def test_the_summary_has_looks_before_and_after_even_of_a_resumed_run(tmp_path: 
     mask = tmp_path / "mask.png"
     Image.fromarray(np.array([[255, 0]], np.uint8)).save(mask)
     before = evaluated(tmp_path / "run", mask)
-    before.finish({}, Ending.stopped)
+    before.finish({}, End(ending=Ending.stopped))
     read_back = tuple(
         replace(each, groups=tuple(replace(one, looks=()) for one in each.groups)) for each in before.evaluations
     )
