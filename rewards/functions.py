@@ -14,6 +14,8 @@ from rewards.process import Ended, Hear, Process
 from rl.faults import UserError, one_line
 
 PROGRAM = Path(__file__).with_name("calling.py")
+CALLS_PER_IMPORT = 20
+"""An import may take this many times reward.timeout_s: ten minutes by default, for large packages on slow disks."""
 
 
 class Lost(Exception):
@@ -49,7 +51,11 @@ class Functions:
         arguments = (_columns if function.signature is Signature.trl else _calls)(items)
         with self._lock:
             if not self._process.is_usable:
-                self._process = self._started()
+                try:
+                    self._process = self._started()
+                except UserError as error:
+                    # What worked at the start of the run must not end it now.
+                    return Lost(str(error))
             request = {"call": function.name, "arguments": arguments}
             try:
                 answer = self._process.ask(request, self._listener(function), self._config.timeout_s)
@@ -72,15 +78,31 @@ class Functions:
     def _started(self) -> Process:
         # Users start a run where their functions lie; the console command does not search that folder by itself.
         setup = {"sys_path": [*map(str, sys.path), os.getcwd()], "memory_mb": self._config.memory_mb}
-        process = Process(PROGRAM, setup, is_heard=self._hear is not None)
-        for function in self._config.functions:
-            self._load(function, process)
+        try:
+            process = Process(PROGRAM, setup, is_heard=self._hear is not None)
+        except OSError as error:
+            raise UserError(
+                f"reward.functions: their process cannot be started ({error}); give this machine room for another one"
+            ) from error
+        try:
+            for function in self._config.functions:
+                self._load(function, process)
+        except UserError:
+            # The traceback would keep it alive.
+            process.kill()
+            raise
         return process
 
     def _load(self, function: FunctionConfig, process: Process) -> None:
         request = {"load": function.name, "path": function.path, "signature": function.signature.value}
+        limit = CALLS_PER_IMPORT * self._config.timeout_s
         try:
-            answer = process.ask(request, self._listener(function))
+            answer = process.ask(request, self._listener(function), limit)
+        except TimeoutError as error:
+            raise UserError(
+                f"reward.functions: cannot import {function.path}: it takes more than {limit:g} s, {CALLS_PER_IMPORT} "
+                f"times reward.timeout_s={self._config.timeout_s:g}; remove what its module waits for, or give more"
+            ) from error
         except Ended as error:
             raise UserError(f"reward.functions: cannot import {function.path}: its process {error}") from error
         if not answer:

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +83,13 @@ class Process:
 
     def _answer(self, request: Mapping[str, Any], printed: "_Lines", seconds: float | None) -> Any:
         deadline = math.inf if seconds is None else time.monotonic() + seconds
-        try:
-            if self._process.poll() is not None:
-                raise self._ended()
+        if self._process.poll() is not None:
+            raise self._ended()
+        with self._ending():
             self._send(request, seconds)
-            answer = b""
-            while not answer.endswith(b"\n"):
-                answer += self._more(printed, deadline)
-        except ConnectionError as error:
-            raise self._ended() from error
+        answer = b""
+        while not answer.endswith(b"\n"):
+            answer += self._more(printed, deadline)
         # What was printed before the answer fits into the pipe.
         self._take_output(printed)
         return json.loads(answer)
@@ -102,7 +100,8 @@ class Process:
         is_over = self._process.poll() is not None
         ready = {number for number, _ in self._poller.poll(0 if is_over else TICK_MS)}
         self._take_output(printed)
-        said = self._channel.recv(CHUNK) if self._channel.fileno() in ready else b""
+        with self._ending():
+            said = self._channel.recv(CHUNK) if self._channel.fileno() in ready else b""
         if is_over and not said:
             raise self._ended()
         if not said and time.monotonic() > deadline:
@@ -116,6 +115,14 @@ class Process:
     def _take_output(self, printed: "_Lines") -> None:
         if self._process.stdout:
             printed.take(self._process.stdout.read(CHUNK) or b"")
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Take a channel that breaks in the block for the end of the process; listeners have pipes of their own."""
+        try:
+            yield
+        except ConnectionError as error:
+            raise self._ended() from error
 
     def _ended(self) -> Ended:
         self.kill()

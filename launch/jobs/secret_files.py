@@ -13,6 +13,8 @@ NAMES = (
     *(".aws", ".azure", ".ssh", ".gnupg", ".kube", ".docker"),
 )
 """Names of files and folders, in small letters, that hold secrets by custom."""
+SOURCE_SUFFIXES = (".py", ".pyi")
+"""Suffixes of files that only their text makes a secret: a job could not import a credentials.py that stays behind."""
 TEXT = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY"
     rb"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
@@ -61,4 +63,6 @@ def _secret_names(packed: ZipFile) -> Iterator[str]:
 
 
 def _is_secret_name(name: str) -> bool:
-    return any(fnmatchcase(part, pattern) for part in PurePosixPath(name.lower()).parts for pattern in NAMES)
+    path = PurePosixPath(name.lower())
+    is_source = path.suffix in SOURCE_SUFFIXES
+    return not is_source and any(fnmatchcase(part, pattern) for part in path.parts for pattern in NAMES)

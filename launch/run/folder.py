@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from omegaconf import OmegaConf
 
 from launch.run.crash import CRASH
 from rl.checkpoints import RECORD, WRITTEN_AT, step_folders
-from rl.faults import UserError, of_file
+from rl.faults import UserError
+from rl.files import replaced
 
 AUTO = "auto"
 CONFIG = "config.yaml"
@@ -62,15 +62,8 @@ def write_json(path: Path, told: Mapping[str, Any] | Sequence[str]) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write the whole file or nothing, even if the process is killed meanwhile; replace what is no Unicode."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with of_file(path):
-            unfinished.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(unfinished, path)
-    except OSError:
-        # A full disk needs its bytes.
-        unfinished.unlink(missing_ok=True)
-        raise
+    with replaced(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="replace")
 
 
 def dump_config(config: Any) -> str:

@@ -1,6 +1,5 @@
 """Attention maps of a few held-out samples, the same at every evaluation, in files of the run folder."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rl.evaluation.localization import greedy_maps, mean_look, times_even
-from rl.faults import of_file
+from rl.files import replaced
 from rl.types import DEFECTIVE, NORMAL, Group
 
 KEPT = {DEFECTIVE: 6, NORMAL: 2}
@@ -52,8 +51,7 @@ def write_maps(path: Path, groups: Sequence[Group]) -> None:
     """
     rdams, looks = [_rdam(group) for group in groups], [group.looks[0] for group in groups]
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with of_file(path), unfinished.open("wb") as file:
+    with replaced(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(
             file,
             ids=np.array([group.prompt.sample.id for group in groups]),
@@ -61,7 +59,6 @@ def write_maps(path: Path, groups: Sequence[Group]) -> None:
             shapes=np.array([rdam.shape for rdam in rdams]),
             rdam=np.concatenate([rdam.ravel() for rdam in rdams]),
         )
-    os.replace(unfinished, path)
 
 
 def _rdam(group: Group) -> np.ndarray:

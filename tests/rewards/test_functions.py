@@ -1,6 +1,8 @@
 """The process of the user's reward functions: what reaches it, what ends it, and that another takes its place."""
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 from rewards.compose import Composer, read
 from rewards.config import FunctionConfig, RewardConfig
 from rewards.item import Item
+from rl.faults import UserError
 from rl.types import Score, Target, Task
 
 FILE = Path(__file__).parents[1] / "builders/user_rewards.py"
@@ -217,6 +220,64 @@ def test_a_module_that_ends_the_process_is_told(code: str, sentence: str, tmp_pa
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ValueError, match=rf"cannot import a_module\.f: {sentence}"):
         Composer(RewardConfig(functions=[FunctionConfig(path="a_module.f")], **LIMITS))
+
+
+def test_a_module_whose_import_hangs_is_told_and_its_process_killed(tmp_path: Path, monkeypatch):
+    (tmp_path / "hanging_module.py").write_text("import time\ntime.sleep(60)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = psutil.Process().children()
+    with pytest.raises(UserError) as raised:
+        Composer(RewardConfig(functions=[FunctionConfig(path="hanging_module.f")], timeout_s=0.02))
+    assert str(raised.value) == (
+        "reward.functions: cannot import hanging_module.f: it takes more than 0.4 s, 20 times reward.timeout_s=0.02; "
+        "remove what its module waits for, or give more"
+    )
+    assert psutil.Process().children() == before
+
+
+ENDS = """
+import os
+def f(completions, **columns):
+    return os._exit(3) if "end" in completions else [1.0]
+"""
+
+
+def test_a_process_whose_module_cannot_be_imported_anew_leaves_answers_unjudged_until_it_can(tmp_path, monkeypatch):
+    module = tmp_path / "changing_module.py"
+    module.write_text(ENDS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    composer = Composer(RewardConfig(functions=[FunctionConfig(path="changing_module.f")]), hear=HEARD.append)
+    before = psutil.Process().children()
+    assert value(composer, "end") is None
+    module.write_text("import a_package_that_is_gone\n")
+    (sentence,) = scores(composer, "fine")[0].faults
+    assert sentence.startswith(
+        "reward f on sample part/7: reward.functions: cannot import changing_module.f (ModuleNotFoundError: No module "
+    )
+    assert len(psutil.Process().children()) == len(before) - 1
+    module.write_text(ENDS)
+    assert value(composer, "fine") == 1.0
+
+
+def test_a_process_for_which_the_machine_has_no_room_leaves_answers_unjudged_until_it_has():
+    composer = listening("counts_calls")
+    assert value(composer, "exits") is None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        (sentence,) = scores(composer, "fine")[0].faults
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "reward.functions: their process cannot be started ([Errno 24] Too many open files); give" in sentence
+    assert value(composer, "fine") == 1.0
+
+
+def test_a_listener_whose_own_pipe_breaks_is_not_taken_for_the_end_of_the_process():
+    def hear(line: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "the reader of our output is gone")
+
+    with pytest.raises(BrokenPipeError, match="the reader of our output is gone"):
+        value(Composer(of_user("counts_calls"), hear=hear), "sleeps")
 
 
 @pytest.mark.slow

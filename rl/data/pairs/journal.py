@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from rl.chained import MARK, linked, unlinked
 from rl.faults import UserError, of_file
+from rl.files import replaced
 
 Line = Mapping[str, Any]
 T = TypeVar("T")
@@ -79,10 +80,8 @@ def as_line(line: Line) -> bytes:
 
 def write_whole(path: Path, lines: Iterable[Line]) -> None:
     """Replace the file by these lines; a kill leaves the old file or the new one, never a part."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with of_file(path):
+    with replaced(path) as unfinished:
         unfinished.write_bytes(b"".join(map(as_line, lines)))
-    os.replace(unfinished, path)
 
 
 def _whole_lines(path: Path) -> list[bytes]:

@@ -8,10 +8,10 @@ from statistics import median
 import numpy as np
 import pytest
 from PIL import Image
-from wandb.proto.wandb_internal_pb2 import Record
 
 from builders.groups_with_looks import look, looked
 from builders.scored_groups import NO, YES, completion, group, score
+from builders.wandb_records import whole_records
 from launch.run.ending import End, Ending
 from launch.run.rows import read_rows
 from launch.run.tracking import Evaluation, Plan, Resumed, RunTracker
@@ -24,7 +24,6 @@ from rl.types import Group
 BOX = ((2.0, 2.0, 6.0, 6.0),)
 SECRET = {"teacher": {"api_key": "sesame-0815"}}
 NOBODY = "127.0.0.1:9"
-BLOCK, WHOLE, LAST = 32 * 1024, 1, 4
 KEY_OF_CAPTIONS = ["eval/heldout/maps", "captions"]
 JPEG = b"\xff\xd8\xff"
 
@@ -266,33 +265,6 @@ def test_warnings_are_alerts_in_wandb(tmp_path: Path) -> None:
     alerts = [record.alert for record in whole_records(tmp_path / "run") if record.HasField("alert")]
     assert [alert.text for alert in alerts] == run.warnings and len(alerts) == 2
     assert {(alert.title, alert.level, alert.wait_duration) for alert in alerts} == {("The run may mislead", "WARN", 1)}
-
-
-def whole_records(run: Path) -> list[Record]:
-    """All of a run that has finished."""
-    (recorded,) = (run / "wandb").glob("offline-run-*/*.wandb")
-    deadline = time.monotonic() + 20
-    while not any(record.HasField("exit") for record in records(recorded)) and time.monotonic() < deadline:
-        time.sleep(0.05)  # W&B's own process writes the end of the file
-    return records(recorded)
-
-
-def records(path: Path) -> list[Record]:
-    """Return the records that W&B would upload, from LevelDB's log: pieces in blocks of 32 KiB, a header of 7 bytes."""
-    data, at, pieces, found = path.read_bytes(), 7, b"", []
-    while at + 7 <= len(data):
-        if BLOCK - at % BLOCK < 7:  # too little room for another piece
-            at += BLOCK - at % BLOCK
-            continue
-        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        if at + 7 + length > len(data):  # still being written
-            break
-        pieces += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (WHOLE, LAST):
-            found.append(Record.FromString(pieces))
-            pieces = b""
-    return found
 
 
 def test_the_seconds_before_the_clock_is_started_count_for_no_step(tmp_path: Path, groups: list[Group]) -> None:

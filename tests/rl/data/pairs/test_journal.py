@@ -80,3 +80,10 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
     # One line each, by whatever rule a reader splits them.
     assert [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()] == [{"x": "\u2028"}, {}]
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_for_which_the_disk_has_no_room_leaves_no_part_behind(tmp_path):
+    (tmp_path / ".a.unfinished").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/a'"):
+        write_whole(tmp_path / "a", [{"x": 1}])
+    assert list(tmp_path.iterdir()) == []
