@@ -105,6 +105,7 @@ def prepare(folder: Path, start: Checkpoint | None, say: Callable[[str], None]) 
         # Later ones are damaged, otherwise the run would start from them.
         if start is None or step_of(later) > step_of(start.folder):
             set_aside(later)
+            say(f"{later} is set aside as {later.name}.damaged; remove it once nobody needs it")
     origin = start.folder.parent.parent if start else folder
     if start and origin.resolve() != folder.resolve():
         shutil.copy(origin / METRICS, folder / METRICS)

@@ -48,6 +48,8 @@ def main(config: TrainConfig) -> int:
             # Until then, what an earlier process left running may have committed another checkpoint.
             start = find_start(config, folder, print)
         prepare(folder, start, print)
+        if start:
+            print(f"going on from {start.folder}")
         from launch.train.run import open_run, train_and_record
 
         return train_and_record(open_run(config, folder, data, start, epoch))

@@ -27,7 +27,7 @@ def saver(tmp_path: Path) -> Iterator[Saver]:
 @pytest.mark.parametrize("file", [f"{STATE}/__0_0.distcp", "hf"])
 def test_a_full_disk_is_told_with_the_name_of_the_checkpoint(file: str, saver: Saver, tmp_path: Path):
     folder = checkpoint_folder(tmp_path, 3)
-    full = unfinished(folder) / file
+    full = unfinished(folder, 1) / file
     full.parent.mkdir(parents=True)
     full.symlink_to("/dev/full")
     saver.save(folder, record(3), lambda written: write_weights(written / "hf"))
