@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from launch.run.place import Place
 from rl.faults import of_file
 
 PRINTED = "rewards.log"
@@ -17,13 +17,14 @@ MOST_CHARACTERS = 500
 class PrintedLines:
     """Writes the lines to rewards.log of a run folder and says them, up to MOST_LINES in PERIOD_S."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self._path = folder / PRINTED
+    def __init__(self, place: Place, say: Callable[[str], None]) -> None:
+        self._place, self._path = place, place.folder / PRINTED
         self._say = say
         self._since = -PERIOD_S
         self._count = 0
 
     def hear(self, line: str) -> None:
+        self._place.check()
         with of_file(self._path), self._path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{line}\n")
         now = time.monotonic()

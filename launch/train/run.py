@@ -202,7 +202,7 @@ def train_and_record(run: Training) -> int:
 
 async def _start_team_and_train(run: Training) -> None:
     """Start the actors that the config asks for, and train while all of them live."""
-    config, say, printed = run.config, run.tracker.say, PrintedLines(run.folder, run.tracker.say)
+    config, say, printed = run.config, run.tracker.say, PrintedLines(run.place, run.tracker.say)
     stream = SampleStream(run.data.training, config.seed, run.start.record.progress.position if run.start else 0)
     cached = cached_reference(config, run.data.training, run.data.lessons, say)
     sections = _sections(config, reference_known=cached is not None and cached.is_complete)
