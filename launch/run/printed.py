@@ -18,8 +18,7 @@ class PrintedLines:
     """Writes the lines to rewards.log of a run folder and says them, up to MOST_LINES in PERIOD_S."""
 
     def __init__(self, place: Place, say: Callable[[str], None]) -> None:
-        self._place = place
-        self._path = place.folder / PRINTED
+        self._place, self._path = place, place.folder / PRINTED
         self._say = say
         self._since = -PERIOD_S
         self._count = 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.locked_folders import place
+from launch.run.place import Place
 from launch.run.printed import MOST_LINES, PrintedLines
 from rl.faults import RunFailure
 
@@ -12,7 +12,7 @@ from rl.faults import RunFailure
 def test_every_line_is_kept_and_a_flood_does_not_fill_the_terminal(tmp_path: Path):
     said: list[str] = []
     lines = [f"reward mine: {number}" for number in range(500)]
-    printed = PrintedLines(place(tmp_path), said.append)
+    printed = PrintedLines(Place(tmp_path), said.append)
     for line in lines:
         printed.hear(line)
     assert (tmp_path / "rewards.log").read_text().splitlines() == lines
@@ -21,23 +21,23 @@ def test_every_line_is_kept_and_a_flood_does_not_fill_the_terminal(tmp_path: Pat
 
 def test_a_run_that_goes_on_adds_to_the_lines_of_before(tmp_path: Path):
     for word in ("one", "two"):
-        PrintedLines(place(tmp_path), print).hear(word)
+        PrintedLines(Place(tmp_path), print).hear(word)
     assert (tmp_path / "rewards.log").read_text() == "one\ntwo\n"
 
 
 def test_a_long_line_is_cut_in_the_terminal_only(tmp_path: Path):
     said: list[str] = []
-    PrintedLines(place(tmp_path), said.append).hear("x" * 2000)
+    PrintedLines(Place(tmp_path), said.append).hear("x" * 2000)
     assert said == ["x" * 500 + "…"]
     assert (tmp_path / "rewards.log").stat().st_size == 2001
 
 
-def test_no_line_goes_into_a_new_folder_at_the_place_of_one_that_was_moved(tmp_path: Path):
+def test_nothing_is_written_into_a_folder_that_took_the_place_of_the_run(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    printed = PrintedLines(place(folder), print)
+    printed = PrintedLines(Place(folder), print)
     folder.rename(tmp_path / "aside")
     folder.mkdir()
-    with pytest.raises(RunFailure, match="was moved"):
-        printed.hear("one")
+    with pytest.raises(RunFailure, match="was moved to"):
+        printed.hear("a word")
     assert list(folder.iterdir()) == []

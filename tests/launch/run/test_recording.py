@@ -118,6 +118,16 @@ def is_table(value: Any) -> bool:
     return isinstance(value, dict) and value.get("_type") == "table-file"
 
 
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_run_whose_folder_is_lost_uploads_no_page_of_the_one_at_its_place(server, tmp_path, groups, is_lost):
+    run = tracker(tmp_path / "run", WandbMode.online, samples_every=0)
+    record(run, tmp_path / "run", groups, range(0, 2))
+    run.finish({}, End(ending=Ending.failed, is_lost=is_lost))
+    (uploaded,) = server.runs.values()
+    assert any("report" in row for row in uploaded.rows()) is not is_lost
+    assert uploaded.exit_codes == [1]
+
+
 def test_a_resumed_run_goes_on_in_the_same_run_of_the_server(server, tmp_path, groups):
     folder = tmp_path / "run"
     before = tracker(folder, WandbMode.online, samples_every=0)
