@@ -39,6 +39,8 @@ from rl.data.questions import concluding, kind_text, options_of, with_options
 from rl.faults import UserError, one_line
 from rl.types import Sample, Target, Task
 
+pytestmark = pytest.mark.slow
+
 SHORT, LONG = 4_000, 16_000
 """Characters of the two texts that are compared."""
 GREATEST = 5.0

@@ -20,6 +20,8 @@ from rollout.config import RolloutConfig, TeacherConfig
 from rollout.endpoint import Endpoint, Request
 from rollout.reply import MAX_BYTES, wait_of
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 REQUEST = Request(messages=[{"role": "user", "content": "Hello"}], images=(), image_size=(0, 0), seed=0)
 BUSY = 429, {"error": "busy"}
