@@ -73,7 +73,10 @@ def read_rows(folder: Path, num_bytes: int | None = None) -> Rows:
         try:
             told, chain = unlinked(line, chain) if MARK in line or chain else (line, "")
         except ValueError as error:
-            raise UserError(f"{where}: {error}; bring the file back, or start anew in another folder") from error
+            raise UserError(
+                f"{where}: {error}; bring the file back, or begin a new run with the weights of a checkpoint, "
+                "model=RUN/checkpoints/step_N"
+            ) from error
         rows.append(_row(told, where))
     return Rows(rows=rows, chain=chain)
 
