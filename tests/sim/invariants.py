@@ -111,7 +111,10 @@ class Ledger:
         step = start.record.progress.step if start else 0
         self._compare_rows(run, self._straight.rows_until(step, num_steps), exactly=True)
         names = sorted(path.name for path in (run / FOLDER).glob("*"))
-        stale = [name for name in names if name.startswith(".") or name[5:].isdigit() and int(name[5:]) > step]
+        # What cannot be deleted has lost its name, and stays until the next start.
+        may_stay = ".removed" if self._trace.has_fired("full", "io") else "/"
+        hidden = [name for name in names if name.startswith(".") and not name.endswith(may_stay)]
+        stale = hidden + [name for name in names if name[5:].isdigit() and int(name[5:]) > step]
         if stale:
             self._trace.wrong(f"{', '.join(stale)} is still there when the run goes on from step {step}")
         if start and start.folder.parent.parent == run:

@@ -73,6 +73,8 @@ class Life:
         self.said = io.StringIO()
         self.first_step = 0
         self.run: Run | None = None
+        self.is_archived = False
+        """True once the archive is closed; a stop before the training opens none."""
         self.is_done = False
         """True once the run has come to its end, even if the machine loses its power then."""
         self.signals: list[float] = []
@@ -207,8 +209,10 @@ class Life:
             await loop(plan.algo, roles, stream, exam, self.first_step, self.typed.num_steps)
         except Stopped:
             await archive.close()
+            self.is_archived = True
             raise
         await archive.close()
+        self.is_archived = True
 
     def _check_failure(self, error: Exception) -> None:
         """Check that a life that failed says why in a sentence, and how to go on."""
@@ -242,7 +246,7 @@ class Life:
         run, folder = self.run, self.typed.folder
         assert run
         self.trace.note(end.sentence or "done")
-        if self.ledger.surplus(folder) and len(self.signals) < 2:
+        if self.ledger.surplus(folder) and self.is_archived:
             self.trace.wrong(f"checkpoints {sorted(self.ledger.surplus(folder))} were to be removed at the end")
         if end.ending is Ending.stopped:
             self._check_stopped(end, run)
