@@ -38,7 +38,7 @@ POWER = ("power", "power_in_file")
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a user types."""
+    """The options of a command."""
 
     folder: Path
     resume: str

@@ -19,7 +19,7 @@ MEMORY = Path("/dev/shm")
 
 @dataclass
 class Figures:
-    """What came of many seeds."""
+    """Counts over many seeds."""
 
     num_seeds: int = 0
     num_lives: int = 0
